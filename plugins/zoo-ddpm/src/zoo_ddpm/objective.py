@@ -1,0 +1,71 @@
+"""What a DDPM is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from zoo_core.interfaces import Batch, GradientObjective, Loss, Streams
+from zoo_ddpm.model import DDPM
+
+__all__ = ["Hybrid", "Simple", "VariationalBound"]
+
+
+class Simple(GradientObjective):
+    """L_simple = E ‖target − network(x_k, k)‖², k uniform, in the network's own currency (Ho et al. 2020, eq. 14)."""
+
+    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+        x = batch.x
+        index = streams.integers(model.path.steps)
+        noise = streams.normal(*x.shape[1:])
+        t = (index + 1).double() / model.path.steps
+        output, _ = model.answer(model.path.diffuse(x, noise, t), index)
+        yield Loss((output - self.target(model, x, noise, t)).square().mean())
+
+    @staticmethod
+    def target(model: DDPM, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the network should answer: ε, x or v = αε − σx."""
+        if model.prediction == "noise":
+            return noise
+        if model.prediction == "data":
+            return x
+        alpha, sigma = model.path.coefficients(t, like=x)
+        return alpha * noise - sigma * x
+
+
+class VariationalBound(GradientObjective):
+    """L_vlb in bits per dimension, one uniformly drawn term per example, times T (Ho et al. 2020, eq. 5).
+
+    Args:
+        stop_mean: the gradient reaches the variances only.
+    """
+
+    def __init__(self, stop_mean: bool = False) -> None:
+        self.stop_mean = stop_mean
+
+    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+        from zoo_ddpm.bound import bound_terms
+
+        index = streams.integers(model.path.steps)
+        terms = bound_terms(model, batch.x, index, streams.normal(*batch.x.shape[1:]), stop_mean=self.stop_mean)
+        nats = model.path.steps * terms.mean()
+        bits = nats / (torch.log(torch.tensor(2.0)) * batch.x[0].numel())
+        yield Loss(bits, terms={"bits_per_dim": bits.detach()})
+
+
+class Hybrid(GradientObjective):
+    """L_hybrid = L_simple + λ·L_vlb, where L_vlb trains the variances only (Nichol & Dhariwal 2021, eq. 16)."""
+
+    def __init__(self, weight: float = 0.001) -> None:
+        self.weight = weight
+        self.simple, self.bound = Simple(), VariationalBound(stop_mean=True)
+
+    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+        simple = next(self.simple.losses(model, batch, streams))
+        bound = next(self.bound.losses(model, batch, streams))
+        yield Loss(
+            simple.value + self.weight * bound.value,
+            terms={"simple": simple.value.detach(), "bits_per_dim": bound.value.detach()},
+        )

@@ -1,0 +1,1 @@
+"""Networks that several families share.  This distribution registers no family."""

@@ -1,0 +1,39 @@
+"""A multilayer perceptron that knows the time: the denoiser of 2-D toys."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo_nets.time_embedding import TimeEmbedding
+
+__all__ = ["TimeMLP"]
+
+
+class TimeMLP(nn.Module):
+    """``(n, features)`` and a time to ``(n, out_features)``: SiLU layers; the time embedding joins the input.
+
+    Args:
+        features: dimensions of the data.
+        out_features: dimensions of the answer.
+        width: units of each hidden layer.
+        depth: hidden layers.
+        time_width: width of the time embedding.
+    """
+
+    def __init__(self, features: int, out_features: int, width: int = 128, depth: int = 3, time_width: int = 32) -> None:
+        super().__init__()
+        self.time_embedding = TimeEmbedding(time_width, time_width)
+        sizes = [features + time_width, *[width] * depth]
+        layers: list[nn.Module] = []
+        for before, after in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(before, after), nn.SiLU()]
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(width, out_features)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """The answer at times ``t``: ``(n,)``, or ``(1,)`` for all alike."""
+        time = self.time_embedding(t).expand(len(x), -1)
+        return self.head(self.layers(torch.cat([x, time], dim=1)))

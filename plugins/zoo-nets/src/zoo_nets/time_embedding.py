@@ -1,0 +1,41 @@
+"""Sinusoidal embeddings of time (Vaswani et al. 2017, §3.5; Ho et al. 2020, appendix B)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["TimeEmbedding", "sinusoid"]
+
+
+def sinusoid(t: Tensor, features: int, max_period: float = 10_000.0) -> Tensor:
+    """(cos t·ω_i, sin t·ω_i) with ω_i = max_period^(−i/(features/2)), i = 0 … features/2 − 1.
+
+    Args:
+        t: times in units of table entries (0 … T−1, fractions allowed), ``(n,)``.
+        features: the even width of the result.
+
+    Returns:
+        ``(n, features)`` in float32: half types cannot hold the phase of t ~ 1000.
+    """
+    half = features // 2
+    omega = torch.exp(torch.arange(half, dtype=torch.float32, device=t.device) * (-math.log(max_period) / half))
+    phase = t.float()[:, None] * omega
+    return torch.cat([phase.cos(), phase.sin()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """A sinusoid, then two linear layers with a SiLU between: ``(n,)`` to ``(n, width)``."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.features = features
+        self.linear_1 = nn.Linear(features, width)
+        self.linear_2 = nn.Linear(width, width)
+
+    def forward(self, t: Tensor) -> Tensor:
+        embedded = sinusoid(t, self.features).to(self.linear_1.weight.dtype)
+        return self.linear_2(F.silu(self.linear_1(embedded)))

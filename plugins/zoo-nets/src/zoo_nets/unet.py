@@ -1,0 +1,158 @@
+"""The U-Net of diffusion models (Ho et al. 2020, appendix B): residual blocks, time embedding, attention.
+
+Going down, each level has ``blocks`` residual blocks (with self-attention where configured) and, but for the last, a
+stride-2 convolution; in the middle stand residual, attention, residual; going up, each level has ``blocks + 1`` residual
+blocks that also see the activations saved on the way down, and, but for the last, a nearest-neighbour doubling with a
+convolution.  The function is that of diffusers' ``UNet2DModel``; ``zoo_nets.diffusers_unet`` translates the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_nets.time_embedding import TimeEmbedding
+
+__all__ = ["Attention", "Residual", "UNet"]
+
+
+class Residual(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x))) + linear(silu(time))))), with a 1×1 shortcut where the width changes."""
+
+    def __init__(self, inside: int, outside: int, time_width: int, groups: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm_1 = nn.GroupNorm(groups, inside)
+        self.conv_1 = nn.Conv2d(inside, outside, 3, padding=1)
+        self.time = nn.Linear(time_width, outside)
+        self.norm_2 = nn.GroupNorm(groups, outside)
+        self.dropout = nn.Dropout(dropout)
+        self.conv_2 = nn.Conv2d(outside, outside, 3, padding=1)
+        self.shortcut = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        h = self.conv_1(F.silu(self.norm_1(x)))
+        h = h + self.time(time)[:, :, None, None]
+        h = self.conv_2(self.dropout(F.silu(self.norm_2(h))))
+        return self.shortcut(x) + h
+
+
+class Attention(nn.Module):
+    """Self-attention over the pixels, with ``head_width`` channels a head, added to its input."""
+
+    def __init__(self, channels: int, head_width: int, groups: int) -> None:
+        super().__init__()
+        self.heads = channels // head_width
+        self.norm = nn.GroupNorm(groups, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, height, width = x.shape
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(tokens).view(n, -1, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
+        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, -1, channels)
+        return x + self.out(h).transpose(1, 2).reshape(n, channels, height, width)
+
+
+class Level(nn.Module):
+    """The residual blocks (and attentions) of one resolution, on the way down or up, and the step to the next."""
+
+    def __init__(self, widths: Sequence[tuple[int, int]], attend: bool, step: nn.Module | None, **options: int) -> None:
+        super().__init__()
+        head_width, time_width, groups = options["head_width"], options["time_width"], options["groups"]
+        self.residual = nn.ModuleList(Residual(i, o, time_width, groups) for i, o in widths)
+        self.attention = nn.ModuleList(Attention(o, head_width, groups) for _, o in widths if attend)
+        self.step = step
+
+    def block(self, index: int, x: Tensor, time: Tensor) -> Tensor:
+        x = self.residual[index](x, time)
+        return self.attention[index](x) if self.attention else x
+
+
+class UNet(nn.Module):
+    """A network from ``(n, channels, h, w)`` and a time to ``(n, out_channels, h, w)``.
+
+    Args:
+        in_channels: image channels.
+        out_channels: channels of the answer (twice as many for a learned variance).
+        widths: channels at each resolution; h and w must be divisible by 2^(len(widths) − 1).
+        blocks: residual blocks at each level going down.
+        attention: the levels (0 = finest) that have self-attention.
+        head_width: channels of one attention head.
+        groups: groups of every group norm; divides every width.
+        time_width: width of the time embedding; four times the first width unless given.
+
+    Raises:
+        ValueError: a width that ``groups`` does not divide, or an attention level that does not exist.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        widths: Sequence[int],
+        blocks: int = 1,
+        attention: Sequence[int] = (),
+        head_width: int = 16,
+        groups: int = 8,
+        time_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        if any(width % groups for width in widths):
+            raise ValueError(f"groups = {groups} must divide every one of widths = {list(widths)}")
+        if not set(attention) <= set(range(len(widths))):
+            raise ValueError(f"attention = {list(attention)} names a level that is not among 0 … {len(widths) - 1}")
+        time_width = time_width or 4 * widths[0]
+        options = {"head_width": head_width, "time_width": time_width, "groups": groups}
+        self.time_embedding = TimeEmbedding(widths[0], time_width)
+        self.stem = nn.Conv2d(in_channels, widths[0], 3, padding=1)
+
+        skips = [widths[0]]
+        self.down = nn.ModuleList()
+        for level, (before, width) in enumerate(pairwise([widths[0], *widths])):
+            last = level == len(widths) - 1
+            step = None if last else nn.Conv2d(width, width, 3, stride=2, padding=1)
+            shape = [(before if j == 0 else width, width) for j in range(blocks)]
+            self.down.append(Level(shape, level in attention, step, **options))
+            skips += [width] * (blocks + (not last))
+
+        bottom = widths[-1]
+        self.middle = Level([(bottom, bottom)] * 2, False, Attention(bottom, head_width, groups), **options)
+
+        self.up = nn.ModuleList()
+        before = bottom
+        for level in reversed(range(len(widths))):
+            width = widths[level]
+            step = None if level == 0 else nn.Conv2d(width, width, 3, padding=1)
+            shape = [((before if j == 0 else width) + skips.pop(), width) for j in range(blocks + 1)]
+            self.up.append(Level(shape, level in attention, step, **options))
+            before = width
+
+        self.norm = nn.GroupNorm(groups, widths[0])
+        self.head = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)  # a fresh network answers 0: the loss starts at the variance of its target
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """The answer for images ``(n, channels, h, w)`` at table entries ``t``: ``(n,)``, or ``(1,)`` for all alike."""
+        time = F.silu(self.time_embedding(t))
+        x = self.stem(x)
+        saved = [x]
+        for level in self.down:
+            for j in range(len(level.residual)):
+                x = level.block(j, x, time)
+                saved.append(x)
+            if level.step is not None:
+                x = level.step(x)
+                saved.append(x)
+        x = self.middle.residual[1](self.middle.step(self.middle.residual[0](x, time)), time)
+        for level in self.up:
+            for j in range(len(level.residual)):
+                x = level.block(j, torch.cat([x, saved.pop()], dim=1), time)
+            if level.step is not None:
+                x = level.step(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return self.head(F.silu(self.norm(x)))

@@ -1,0 +1,68 @@
+"""What is measured, and what a measurement says."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+from zoo_core.interfaces.model import Model
+from zoo_core.interfaces.objective import Batch
+from zoo_core.randomness import Streams
+
+__all__ = ["Metric", "Result"]
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A number that can stand in a table.
+
+    Attributes:
+        value: the number.
+        stderr: its standard error.
+        n: how many samples it rests on.
+        unit: ``"nats"``, ``"bits/dim"``, ``""`` …
+        direction: whether lower or higher is better.
+        anchors: named numbers measured the same way, so that the value means something (``{"entropy": 0.289}``).
+        protocol: what else one must know to measure it again: dequantisation, extractor, seed.
+    """
+
+    value: float
+    stderr: float
+    n: int
+    unit: str
+    direction: Literal["lower", "higher"]
+    anchors: Mapping[str, float] = field(default_factory=dict)
+    protocol: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Metric(ABC, Generic[State]):
+    """Measures a model, batch by batch; states merge, so that batches and machines are the same thing.
+
+    Attributes:
+        uses: ``"data"`` where a batch is held-out data (likelihoods), ``"samples"`` where it is the model's samples.
+    """
+
+    uses: Literal["data", "samples"]
+
+    @abstractmethod
+    def init(self, model: Model) -> State:
+        """The state before anything was seen."""
+
+    @abstractmethod
+    def update(self, state: State, model: Model, batch: Batch, streams: Streams) -> State:
+        """The state after one more batch; ``streams`` has one stream per example."""
+
+    @abstractmethod
+    def merge(self, a: State, b: State) -> State:
+        """The state of two disjoint sets of examples; associative."""
+
+    @abstractmethod
+    def compute(self, state: State) -> Result:
+        """The measurement."""

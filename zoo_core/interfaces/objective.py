@@ -1,0 +1,66 @@
+"""What training improves: gradients or statistics, one interface each, one loop for both."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.model import Model
+from zoo_core.randomness import Streams
+
+__all__ = ["Batch", "GradientObjective", "Loss", "StatisticsObjective"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training examples on the model's side, ``(n, *space.shape)``, with what they are conditioned on."""
+
+    x: Tensor
+    condition: Condition | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A scalar that one player descends, and the named terms it is made of (for the log)."""
+
+    value: Tensor
+    player: str = "model"
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class GradientObjective(ABC):
+    """Yields losses, each for one player; the loop steps that player's optimiser before it asks for the next.
+
+    Code after a ``yield`` therefore runs after the step: weight clipping, target networks and several critic steps per
+    generator step need no other place.
+    """
+
+    @abstractmethod
+    def losses(self, model: Model, batch: Batch, streams: Streams) -> Iterator[Loss]:
+        """The losses of one batch; ``streams`` has one stream per example."""
+
+
+class StatisticsObjective(ABC):
+    """Closed-form maximum likelihood, EM, Baum–Welch: sum expected statistics over the data, then maximise."""
+
+    @abstractmethod
+    def initialise(self, model: Model, data: Tensor, seed: int) -> None:
+        """Sets the model's parameters to a starting point, from ``data`` ``(n, …)``."""
+
+    @abstractmethod
+    def statistics(self, model: Model, batch: Batch) -> dict[str, Tensor]:
+        """Expected sufficient statistics of a batch, which add over batches and machines.
+
+        ``log_likelihood`` (the sum over the batch, nats) and ``count`` are among them.
+        """
+
+    @abstractmethod
+    def maximise(self, model: Model, statistics: Mapping[str, Tensor]) -> None:
+        """Sets the parameters to the maximiser given the summed statistics."""
