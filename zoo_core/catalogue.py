@@ -78,7 +78,7 @@ class Catalogue:
         self._add(Component("dataset", name, target, summary))
 
     def exporter(self, name: str, target: str, summary: str, *, families: Iterable[str]) -> None:
-        """Registers an export format: ``target`` is a function ``(model, folder) -> None``."""
+        """Registers an export format: ``target`` is a function ``(model, config, folder) -> None``."""
         self._add(Component("exporter", name, target, summary, families=tuple(families)))
 
     def _add(self, component: Component) -> None:

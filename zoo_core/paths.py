@@ -36,9 +36,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-__all__ = ["DiscretePath", "GaussianPath", "Prediction", "PredictionType", "to_prediction"]
+from zoo_core.errors import IncompatibleError
+
+__all__ = ["DiscretePath", "GaussianPath", "Prediction", "PredictionType", "Spacing", "to_prediction"]
 
 PredictionType = Literal["noise", "data", "v", "velocity", "score"]
+Spacing = Literal["trailing", "leading"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,24 @@ class GaussianPath(ABC):
             return math.inf
         return 2.0 * (math.log(alpha) - math.log(sigma)) if alpha > 0.0 else -math.inf
 
+    def times(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
+        """The grid of a sampler: ``steps`` falling times at which the network is asked, and 0.
+
+        Args:
+            steps: how many, at least 1.
+            spacing: ``trailing`` begins at pure noise, t_max·(1 − i/steps); ``leading`` ends at t_min and begins one
+                stride below the noise (the names and the numbers are those of Lin et al. 2024, table 2).
+
+        Raises:
+            IncompatibleError: an unknown spacing.
+        """
+        if spacing == "trailing":
+            return [self.t_max * (1.0 - i / steps) for i in range(steps)] + [0.0]
+        if spacing == "leading":
+            stride = (self.t_max - self.t_min) / steps
+            return [self.t_min + i * stride for i in reversed(range(steps))] + [0.0]
+        raise IncompatibleError(f"unknown spacing {spacing!r}; expected one of {', '.join(get_args(Spacing))}")
+
     def diffuse(self, x: Tensor, noise: Tensor, t: float | Tensor) -> Tensor:
         """x_t from data and noise of one shape ``(n, …)``; ``t`` is one time or one per sample ``(n,)``."""
         alpha, sigma = self.coefficients(t, like=x)
@@ -144,6 +165,18 @@ class DiscretePath(GaussianPath):
         position = t * self.steps
         nearest = round(position)
         return (nearest if abs(position - nearest) < 1e-9 * self.steps else position) - 1
+
+    def times(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
+        """As on any path, but at whole entries of the table: the network was trained there.
+
+        Raises:
+            IncompatibleError: more steps than the table has, or an unknown spacing.
+        """
+        if steps > self.steps:
+            raise IncompatibleError(f"steps = {steps}; this model has a noise schedule of {self.steps} steps, no more can be taken")
+        if spacing == "leading":
+            return [self.time(i * (self.steps // steps)) for i in reversed(range(steps))] + [0.0]
+        return [self.time(round(t * self.steps) - 1) for t in super().times(steps, spacing)]
 
     def alpha_bar(self, t: float) -> float:
         """ᾱ(t) = α(t)²."""

@@ -1,3 +1,199 @@
-"""The catalogue of models: ``registry.toml``, plugins' fragments, the user's overlay.  Data only; imports no plugin."""
+"""The models there are: the central ``registry.toml``, plugins' fragments, the user's overlay.
+
+Data only: nothing here imports torch or a plugin.  In order, later files adding to earlier ones:
+
+1. ``registry.toml`` of the core; its ids are reserved: no plugin can shadow ``ddpm-mnist``;
+2. ``registry.toml`` in the package of every installed plugin (found without importing it);
+3. ``~/.config/zoo/registry.toml`` and then ``$ZOO_REGISTRY``, the user's own, which may replace an entry.
+
+An id that two plugins claim belongs to neither: it is an :class:`AmbiguousNameError` that names both, and each remains
+reachable as ``distribution:id``.
+"""
 
 from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zoo_core import registry_schema
+from zoo_core.entry import Entry, Evaluation, SamplerChoice, Weights
+from zoo_core.errors import AmbiguousNameError, RegistryError, UnknownNameError
+
+__all__ = ["Registry", "central_file", "load", "natural_key", "read"]
+
+
+def central_file() -> Path:
+    """The catalogue: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent
+    checkout = package.parent / "registry.toml"
+    return checkout if (package.parent / "pyproject.toml").exists() and checkout.exists() else package / "registry.toml"
+
+
+def natural_key(name: str) -> list[tuple[int, int | str]]:
+    """Sorts ``glow-2`` before ``glow-10``."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def read(path: Path, *, distribution: str = "") -> tuple[list[Entry], dict[str, str], list[str]]:
+    """The entries, the deprecated names and the warnings of one file.
+
+    Args:
+        path: a TOML file of schema 1.
+        distribution: the plugin whose fragment it is; empty for the central file and overlays.
+
+    Raises:
+        RegistryError: with all of its problems.
+    """
+    name = path.name if not distribution else f"{distribution}/{path.name}"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as err:
+        raise RegistryError([f"{name}: cannot be read: {err}"]) from err
+    found = registry_schema.problems(data, name, fragment=bool(distribution))
+    if found:
+        raise RegistryError(found)
+    owner = data.get("plugin", {}).get("distribution", "")
+    if distribution and owner != distribution:
+        raise RegistryError([f"{name}: plugin.distribution: {owner!r} is not the distribution that ships it, {distribution!r}"])
+    entries = [entry(key, {"plugin": distribution, **table}, str(path)) for key, table in data.get("models", {}).items()]
+    return entries, data.get("deprecated", {}), registry_schema.unknown_keys(data, name)
+
+
+def entry(name: str, table: Mapping[str, Any], source: str) -> Entry:
+    """An entry from a valid table."""
+    plain = {k: table[k] for k in ("family", "plugin", "factory", "config", "summary")}
+    optional = {k: table[k] for k in ("dataset", "license", "paper", "parameters", "recipe") if k in table}
+    sampler = dict(table.get("sampler", {}))
+    weights = {k: v for k, v in table.get("weights", {}).items() if k in registry_schema.WEIGHTS}
+    rows = [{k: v for k, v in row.items() if k in registry_schema.EVAL} for row in table.get("eval", [])]
+    return Entry(
+        id=name,
+        **plain,
+        **optional,
+        tags=tuple(table.get("tags", ())),
+        sampler=SamplerChoice(sampler.pop("name"), sampler) if sampler else None,
+        weights=Weights(**weights) if weights else None,
+        evaluations=tuple(Evaluation(**row) for row in rows),
+        source=source,
+    )
+
+
+@dataclass
+class Registry:
+    """The entries of all files.
+
+    Attributes:
+        entries: by id.
+        clashes: ids that two plugins claim, with the distributions.
+        deprecated: old ids and what they are called now.
+        problems: files that could not be read, and entries left out, one line each; listings show them as warnings.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    clashes: dict[str, list[Entry]] = field(default_factory=dict)
+    deprecated: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def get(self, name: str) -> Entry:
+        """The entry of that id (or ``distribution:id``).
+
+        Raises:
+            AmbiguousNameError: two plugins claim it.
+            UnknownNameError: there is none; the message has the closest ids.
+        """
+        distribution, _, bare = name.rpartition(":")
+        if distribution:
+            for candidate in self.clashes.get(bare, [self.entries[bare]] if bare in self.entries else []):
+                if candidate.plugin == distribution:
+                    return candidate
+        if name in self.deprecated:
+            name = self.deprecated[name]
+        if name in self.clashes:
+            ways = " or ".join(f"{e.plugin}:{name}" for e in self.clashes[name])
+            raise AmbiguousNameError(f"two plugins provide {name!r}; say {ways}, or uninstall one of them")
+        if name not in self.entries:
+            close = difflib.get_close_matches(name, self.entries, n=2, cutoff=0.5)
+            raise UnknownNameError("model", name, close, "zoo list shows them all")
+        return self.entries[name]
+
+    def find(self, patterns: Iterable[str] = (), **wanted: str | None) -> list[Entry]:
+        """Entries whose id matches any of the patterns (``ddpm-*``; a plain word matches as a part), in natural order.
+
+        Args:
+            patterns: shell patterns; all entries where there are none.
+            wanted: ``family``, ``dataset``, ``plugin``, ``tag``; ``None`` for any.
+        """
+        tag = wanted.pop("tag", None)
+        exact = {k: v for k, v in wanted.items() if v is not None}
+        globs = [p if any(c in p for c in "*?[") else f"*{p}*" for p in patterns]
+        return sorted(
+            (
+                e
+                for e in self.entries.values()
+                if (not globs or any(fnmatch.fnmatchcase(e.id, g) for g in globs))
+                and all(getattr(e, k) == v for k, v in exact.items())
+                and (tag is None or tag in e.tags)
+            ),
+            key=lambda e: natural_key(e.id),
+        )
+
+
+@cache
+def load() -> Registry:
+    """Reads all files, once per process.
+
+    Raises:
+        RegistryError: the central file is wrong.  Others are left out and named in :attr:`Registry.problems`.
+    """
+    from zoo_core.plugins import fragments
+
+    registry = Registry()
+    central, registry.deprecated, warnings = read(central_file())
+    registry.problems += warnings
+    registry.entries = {e.id: e for e in central}
+    reserved = set(registry.entries)
+    for distribution, path in fragments():
+        try:
+            entries, deprecated, warnings = read(path, distribution=distribution)
+        except RegistryError as err:
+            registry.problems += err.problems
+            continue
+        registry.problems += warnings
+        registry.deprecated |= {k: v for k, v in deprecated.items() if k not in reserved}
+        for e in entries:
+            if e.id in reserved:
+                registry.problems.append(f"{distribution}: models.{e.id}: this id is reserved by the zoo; left out")
+            elif e.id in registry.clashes:
+                registry.clashes[e.id].append(e)
+            elif e.id in registry.entries:
+                registry.clashes[e.id] = [registry.entries.pop(e.id), e]
+            else:
+                registry.entries[e.id] = e
+    for name, claims in registry.clashes.items():
+        who = " and ".join(e.plugin for e in claims)
+        registry.problems.append(f"model {name!r} is provided by {who}; neither is loaded by that name")
+    for path in overlays():
+        try:
+            entries, deprecated, warnings = read(path)
+        except RegistryError as err:
+            registry.problems += err.problems
+            continue
+        registry.problems += warnings
+        registry.deprecated |= deprecated
+        registry.entries |= {e.id: replace(e, source=str(path)) for e in entries}
+    return registry
+
+
+def overlays() -> list[Path]:
+    """The user's own files that exist (``$ZOO_REGISTRY`` must)."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "zoo" / "registry.toml"
+    named = os.environ.get("ZOO_REGISTRY")
+    return [p for p in [home] if p.exists()] + ([Path(named)] if named else [])

@@ -13,7 +13,9 @@ from zoo_core.interfaces.model import (
     Translator,
     capabilities,
 )
+from zoo_core.interfaces.metric import Metric, Result
 from zoo_core.interfaces.objective import Batch, GradientObjective, Loss, StatisticsObjective
+from zoo_core.interfaces.sampler import Frame, Observer, Sampler
 from zoo_core.paths import GaussianPath, Prediction
 from zoo_core.randomness import Streams
 
@@ -26,13 +28,18 @@ __all__ = [
     "Density",
     "DirectSampler",
     "EnergyBased",
+    "Frame",
     "GaussianPath",
     "GradientObjective",
     "LatentVariable",
     "Loss",
+    "Metric",
     "Model",
+    "Observer",
     "Prediction",
+    "Result",
     "SampleSpace",
+    "Sampler",
     "StatisticsObjective",
     "Streams",
     "Translator",

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from zoo_core.entry import Entry
 from zoo_core.interfaces.condition import Condition, ConditionSpec
 from zoo_core.paths import GaussianPath, Prediction, PredictionType
 from zoo_core.randomness import Streams
@@ -71,11 +72,13 @@ class Model(nn.Module):
     Attributes:
         space: where the samples live.
         conditions: what the model can be conditioned on, by name; empty for an unconditional model.
+        entry: what the registry says about it, where it was built from an entry.
         players: the parts that objectives train by name (``{"generator": …, "critic": …}``); one, ``"model"``, by default.
     """
 
     space: SampleSpace
     conditions: Mapping[str, ConditionSpec] = {}
+    entry: Entry | None = None
 
     @property
     def players(self) -> Mapping[str, nn.Module]:
@@ -153,10 +156,12 @@ class Denoiser(ABC):
     Attributes:
         path: x_t = α(t)·x + σ(t)·ε.
         prediction: the currency of the network's answer.
+        variance: the variance of the reverse chain that the model was made for (ancestral sampling).
     """
 
     path: GaussianPath
     prediction: PredictionType
+    variance: Literal["fixed_small", "fixed_large", "learned"] = "fixed_small"
 
     @abstractmethod
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:

@@ -87,7 +87,7 @@ class DDPM(Model, Denoiser, Density):
             x_t: noisy data, ``(n, *shape)``.
             index: the table entry, fractions allowed, ``(n,)`` or ``(1,)`` for all alike.
         """
-        output = self.network(x_t, index)
+        output = self.network(x_t.to(self.dtype), index).to(x_t.dtype)  # a half-precision network; the state is not
         if self.variance != "learned":
             return output, None
         output, mix = output.chunk(2, dim=1)

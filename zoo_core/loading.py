@@ -1,0 +1,151 @@
+"""From a name to a verified, built model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+
+from zoo_core import hub, plugins, weights_file
+from zoo_core.catalogue import Catalogue, resolve
+from zoo_core.entry import Entry
+from zoo_core.errors import IncompatibleError, PluginError, WeightsError, ZooError
+from zoo_core.hub import Fetched
+from zoo_core.interfaces import Model, capabilities
+from zoo_core.references import entry_of
+
+__all__ = ["DTYPES", "build", "load", "load_with_origin", "place"]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load(
+    name: str,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    offline: bool | None = None,
+    source: str = "auto",
+) -> Model:
+    """A model by name, with verified weights, in evaluation mode.
+
+    Args:
+        name: an id (``"ddpm-mnist"``), ``"hf:org/repo[@revision]"`` or ``"./folder"``.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"`` (the best there is).
+        dtype: ``"float32"``, ``"float64"``, ``"bfloat16"``, ``"float16"``; the model's own unless given.
+        offline: use no network; by default as ``ZOO_OFFLINE`` or ``HF_HUB_OFFLINE`` say.
+        source: ``"auto"`` (bundled, then cache, then Hub), ``"bundled"``, ``"cache"``, ``"hub"``, or a folder.
+
+    Returns:
+        The model; ``model.entry`` is what the registry says about it.
+
+    Raises:
+        ZooError: one of its kinds; see :mod:`zoo_core.errors`.
+    """
+    return load_with_origin(name, device=device, dtype=dtype, offline=offline, source=source)[0]
+
+
+def load_with_origin(
+    name: str,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    offline: bool | None = None,
+    source: str = "auto",
+) -> tuple[Model, Fetched]:
+    """As :func:`load`, with where the bytes came from."""
+    entry = entry_of(name, offline=offline)
+    family_factory(entry, plugins.load())  # a missing plugin is said before anything is fetched
+    if entry.weights is None:
+        raise WeightsError(f"{entry.id} has no weights yet; its recipe is in {entry.source or 'the registry'}")
+    fetched = hub.fetch(entry, source=source, offline=offline)
+    state = weights_file.parse(fetched.content, name=str(fetched.path))
+    model = build(entry)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as err:
+        first = next((line.strip() for line in str(err).splitlines()[1:] if line.strip()), str(err))
+        raise WeightsError(f"{fetched.path} does not fit {entry.factory} with this config: {first}") from err
+    return place(model.eval().requires_grad_(False), device, dtype), fetched
+
+
+def build(entry: Entry) -> Model:
+    """The model of an entry with fresh parameters.  The global random generator is left as it was.
+
+    Raises:
+        PluginError: no installed plugin registers the entry's factory; nothing is imported then.
+        WeightsError: the factory refuses the config.
+    """
+    target = family_factory(entry, plugins.load())
+    factory = resolve(target)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            model = factory(**_plain(entry.config))
+        except ZooError:
+            raise
+        except (TypeError, ValueError, KeyError, RuntimeError, OverflowError) as err:
+            reason = " ".join(str(err).split())
+            raise WeightsError(f"{entry.id}: {entry.factory} refuses this config: {reason}") from err
+    if not isinstance(model, Model):
+        raise PluginError(f"{entry.factory} made a {type(model).__name__}, which is no zoo_core.interfaces.Model")
+    model.entry = entry
+    return model
+
+
+def family_factory(entry: Entry, found: plugins.Plugins) -> str:
+    """The entry's factory, once it is sure that an installed plugin registered it for this family."""
+    catalogue: Catalogue = found.catalogue
+    family = catalogue.factories().get(entry.factory)
+    if family is None:
+        for record in found.records:
+            if record.distribution == entry.plugin and record.status != "loaded":
+                raise PluginError(f"{entry.id} needs {entry.plugin}: {record.line()}")
+        if all(record.distribution != entry.plugin for record in found.records):
+            who = entry.plugin or "a plugin that its config.json does not name"
+            hint = f"; pip install {entry.plugin}" if entry.plugin else ""
+            raise PluginError(f"{entry.id} is provided by {who}, which is not installed{hint}")
+        raise PluginError(f"{entry.id}: no plugin registers the factory {entry.factory!r}; it is not run")
+    if family.name != entry.family:
+        raise PluginError(f"{entry.id}: {entry.factory!r} makes the family {family.name!r}, not {entry.family!r}")
+    return family.target
+
+
+def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | None) -> Model:
+    """The model on a device, in a floating type.
+
+    Raises:
+        IncompatibleError: an unknown type, or a device that this machine lacks.
+    """
+    if isinstance(dtype, str):
+        if dtype not in DTYPES:
+            raise IncompatibleError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
+        dtype = DTYPES[dtype]
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return cast(Model, model.to(device=device, dtype=dtype))
+    except (RuntimeError, AssertionError) as err:
+        reason = str(err).splitlines()[0]
+        raise IncompatibleError(f"cannot put the model on device {str(device)!r}: {reason}; try --device cpu") from err
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """What a built model is: shapes, numbers of parameters, capabilities."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return {
+        "sample_kind": model.space.kind,
+        "sample_shape": list(model.space.shape),
+        "parameters": sum(t.numel() for t in tensors),
+        "capabilities": list(capabilities(model)),
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Mappings as dicts and sequences as lists, copied: a factory may keep or change what it is given."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,98 @@
+"""Looking models up, from a program.  Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from zoo_core import hub, plugins, registry
+from zoo_core.catalogue import Component
+from zoo_core.entry import Entry
+from zoo_core.errors import PluginError, UnknownNameError
+
+__all__ = ["find", "fitting", "info"]
+
+
+def find(
+    pattern: str = "*",
+    *,
+    family: str | None = None,
+    dataset: str | None = None,
+    tag: str | None = None,
+    plugin: str | None = None,
+    capability: str | None = None,
+) -> list[Entry]:
+    """The registry's entries that match, in natural order.
+
+    Args:
+        pattern: a shell pattern (``"ddpm-*"``); a plain word matches as a part of the id.
+        family: of this family only; likewise ``dataset``, ``tag`` and ``plugin`` (a distribution).
+        capability: with models that can do this (``"Density"``); asks the installed plugins.
+
+    Raises:
+        UnknownNameError: no such capability.
+    """
+    entries = registry.load().find([pattern], family=family, dataset=dataset, tag=tag, plugin=plugin)
+    if capability is None:
+        return entries
+    known = {c.name: c.capabilities for c in plugins.load().catalogue.all("family")}
+    every = sorted({name for names in known.values() for name in names})
+    if capability not in every:
+        raise UnknownNameError("capability", capability, None, f"installed families have {', '.join(every)}")
+    return [e for e in entries if capability in known.get(e.family, ())]
+
+
+def info(name: str) -> dict[str, Any]:
+    """All that is known about a model without building it: JSON values.
+
+    Args:
+        name: an id of the registry, ``hf:org/repo`` or a folder.
+
+    Raises:
+        UnknownNameError: no such model.
+    """
+    from zoo_core.references import entry_of
+
+    entry = entry_of(name)
+    found = plugins.load()
+    record = next((r for r in found.records if r.distribution == entry.plugin), None)
+    facts = asdict(entry)
+    facts["installed"] = record is not None and record.status == "loaded"
+    facts["plugin_status"] = record.status if record else "not installed"
+    facts["weights_are"] = where(entry)
+    try:
+        family = found.catalogue.get("family", entry.family)
+        facts["capabilities"] = list(family.capabilities)
+        facts["samplers"] = [c.name for c, why in fitting("sampler", family, found.catalogue.all("sampler")) if why is None]
+    except UnknownNameError:
+        facts["capabilities"], facts["samplers"] = [], []
+    return facts
+
+
+def where(entry: Entry) -> str:
+    """Where the weights are now: ``bundled``, ``cached``, ``on the Hub`` or ``none``."""
+    if entry.weights is None:
+        return "none"
+    if hub.is_bundled(entry):
+        return "bundled"
+    return "cached" if hub.cached(entry) else "on the Hub" if entry.weights.repo_id else "missing"
+
+
+def fitting(kind: str, family: Component, components: list[Component]) -> list[tuple[Component, str | None]]:
+    """Each component with the reason why it does not fit the family; ``None`` where it does."""
+    return [(c, c.misfit(family)) for c in components if c.kind == kind]
+
+
+def family_of(name: str) -> Component:
+    """The family component of a model.
+
+    Raises:
+        PluginError: its plugin is not loaded.
+    """
+    from zoo_core.references import entry_of
+
+    entry = entry_of(name)
+    for component in plugins.load().catalogue.all("family"):
+        if component.name == entry.family:
+            return component
+    raise PluginError(f"{entry.id} is provided by {entry.plugin}, which is not loaded; pip install {entry.plugin}, or see zoo plugins")

@@ -1,0 +1,186 @@
+"""Schema 1 of ``registry.toml``, in one table: the validator, the JSON Schema and the reference come from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["EVAL", "MODEL", "SAMPLER", "WEIGHTS", "Key", "json_schema", "problems", "unknown_keys"]
+
+SCHEMA = 1
+ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
+FACTORY = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+
+_JSON_TYPES: dict[type, str] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: its type, whether it must be there, what it says, and what its value must look like."""
+
+    type: type
+    doc: str
+    required: bool = False
+    pattern: str | None = None
+    example: str = ""
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with ``value``; ``None`` where nothing is."""
+        right = isinstance(value, self.type) or (self.type is float and isinstance(value, int))
+        if not right or (isinstance(value, bool) and self.type is not bool):
+            return f"expected {_JSON_TYPES[self.type]}, found {value!r}"
+        if self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
+            return f"{value!r} is not {self.example}"
+        if self.type is int and value < 0:
+            return f"{value} is negative"
+        if self.type is list and not all(isinstance(item, str) for item in value):
+            return f"expected an array of strings, found {value!r}"
+        return None
+
+
+MODEL = {
+    "family": Key(str, "the family, as its plugin registers it", True, ID, "a name like ddpm"),
+    "plugin": Key(str, "the distribution that provides it; implied in a plugin's fragment", False, ID, "a distribution like zoo-ddpm"),
+    "factory": Key(str, "the class that is built; the one that the plugin registers for the family", True, FACTORY, "'package.module:Class'"),
+    "config": Key(dict, "the factory's keyword arguments", True),
+    "summary": Key(str, "one line", True),
+    "dataset": Key(str, "what it was trained on"),
+    "license": Key(str, "the licence of the weights (SPDX)"),
+    "paper": Key(str, "where it comes from", False, r"(arXiv|doi):\S+", "'arXiv:…' or 'doi:…'"),
+    "tags": Key(list, "words to find it by"),
+    "parameters": Key(int, "how many numbers were learned"),
+    "sampler": Key(dict, "the default sampler: a name, and its options"),
+    "recipe": Key(dict, "how the weights were made"),
+    "weights": Key(dict, "which bytes, and where they are"),
+    "eval": Key(list, "the measured numbers, each with the command that measures it again"),
+}  # fmt: skip
+
+SAMPLER = {"name": Key(str, "the sampler's name; the other keys are its options", True, ID, "a name like ddim")}
+
+WEIGHTS = {
+    "file": Key(str, "the file's name in the snapshot", True, FILE, "a plain file name (no folder, no '..')"),
+    "sha256": Key(str, "of the file", True, r"[0-9a-f]{64}", "64 hex digits"),
+    "size": Key(int, "of the file, in bytes", True),
+    "bundled": Key(bool, "whether the plugin's package carries it"),
+    "repo_id": Key(str, "the repository on the Hub", False, r"[\w.-]+/[\w.-]+", "'org/name'"),
+    "revision": Key(str, "the commit there, never a branch", False, r"[0-9a-f]{40}", "a commit of 40 hex digits"),
+}
+
+EVAL = {
+    "metric": Key(str, "what was measured", True, ID, "a name like nll"),
+    "value": Key(float, "the number", True),
+    "stderr": Key(float, "its standard error", True),
+    "n": Key(int, "on how many samples", True),
+    "dataset": Key(str, "against what", True),
+    "seed": Key(int, "with which seed", True),
+    "command": Key(str, "what measures it again", True),
+    "unit": Key(str, "nats, bits/dim …"),
+    "protocol": Key(str, "what else one must know"),
+    "anchors": Key(dict, "numbers measured the same way that give it a meaning"),
+}
+
+_TOP = {"schema", "plugin", "models", "deprecated"}
+
+
+def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False) -> list[str]:
+    """All that is wrong with a parsed registry file, each ``file: table.key: problem``."""
+    return [f"{file}: {where}: {what}" for where, what in _problems(data, fragment)]
+
+
+def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, str]]:
+    if data.get("schema") != SCHEMA:
+        yield "schema", f"{data.get('schema')!r} is not supported; this zoo reads schema = {SCHEMA} (upgrade zoo-core?)"
+        return
+    if fragment and not isinstance(data.get("plugin", {}).get("distribution"), str):
+        yield "plugin.distribution", "missing; a plugin's fragment names the distribution that it belongs to"
+    models = data.get("models", {})
+    if not isinstance(models, dict):
+        yield "models", "expected tables [models.ID]"
+        return
+    for name, model in models.items():
+        where = f"models.{name}"
+        if not re.fullmatch(ID, name, re.ASCII):
+            yield where, f"{name!r} is not an id like ddpm-mnist (lower case, digits, '-' and '.')"
+        if not isinstance(model, dict):
+            yield where, "expected a table"
+            continue
+        yield from _table(model, MODEL, where)
+        if not fragment and "plugin" not in model:
+            yield f"{where}.plugin", "missing"
+        for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS)):
+            if isinstance(model.get(key), dict):
+                yield from _table(model[key], keys, f"{where}.{key}")
+        weights = model.get("weights")
+        if isinstance(weights, dict):
+            if ("repo_id" in weights) != ("revision" in weights):
+                yield f"{where}.weights.revision", "repo_id and revision go together: a repository is always pinned"
+            if "repo_id" not in weights and not weights.get("bundled"):
+                yield f"{where}.weights", "neither bundled nor in a repository: these weights are nowhere"
+        rows = model.get("eval", [])
+        for i, row in enumerate(rows if isinstance(rows, list) else []):
+            yield from _table(row, EVAL, f"{where}.eval[{i}]") if isinstance(row, dict) else [
+                (f"{where}.eval[{i}]", "expected a table")
+            ]
+
+
+def _table(table: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> Iterator[tuple[str, str]]:
+    for name, key in keys.items():
+        if name not in table:
+            if key.required:
+                yield f"{where}.{name}", "missing"
+        elif name != "eval" and (what := key.problem(table[name])):
+            yield f"{where}.{name}", what
+
+
+def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:
+    """Keys that this version does not know, each a warning: a newer zoo may have written them."""
+    found = [key for key in data if key not in _TOP]
+    for name, model in data.get("models", {}).items():
+        found += [f"models.{name}.{key}" for key in model if key not in MODEL]
+        found += [f"models.{name}.weights.{key}" for key in model.get("weights", {}) if key not in WEIGHTS]
+        found += [f"models.{name}.eval.{key}" for row in model.get("eval", []) for key in row if key not in EVAL]
+    return [f"{file}: {key}: unknown key, ignored" for key in found]
+
+
+def json_schema() -> dict[str, Any]:
+    """The same as a JSON Schema (draft 2020-12), for editors; ``zoo registry schema`` prints it."""
+
+    def table(keys: Mapping[str, Key], extra: bool = True) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "required": [name for name, key in keys.items() if key.required],
+            "properties": {name: prop(key) for name, key in keys.items()},
+            "additionalProperties": extra,
+        }
+
+    def prop(key: Key) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": _JSON_TYPES[key.type], "description": key.doc}
+        if key.pattern:
+            schema["pattern"] = f"^(?:{key.pattern})$"
+        if key.type is int:
+            schema["minimum"] = 0
+        if key.type is list:
+            schema["items"] = {"type": "string"}
+        return schema
+
+    model = table(MODEL)
+    model["properties"]["sampler"] |= table(SAMPLER)
+    model["properties"]["weights"] |= table(WEIGHTS) | {"dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}}
+    model["properties"]["eval"] = {"type": "array", "description": MODEL["eval"].doc, "items": table(EVAL)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "registry.toml of the zoo, schema 1",
+        "type": "object",
+        "required": ["schema"],
+        "properties": {
+            "schema": {"const": SCHEMA},
+            "plugin": {"type": "object", "required": ["distribution"], "properties": {"distribution": {"type": "string"}}},
+            "models": {"type": "object", "propertyNames": {"pattern": f"^(?:{ID})$"}, "additionalProperties": model},
+            "deprecated": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    }

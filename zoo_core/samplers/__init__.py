@@ -1,0 +1,1 @@
+"""Samplers that ask for a capability, not for a family."""
