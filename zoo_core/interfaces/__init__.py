@@ -1,6 +1,7 @@
 """The four interfaces (model, objective, sampler, metric) and what they speak of."""
 
 from zoo_core.interfaces.condition import Condition, ConditionSpec
+from zoo_core.interfaces.metric import Metric, Result
 from zoo_core.interfaces.model import (
     CAPABILITIES,
     Denoiser,
@@ -13,7 +14,6 @@ from zoo_core.interfaces.model import (
     Translator,
     capabilities,
 )
-from zoo_core.interfaces.metric import Metric, Result
 from zoo_core.interfaces.objective import Batch, GradientObjective, Loss, StatisticsObjective
 from zoo_core.interfaces.sampler import Frame, Observer, Sampler
 from zoo_core.paths import GaussianPath, Prediction

@@ -12,8 +12,7 @@ import math
 import os
 import sys
 import time
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from zoo_core import datasets, registry
+from zoo_core.errors import ZooError
 from zoo_core.interfaces import Batch, Streams
 from zoo_core.randomness import generator
 from zoo_ddpm.model import DDPM
 from zoo_ddpm.objective import Hybrid, Simple
 
+CHECKPOINT_EVERY = 500
 OBJECTIVES = {"ddpm-simple": Simple, "ddpm-hybrid": Hybrid}
 
 
@@ -46,18 +48,36 @@ def learning_rate(recipe: Mapping[str, Any], step: int) -> float:
     return recipe["lr"] * warm * 0.5 * (1.0 + math.cos(math.pi * step / recipe["steps"]))
 
 
-def train(config: Mapping[str, Any], recipe: Mapping[str, Any], examples: Tensor, out: Path) -> DDPM:
-    """Runs ``recipe`` on ``examples`` (the model's side) and returns the moving average of the network."""
+def train(
+    config: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    examples: Tensor,
+    out: Path,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> DDPM:
+    """Runs a recipe and returns the moving average of the network.
+
+    Args:
+        config: of :class:`DDPM`.
+        recipe: ``objective``, ``seed``, ``batch``, ``steps``, ``lr``, ``warmup``, ``clip``, ``ema``.
+        examples: the data on the model's side, ``(n, *shape)``.
+        out: the folder of the checkpoint and of the result.
+        progress: is told ``(step, smoothed loss)`` after every step.
+
+    Raises:
+        ZooError: the loss is not finite.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe["seed"])  # layers draw their initial weights from the global generator
-    model, average = DDPM(**config), DDPM(**config).requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):  # layers draw their initial weights from the global generator
+        torch.manual_seed(recipe["seed"])
+        model, average = DDPM(**config), DDPM(**config).requires_grad_(False)
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe["lr"], betas=(0.9, 0.99))
     objective = OBJECTIVES[recipe["objective"]]()
     step, batch, checkpoint = 0, recipe["batch"], out / "checkpoint.safetensors"
     if checkpoint.exists():
         step = restore(checkpoint, model, average, optimiser)
-    began, first, smooth = time.monotonic(), step, float("nan")
+    smooth = float("nan")
     for rows in data_order(recipe["seed"], len(examples), batch, step):
         if step >= recipe["steps"]:
             break
@@ -72,16 +92,12 @@ def train(config: Mapping[str, Any], recipe: Mapping[str, Any], examples: Tensor
         torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in model.parameters()], 1.0 - decay)
         value = loss.value.item()
         if not math.isfinite(value):
-            raise SystemExit(f"loss is {value} at step {step}; the last good checkpoint is {checkpoint}")
+            raise ZooError(f"the loss is {value} at step {step}; the last good checkpoint is {checkpoint}; lower lr")
         smooth = value if math.isnan(smooth) else 0.99 * smooth + 0.01 * value
         step += 1
-        if step % 100 == 0:
-            rate = (step - first) / (time.monotonic() - began)
-            left = (recipe["steps"] - step) / rate / 60
-            line = {"step": step, "loss": round(smooth, 5), "images_per_s": round(rate * batch, 1), "min_left": round(left, 1)}
-            print(json.dumps(line), file=sys.stderr, flush=True)
-        if step % 500 == 0:
+        if step % CHECKPOINT_EVERY == 0:
             save(checkpoint, model, average, optimiser, step)
+        progress(step, smooth)
     write(out / "model.safetensors", average.state_dict(), {"format": "pt"})
     return average
 
@@ -116,6 +132,21 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -
     os.replace(beside, path)
 
 
+def report(recipe: Mapping[str, Any]) -> Callable[[int, float], None]:
+    """A line of JSON on stderr every hundred steps."""
+    began: dict[str, float] = {}
+
+    def line(step: int, loss: float) -> None:
+        first, start = began.setdefault("step", step), began.setdefault("time", time.monotonic())
+        if step % 100 == 0 and step > first:
+            rate = (step - first) / (time.monotonic() - start)
+            left = (recipe["steps"] - step) / rate / 60
+            row = {"step": step, "loss": round(loss, 5), "images_per_s": round(rate * recipe["batch"], 1)}
+            print(json.dumps(row | {"minutes_left": round(left, 1)}), file=sys.stderr, flush=True)
+
+    return line
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -124,11 +155,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    with open("registry.toml", "rb") as f:
-        entry = tomllib.load(f)["models"][arguments.name]
-    from zoo_core.datasets import _tmp
-    x, _ = _tmp(entry["recipe"]["data"]["name"])
-    train(entry["config"], entry["recipe"], x.float() / 127.5 - 1.0, arguments.out)
+    entry = registry.load().get(arguments.name)
+    data = datasets.load(**entry.recipe["data"])
+    examples = data.scaled(-1.0, 1.0) if data.levels else data.x.float()
+    train(entry.config, entry.recipe, examples, arguments.out, report(entry.recipe))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+# make demo: a trained model and a picture from it.  make test: the fast suite.
+PYTHON ?= python3
+BIN := .venv/bin
+PLUGINS := $(sort $(wildcard plugins/*))
+PROJECTS := . $(PLUGINS)
+EDITABLE := $(foreach p,$(PROJECTS),-e ./$(p))
+TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
+TEST_TOOLS := pytest ruff mypy scikit-learn scipy diffusers jsonschema
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test slow lint bench readme clean
+
+demo: .venv/installed
+	$(BIN)/zoo load ddpm-mnist
+	$(BIN)/zoo sample ddpm-mnist -n 64 --seed 0 --out samples.png
+	@echo "64 digits: $(CURDIR)/samples.png"
+
+test: .venv/tested lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+slow: .venv/tested
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+lint: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m zoo_core.readme --check
+
+bench: .venv/tested
+	$(BIN)/python benchmarks/run.py
+
+readme: .venv/installed
+	$(BIN)/python -m zoo_core.readme
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python $(TOMLS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(EDITABLE)
+	@touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(TEST_TOOLS)
+	@touch $@
+
+clean:
+	rm -rf .venv samples.png

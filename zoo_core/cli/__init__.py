@@ -1,0 +1,118 @@
+"""The command line: ``zoo VERB``.  One module per verb, imported when it is run; data on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from zoo_core import __version__
+from zoo_core.errors import ZooError
+
+__all__ = ["VERBS", "cli", "main"]
+
+VERBS = {
+    "list": ("list_models", "Show the models there are."),
+    "info": ("info", "Show all that is known about a model."),
+    "load": ("load", "Fetch, verify, build and try a model; say what it is."),
+    "sample": ("sample", "Draw samples into a picture, a file or a folder."),
+    "export": ("export", "Write a model in another library's format."),
+    "download": ("download", "Fetch and verify weights for later, offline use."),
+    "verify": ("verify", "Hash the weights on this machine against the registry."),
+    "cache": ("cache", "Show or clear the weights kept on this machine."),
+    "families": ("components", "Show the families of models."),
+    "samplers": ("components", "Show the samplers, or those that fit a model."),
+    "objectives": ("components", "Show the training objectives, or those that fit a model."),
+    "metrics": ("components", "Show the metrics, or those that fit a model."),
+    "datasets": ("components", "Show the data sets."),
+    "plugins": ("plugins", "Show the plugins; say what is wrong with one."),
+    "registry": ("registry", "Check a registry file; print its JSON Schema."),
+    "env": ("env", "Show versions, for a bug report."),
+    "completion": ("completion", "Print a shell's completion script."),
+}
+"""Every verb: its module, and its one line (given here so that ``zoo --help`` imports none of them)."""
+
+_EPILOG = """\b
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such name, 4 bad weights or
+data, 5 network or access, 6 plugin or registry, 130 interrupted.
+
+\b
+Examples:
+  zoo list --dataset mnist
+  zoo load ddpm-mnist
+  zoo sample ddpm-mnist -n 64 --seed 0 --out samples.png
+"""
+
+
+class LazyGroup(click.Group):
+    """Knows every verb by name; imports a verb's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"zoo_core.cli.{VERBS[cmd_name][0]}")
+        found = getattr(module, cmd_name if hasattr(module, cmd_name) else "command")
+        return found if isinstance(found, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], VERBS, n=1)
+            ctx.fail(f"no verb {args[0]!r}{f'; did you mean {close[0]}?' if close else '; zoo --help lists them'}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zoo")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--no-plugins", is_flag=True, help="Load no plugin.")
+def cli(debug: bool, no_plugins: bool) -> None:
+    """A zoo of generative models: find, load, sample, measure."""
+    if no_plugins:
+        os.environ["ZOO_DISABLE_PLUGINS"] = "all"
+
+
+def main(argv: list[str] | None = None) -> Any:
+    """Runs the command line and turns errors into one line and an exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in arguments
+    try:
+        code = cli.main(arguments, prog_name="zoo", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as err:
+        click.echo(err.ctx.get_help() if err.ctx else "")
+        sys.exit(2)
+    except click.ClickException as err:
+        err.show()
+        sys.exit(err.exit_code)
+    except ZooError as err:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"zoo: {err}", err=True)
+        sys.exit(err.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("zoo: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as err:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"zoo: {err.strerror or err}{f': {err.filename}' if err.filename else ''}", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,61 @@
+"""``zoo cache``."""
+
+from __future__ import annotations
+
+import click
+
+from zoo_core import hub, registry
+from zoo_core.cli.output import complete_model, json_option, print_json, size_of, table
+
+
+@click.group("cache")
+def command() -> None:
+    """Show or clear the weights kept on this machine (those that came from the Hub).
+
+    \b
+    Examples:
+      zoo cache ls
+      zoo cache rm ddpm-mnist
+      zoo cache path
+    """
+
+
+@command.command("ls")
+@json_option
+def ls(as_json: bool) -> None:
+    """Show the cached weights of the registry's models.
+
+    \b
+    Examples:
+      zoo cache ls --json
+    """
+    rows = hub.cached_repos(registry.load().find())
+    if as_json:
+        print_json(rows)
+        return
+    table([[r["id"], r["repo_id"], size_of(r["size"]), r["path"]] for r in rows], ["model", "repository", "bytes", "where"])
+
+
+@command.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_model)
+def rm(names: tuple[str, ...]) -> None:
+    """Delete the cached weights of models; bundled weights stay.
+
+    \b
+    Examples:
+      zoo cache rm ddpm-mnist
+    """
+    for name in names:
+        freed = hub.remove_cached(registry.load().get(name))
+        click.echo(f"{name}: {size_of(freed)} bytes freed")
+
+
+@command.command("path")
+def path() -> None:
+    """Print the folder of the cache.
+
+    \b
+    Examples:
+      du -sh "$(zoo cache path)"
+    """
+    click.echo(str(hub.cache_dir()))

@@ -1,0 +1,60 @@
+"""``zoo info``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zoo_core import lookup
+from zoo_core.cli.output import complete_model, json_option, print_json, size_of, warn_about_plugins
+
+
+@click.command("info", short_help="Show all that is known about a model.")
+@click.argument("name", shell_complete=complete_model)
+@json_option
+def command(name: str, as_json: bool) -> None:
+    """Show all that is known about a model, without building it.
+
+    \b
+    Examples:
+      zoo info ddpm-mnist
+      zoo info ddpm-mnist --json
+    """
+    facts = lookup.info(name)
+    warn_about_plugins()
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"{facts['id']}: {facts['summary']}")
+    for label, value in _lines(facts):
+        if value:
+            click.echo(f"  {label:<12} {value}")
+    for row in facts["evaluations"]:
+        click.echo(f"  {'measured':<12} {measured(row)}")
+
+
+def measured(row: dict[str, Any]) -> str:
+    """One evaluation on one line."""
+    unit = f" {row['unit']}" if row["unit"] else ""
+    return f"{row['metric']} {row['value']:.4g} ± {row['stderr']:.2g}{unit} on {row['n']:,} of {row['dataset']}"
+
+
+def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    weights, sampler, recipe = facts["weights"], facts["sampler"], facts["recipe"]
+    options = " ".join(f"{k}={v}" for k, v in sampler["options"].items()) if sampler else ""
+    return [
+        ("family", f"{facts['family']} (plugin {facts['plugin']}, {facts['plugin_status']})"),
+        ("data", facts["dataset"]),
+        ("parameters", size_of(facts["parameters"])),
+        ("can", ", ".join(facts["capabilities"])),
+        ("samplers", ", ".join(facts["samplers"])),
+        ("default", f"{sampler['name']} {options}".strip() if sampler else ""),
+        ("weights", f"{facts['weights_are']}, {weights['size']:,} bytes, sha256 {weights['sha256']}" if weights else "none yet"),
+        ("Hub", f"{weights['repo_id']}@{weights['revision']}" if weights and weights["repo_id"] else ""),
+        ("recipe", ", ".join(f"{k} {v}" for k, v in recipe.items())),
+        ("paper", facts["paper"]),
+        ("licence", facts["license"]),
+        ("tags", ", ".join(facts["tags"])),
+        ("from", facts["source"]),
+    ]

@@ -1,0 +1,67 @@
+"""How verbs speak: tables and JSON on stdout, warnings and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from zoo_core import plugins, registry
+from zoo_core.errors import RegistryError
+
+__all__ = ["complete_model", "json_option", "print_json", "progress", "size_of", "table", "warn_about_plugins"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout, keys as they come."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
+    """Aligned columns on stdout; the last one is free to run on."""
+    if not rows:
+        return
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header) - 1)]
+    for row in [[h.upper() for h in header], *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*cells, row[-1]]).rstrip())
+
+
+def size_of(count: float) -> str:
+    """``729905`` as ``730k``."""
+    for unit in ("", "k", "M", "G"):
+        if count < 999.5 or unit == "G":
+            return f"{count:.0f}{unit}" if unit == "" or count >= 99.5 else f"{count:.3g}{unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def warn_about_plugins() -> None:
+    """One line on stderr for every plugin that should have loaded and did not."""
+    for record in plugins.load().bad():
+        click.echo(f"zoo: {record.line()}", err=True)
+
+
+def progress(label: str) -> Callable[[int, int], None]:
+    """A callback ``(done, of)`` that draws a bar on stderr, where stderr is a terminal."""
+
+    def show(done: int, of: int) -> None:
+        if sys.stderr.isatty():
+            filled = round(30 * done / of)
+            end = "\n" if done == of else ""
+            click.echo(f"\r{label} [{'#' * filled}{'.' * (30 - filled)}] {done}/{of}{end}", err=True, nl=False)
+
+    return show
+
+
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids for the shell; reads the registry only."""
+    try:
+        return [name for name in registry.load().entries if name.startswith(incomplete)]
+    except RegistryError:
+        return []

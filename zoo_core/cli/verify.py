@@ -1,0 +1,48 @@
+"""``zoo verify``."""
+
+from __future__ import annotations
+
+import click
+
+from zoo_core import hub, registry
+from zoo_core.cli.output import complete_model, json_option, print_json, table
+from zoo_core.entry import Entry
+from zoo_core.errors import WeightsError
+
+
+@click.command("verify", short_help="Hash the weights on this machine against the registry.")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_model)
+@json_option
+def command(names: tuple[str, ...], as_json: bool) -> None:
+    """Hash the weights on this machine against the registry; all models unless named.
+
+    Exits with 4 where any are wrong.
+
+    \b
+    Examples:
+      zoo verify
+      zoo verify ddpm-mnist --json
+    """
+    known = registry.load()
+    entries = [known.get(n) for n in names] if names else known.find()
+    rows = [_verified(entry) for entry in entries]
+    if as_json:
+        print_json(rows)
+    else:
+        table([[r["id"], r["status"], r["detail"]] for r in rows], ["model", "status", "detail"])
+    wrong = [r["id"] for r in rows if r["status"] == "wrong"]
+    if wrong:
+        raise WeightsError(f"the weights of {', '.join(wrong)} are not those of the registry; reinstall the plugin, or zoo cache rm")
+
+
+def _verified(entry: Entry) -> dict[str, str]:
+    row = {"id": entry.id, "status": "absent", "detail": ""}
+    if entry.weights is None:
+        return row | {"detail": "no weights yet"}
+    if not (hub.is_bundled(entry) or hub.cached(entry)):
+        return row | {"detail": f"not on this machine; zoo download {entry.id}"}
+    try:
+        fetched = hub.fetch(entry, offline=True)
+    except WeightsError as err:
+        return row | {"status": "wrong", "detail": str(err)}
+    return row | {"status": "ok", "detail": f"{fetched.origin} sha256 {fetched.sha256}"}
