@@ -206,7 +206,6 @@ def to_prediction(path: GaussianPath, kind: PredictionType, x_t: Tensor, t: floa
 
     Raises:
         ValueError: ``kind`` is none of the five.
-        ZeroDivisionError: the conversion does not exist at this end of the path (for example x̂ from ε where α = 0).
     """
     alpha, sigma = path.coefficients(t, like=x_t)
     if kind == "noise":

@@ -1,0 +1,61 @@
+"""What the core's tests share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from zoo_core import plugins
+
+Zoo = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def fresh_plugins() -> Iterator[None]:
+    """Discovery begins anew, before and after."""
+    plugins.reset()
+    yield
+    plugins.reset()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_plugins: None) -> Path:
+    """A folder on the path into which tests install plugins; strictness is off."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delenv("ZOO_STRICT_PLUGINS", raising=False)
+    return folder
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Zoo:
+    """Runs the command line in a process of its own, as a user does."""
+
+    def run(*arguments: str, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_"))}
+        variables |= {"HF_HOME": str(tmp_path / "hf"), "XDG_CONFIG_HOME": str(tmp_path / "config"), "OMP_NUM_THREADS": "1"}
+        if path is not None:
+            variables["PYTHONPATH"] = str(path)
+        command = [sys.executable, "-m", "zoo_core.cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=variables | environment, cwd=tmp_path, timeout=120)
+
+    return run
+
+
+@pytest.fixture
+def zoo_json(zoo: Zoo) -> Callable[..., object]:
+    """Runs a verb with ``--json`` and parses what it prints."""
+
+    def run(*arguments: str, **options: object) -> object:
+        done = zoo(*arguments, "--json", **options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

@@ -1,0 +1,5 @@
+"""``python -m zoo_core.cli``."""
+
+from zoo_core.cli import main
+
+main()

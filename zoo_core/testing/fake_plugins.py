@@ -1,0 +1,48 @@
+"""Installed plugins without pip: a module and its ``dist-info`` in a folder on the path.
+
+What the import system and ``importlib.metadata`` see is exactly what they see of a package that pip installed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+__all__ = ["install"]
+
+
+def install(
+    folder: Path,
+    distribution: str,
+    source: str,
+    *,
+    entry_point: str | None = None,
+    version: str = "1.0",
+    registry: str | None = None,
+) -> str:
+    """Writes a distribution with one plugin into ``folder`` (which belongs on ``sys.path``).
+
+    Args:
+        folder: like a site-packages.
+        distribution: its name (``"zoo-broken"``); the package is ``zoo_broken``.
+        source: of its ``plugin`` module.
+        entry_point: the name in the group ``zoo.plugins``; the distribution's without ``zoo-`` unless given.
+        version: of the distribution.
+        registry: the text of a ``registry.toml`` fragment.
+
+    Returns:
+        The package's name.
+    """
+    package = distribution.replace("-", "_")
+    home = folder / package
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "__init__.py").write_text("", encoding="utf-8")
+    (home / "plugin.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    if registry is not None:
+        (home / "registry.toml").write_text(textwrap.dedent(registry), encoding="utf-8")
+    info = folder / f"{package}-{version}.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8")
+    name = entry_point or distribution.removeprefix("zoo-")
+    (info / "entry_points.txt").write_text(f"[zoo.plugins]\n{name} = {package}.plugin\n", encoding="utf-8")
+    return package
