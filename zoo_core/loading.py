@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -59,6 +60,8 @@ def load_with_origin(
     family_factory(entry, plugins.load())  # a missing plugin is said before anything is fetched
     if entry.weights is None:
         raise WeightsError(f"{entry.id} has no weights yet; its recipe is in {entry.source or 'the registry'}")
+    if source == "auto" and Path(entry.source).is_dir():
+        source = entry.source  # a folder that was named is where its weights are
     fetched = hub.fetch(entry, source=source, offline=offline)
     state = weights_file.parse(fetched.content, name=str(fetched.path))
     model = build(entry)

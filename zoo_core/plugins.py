@@ -39,7 +39,7 @@ from zoo_core.errors import PluginError
 __all__ = ["PluginRecord", "Plugins", "discover", "fragments", "load", "reset"]
 
 GROUP = "zoo.plugins"
-FIRST_PARTY = frozenset({"zoo-gmm", "zoo-ddpm"})
+FIRST_PARTY = frozenset({"zoo-ddpm", "zoo-gmm", "zoo-metrics"})
 """Ours: where another distribution claims the entry point of one of these, ours is loaded and the other is not."""
 
 Status = Literal["loaded", "disabled", "conflict", "incompatible", "broken"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from zoo_core.datasets.dataset import DataSet
 from zoo_core.interfaces.model import Model
 from zoo_core.interfaces.objective import Batch
 from zoo_core.randomness import Streams
@@ -52,8 +53,12 @@ class Metric(ABC, Generic[State]):
     uses: Literal["data", "samples"]
 
     @abstractmethod
-    def init(self, model: Model) -> State:
-        """The state before anything was seen."""
+    def check(self, model: Model, data: DataSet) -> None:
+        """Raises :class:`~zoo_core.errors.IncompatibleError`, with the reason, where the metric does not fit."""
+
+    @abstractmethod
+    def init(self, model: Model, data: DataSet) -> State:
+        """The state before anything was seen; ``data`` is what the model is measured against."""
 
     @abstractmethod
     def update(self, state: State, model: Model, batch: Batch, streams: Streams) -> State:

@@ -103,9 +103,11 @@ class Density(ABC):
 
     Attributes:
         log_prob_is: whether :meth:`log_prob` is exact, a lower bound, or an unbiased estimate.
+        discrete: whether it is the log-probability of data on a grid of levels (8-bit images), not a log-density.
     """
 
     log_prob_is: Literal["exact", "bound", "estimate"] = "exact"
+    discrete: bool = False
 
     @abstractmethod
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:

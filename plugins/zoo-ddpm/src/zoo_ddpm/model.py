@@ -78,6 +78,7 @@ class DDPM(Model, Denoiser, Density):
         self.prediction = prediction
         self.variance: Variance = variance
         self.levels = levels
+        self.discrete = levels is not None
         self.network = _network(network, shape[0], shape[0] * (2 if variance == "learned" else 1))
 
     def answer(self, x_t: Tensor, index: Tensor) -> tuple[Tensor, Tensor | None]:

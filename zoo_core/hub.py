@@ -1,0 +1,277 @@
+"""From a registry entry to verified bytes: bundled snapshot → Hub cache → Hub.  Imports no torch.
+
+Whatever the source, the bytes are read once, their SHA-256 is compared with the registry, and those same bytes are
+returned: nothing can change between the check and the use.  Revisions are commits, so weights that are in the cache need
+no request.  ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` are those of ``huggingface_hub``, which does the transfers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from zoo_core.entry import Entry, Weights
+from zoo_core.errors import AccessError, ChecksumError, NetworkError, WeightsError
+
+__all__ = ["Fetched", "bundled_folder", "cache_dir", "cached", "cached_repos", "fetch", "is_bundled", "remove_cached"]
+
+Origin = Literal["bundled", "folder", "cache", "hub"]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Verified bytes and where they came from.
+
+    Attributes:
+        path: the file.
+        origin: ``bundled``, ``folder``, ``cache`` or ``hub``.
+        content: the bytes.
+        sha256: of the bytes.
+        size: their number.
+        revision: the commit, for the cache and the Hub.
+    """
+
+    path: Path
+    origin: Origin
+    content: bytes
+    sha256: str
+    size: int
+    revision: str = ""
+
+
+def fetch(entry: Entry, *, source: str = "auto", offline: bool | None = None) -> Fetched:
+    """The verified weights of an entry.
+
+    Args:
+        entry: with weights.
+        source: ``auto``, ``bundled``, ``cache``, ``hub``, or a folder that holds the file.
+        offline: make no request; by default as ``ZOO_OFFLINE`` or ``HF_HUB_OFFLINE`` say.
+
+    Raises:
+        ChecksumError: the bytes are not those of the registry; a bad file in the cache has been deleted.
+        WeightsError: the file is not there, or is no regular file inside its folder.
+        NetworkError: the Hub was needed and cannot be used; ``AccessError`` where it refuses.
+    """
+    weights = entry.weights
+    if weights is None:
+        raise WeightsError(f"{entry.id} has no weights")
+    if source not in ("auto", "bundled", "cache", "hub"):
+        return _checked(inside(Path(source).expanduser(), weights.file), weights, "folder")
+    folder = bundled_folder(entry)
+    if source == "bundled" or (source == "auto" and weights.bundled and folder is not None):
+        if folder is None:
+            raise WeightsError(f"{entry.id} is not bundled with {entry.plugin}; try --source hub")
+        return _checked(inside(folder, weights.file), weights, "bundled")
+    if not weights.repo_id:
+        missing = f"the snapshot of {entry.id} is missing from {entry.plugin}; reinstall it"
+        raise WeightsError(missing if weights.bundled else f"{entry.id} is in no repository on the Hub")
+    if source != "hub" and (path := _cached_path(weights)) is not None:
+        try:
+            return _checked(path, weights, "cache")
+        except ChecksumError:
+            if source == "cache" or is_offline(offline):
+                raise
+    if source == "cache":
+        raise WeightsError(f"{entry.id} is not in the cache {cache_dir()}; zoo download {entry.id}")
+    return _from_hub(entry.id, weights, offline)
+
+
+def _from_hub(name: str, weights: Weights, offline: bool | None) -> Fetched:
+    """One download, and another if the first one's bytes are wrong."""
+    for force in (False, True):
+        path = download(weights.repo_id, weights.file, weights.revision, name=name, offline=offline, force=force)
+        try:
+            return _checked(path, weights, "hub")
+        except ChecksumError:
+            if force:
+                raise
+    raise AssertionError("unreachable")
+
+
+def download(
+    repo_id: str, file: str, revision: str, *, name: str, offline: bool | None = None, force: bool = False
+) -> Path:
+    """A file of a repository, through the Hub's cache.
+
+    Raises:
+        NetworkError, AccessError, WeightsError: what went wrong, and what to do.
+    """
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    where = f"{repo_id}@{revision[:12]}"
+    offline = is_offline(offline)
+    try:
+        return Path(
+            huggingface_hub.hf_hub_download(
+                repo_id,
+                file,
+                revision=revision,
+                endpoint=endpoint(),
+                cache_dir=cache_dir(),
+                local_files_only=offline,
+                force_download=force and not offline,
+                library_name="zoo",
+                etag_timeout=10,
+            )
+        )
+    except (errors.GatedRepoError, errors.RepositoryNotFoundError) as err:
+        gated = isinstance(err, errors.GatedRepoError)
+        what = "is gated: accept its terms on the Hub" if gated else "does not exist or is private"
+        raise AccessError(f"{where} {what}; then log in with 'hf auth login' or set HF_TOKEN") from err
+    except errors.RevisionNotFoundError as err:
+        raise WeightsError(f"{repo_id} has no revision {revision}; was it deleted? look for a newer registry") from err
+    except errors.LocalEntryNotFoundError as err:
+        if offline:
+            raise NetworkError(
+                f"offline, and {file} of {where} is not in the cache {cache_dir()}; when online: zoo download {name}"
+            ) from err
+        raise NetworkError(f"cannot reach {endpoint()} for {file} of {where}; check the connection, then zoo download {name}") from err
+    except errors.EntryNotFoundError as err:
+        raise WeightsError(f"{where} has no file {file!r}") from err
+    except errors.HFValidationError as err:
+        raise WeightsError(f"{repo_id!r} is not the name of a repository: {_one_line(err)}") from err
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as err:
+        status = getattr(getattr(err, "response", None), "status_code", None)
+        if status in (401, 403):
+            raise AccessError(f"{endpoint()} refuses access to {where} ({status}); check HF_TOKEN") from err
+        if isinstance(err, OSError) and err.errno is not None and status is None:
+            raise WeightsError(f"cannot write {file} to the cache {cache_dir()}: {_one_line(err)}") from err
+        raise NetworkError(f"the download of {file} from {where} failed: {_one_line(err)}; try again") from err
+    except Exception as err:  # the transport's own errors, which differ between versions of huggingface_hub
+        if type(err).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "hf_xet"):
+            raise NetworkError(f"the download of {file} from {where} failed: {_one_line(err)}; try again") from err
+        raise
+
+
+def inside(folder: Path, file: str) -> Path:
+    """``folder/file``, once it is sure that it is a regular file that lies there.
+
+    Raises:
+        WeightsError: it is not there, leads out of the folder, or is no regular file.
+    """
+    path = folder / file
+    try:
+        resolved, home = path.resolve(strict=True), folder.resolve(strict=True)
+        regular = stat.S_ISREG(resolved.stat().st_mode)
+    except (OSError, ValueError, RuntimeError) as err:
+        raise WeightsError(f"no file {file!r} in {folder}") from err
+    if home not in resolved.parents:
+        raise WeightsError(f"{file!r} leads out of {folder}; refused")
+    if not regular:
+        raise WeightsError(f"{path} is not a regular file; refused")
+    return path
+
+
+def _checked(path: Path, weights: Weights, origin: Origin) -> Fetched:
+    """Reads a file and compares it with the registry; a wrong one in the cache is deleted."""
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size == weights.size else b""
+    except OSError as err:
+        raise WeightsError(f"cannot read {path}: {err.strerror or err}") from err
+    found = hashlib.sha256(content).hexdigest()
+    if size == weights.size and found == weights.sha256:
+        revision = weights.revision if origin in ("cache", "hub") else ""
+        return Fetched(path, origin, content, found, size, revision)
+    if origin in ("cache", "hub"):
+        _delete(path)
+        advice = "it was deleted; download it again, and if that fails too do not trust the repository"
+    else:
+        advice = "reinstall the plugin" if origin == "bundled" else "this is not the model that the registry means"
+    if size != weights.size:
+        raise ChecksumError(f"{path} has {size:,} bytes, the registry says {weights.size:,}; {advice}")
+    raise ChecksumError(f"{path} has sha256 {found}, the registry says {weights.sha256}; {advice}")
+
+
+def _delete(path: Path) -> None:
+    """The snapshot's link and the blob behind it, so that nothing loads it again."""
+    for victim in (path.resolve(), path):
+        victim.unlink(missing_ok=True)
+
+
+def bundled_folder(entry: Entry) -> Path | None:
+    """The snapshot in the plugin's package, found without importing it; ``None`` where there is none."""
+    try:
+        spec = importlib.util.find_spec(entry.factory.partition(":")[0].partition(".")[0])
+    except (ImportError, ValueError):
+        return None
+    for package in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(package) / "weights" / entry.id
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def is_bundled(entry: Entry) -> bool:
+    """Whether the plugin's package has the weights."""
+    folder = bundled_folder(entry)
+    return bool(entry.weights and entry.weights.bundled and folder and (folder / entry.weights.file).is_file())
+
+
+def cached(entry: Entry) -> bool:
+    """Whether the weights are in the Hub's cache."""
+    return entry.weights is not None and _cached_path(entry.weights) is not None
+
+
+def _cached_path(weights: Weights) -> Path | None:
+    """The file of a pinned revision in the cache (its layout is part of huggingface_hub's documentation)."""
+    if not weights.repo_id:
+        return None
+    path = _repo_folder(weights.repo_id) / "snapshots" / weights.revision / weights.file
+    return path if path.is_file() else None
+
+
+def _repo_folder(repo_id: str) -> Path:
+    return cache_dir() / f"models--{repo_id.replace('/', '--')}"
+
+
+def cached_repos(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """What the cache holds of these entries: ``id``, ``repo_id``, ``size`` in bytes, ``path``."""
+    rows = []
+    for entry in entries:
+        if entry.weights is not None and (path := _cached_path(entry.weights)) is not None:
+            size = path.stat().st_size
+            rows.append({"id": entry.id, "repo_id": entry.weights.repo_id, "size": size, "path": str(path)})
+    return rows
+
+
+def remove_cached(entry: Entry) -> int:
+    """Deletes the cached revision of an entry and returns the bytes freed (0 where there was none)."""
+    import huggingface_hub
+
+    if entry.weights is None or not cached(entry):
+        return 0
+    strategy = huggingface_hub.scan_cache_dir(cache_dir()).delete_revisions(entry.weights.revision)
+    strategy.execute()
+    return cast(int, strategy.expected_freed_size)
+
+
+def cache_dir() -> Path:
+    """The Hub's cache, by the same variables that ``huggingface_hub`` reads (but read now, not at its import)."""
+    if explicit := os.environ.get("HF_HUB_CACHE"):
+        return Path(explicit).expanduser()
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
+    return Path(home).expanduser() / "hub"
+
+
+def endpoint() -> str:
+    """Where the Hub is."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def is_offline(explicit: bool | None = None) -> bool:
+    """Whether requests are forbidden."""
+    if explicit is not None:
+        return explicit
+    return any(os.environ.get(v, "").lower() not in ("", "0", "false", "no", "off") for v in ("ZOO_OFFLINE", "HF_HUB_OFFLINE"))
+
+
+def _one_line(err: BaseException) -> str:
+    return " ".join(str(err).split())[:200] or type(err).__name__

@@ -1,0 +1,117 @@
+"""A model as a folder: ``config.json``, ``model.safetensors``, ``README.md``.
+
+It is what a plugin bundles, what the Hub holds, and what ``zoo load ./folder`` reads.  The same model gives the same
+bytes, and the folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core import weights_file
+from zoo_core.entry import Entry, Weights
+
+__all__ = ["FILE", "card", "save"]
+
+FILE = "model.safetensors"
+
+
+def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
+    """Writes a snapshot.
+
+    Args:
+        folder: where to; replaced if it is there.
+        entry: what the registry says (its weights, if any, are replaced by what is written).
+        state: the state dict.
+
+    Returns:
+        File, hash and size, for the registry.
+    """
+    content = weights_file.serialise(state)
+    weights = Weights(FILE, hashlib.sha256(content).hexdigest(), len(content), bundled=True)
+    entry = replace(entry, weights=weights)
+    files = {FILE: content, "config.json": _config(entry).encode(), "README.md": card(entry).encode()}
+    beside = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        for name, data in files.items():
+            with open(beside / name, "wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+        if folder.exists():
+            # A folder cannot be replaced in one step: between the two moves there is none, never half of one.
+            old = folder.parent / f".{folder.name}.{os.getpid()}.old"
+            folder.rename(old)
+            beside.rename(folder)
+            shutil.rmtree(old)
+        else:
+            beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return weights
+
+
+def _config(entry: Entry) -> str:
+    """The registry table in JSON: what ``hf:`` and ``./folder`` are loaded from."""
+    assert entry.weights is not None
+    facts = asdict(entry)
+    table: dict[str, Any] = {"schema": 1, "id": entry.id}
+    table |= {k: facts[k] for k in ("family", "plugin", "factory", "config", "summary", "dataset", "license", "paper")}
+    table |= {"tags": list(entry.tags), "parameters": entry.parameters, "recipe": facts["recipe"]}
+    if entry.sampler:
+        table["sampler"] = {"name": entry.sampler.name, **entry.sampler.options}
+    table["weights"] = {"file": entry.weights.file, "sha256": entry.weights.sha256, "size": entry.weights.size}
+    return json.dumps({k: v for k, v in table.items() if v not in ("", [], {})}, indent=2, sort_keys=True) + "\n"
+
+
+def card(entry: Entry) -> str:
+    """The model card: front matter for the Hub, then what a reader wants to know."""
+    assert entry.weights is not None
+    lines = ["---", f"license: {entry.license.lower() or 'unknown'}", "library_name: zoo", f"tags: [zoo, {', '.join([entry.family, *entry.tags])}]"]
+    if entry.dataset:
+        lines.append(f"datasets: [{entry.dataset}]")
+    if entry.evaluations:
+        lines += ["model-index:", f"- name: {entry.id}", "  results:"]
+        for row in entry.evaluations:
+            lines += [
+                "  - task: {type: unconditional-generation}",
+                f"    dataset: {{type: {row.dataset.partition('/')[0]}, name: {row.dataset}}}",
+                f"    metrics: [{{type: {row.metric}, value: {row.value:.6g}}}]",
+            ]
+    lines += ["---", "", f"# {entry.id}", "", f"{entry.summary}.", ""]
+    lines += ["```", f"pip install {entry.plugin}", f"zoo load {entry.id}", f"zoo sample {entry.id} -n 64 --seed 0 --out samples.png", "```", ""]
+    lines += ["## How it was made", "", *_recipe(entry), ""]
+    if entry.evaluations:
+        lines += ["## Measured", "", "| metric | value | on | protocol | measured again by |", "|---|---|---|---|---|"]
+        for row in entry.evaluations:
+            value = f"{row.value:.4f} ± {row.stderr:.4f} {row.unit}".strip()
+            lines.append(f"| {row.metric} | {value} | {row.n:,} of {row.dataset} | {row.protocol} | `{row.command}` |")
+        lines.append("")
+    lines += [
+        "## Use and limits",
+        "",
+        f"For study and as a baseline: it draws what {entry.dataset or 'its data'} looks like and nothing else.",
+        "",
+        f"`{entry.weights.file}`: {entry.weights.size:,} bytes, sha256 `{entry.weights.sha256}`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _recipe(entry: Entry) -> list[str]:
+    """The recipe as a list; ``how`` comes first as a sentence."""
+    recipe = dict(entry.recipe)
+    how = recipe.pop("how", "")
+    rows = [f"- {key}: `{json.dumps(value) if isinstance(value, (dict, list)) else value}`" for key, value in recipe.items()]
+    return ([how, ""] if how else []) + rows
