@@ -20,9 +20,10 @@ from torch import Tensor
 from zoo_core import weights_file
 from zoo_core.entry import Entry, Weights
 
-__all__ = ["FILE", "card", "save"]
+__all__ = ["FILE", "README", "card", "save"]
 
 FILE = "model.safetensors"
+README = "README.md"
 
 
 def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
@@ -39,7 +40,7 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
     content = weights_file.serialise(state)
     weights = Weights(FILE, hashlib.sha256(content).hexdigest(), len(content), bundled=True)
     entry = replace(entry, weights=weights)
-    files = {FILE: content, "config.json": _config(entry).encode(), "README.md": card(entry).encode()}
+    files = {FILE: content, "config.json": _config(entry).encode(), README: card(entry).encode()}
     beside = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

@@ -1,0 +1,174 @@
+r"""Expectation–maximisation for Gaussian mixtures, in whitened coordinates (Dempster, Laird & Rubin 1977).
+
+The E-step needs the residuals y = L⁻¹(x − μ) of every component for the densities; the M-step is written in those same
+residuals, so the data are read once.  With responsibilities r,
+
+    N = Σ r,     d = Σ r·y / N,     C = Σ r·y yᵀ / N − d dᵀ,
+    μ ← μ + L d,      Σ ← L C Lᵀ.
+
+Near convergence C ≈ I, whatever the condition of Σ: nothing cancels, so the pass over the data may run in float32 while
+the k·D² parameters stay in float64.  (The textbook Σ r·x xᵀ / N − μ μᵀ loses its digits as soon as the data have an
+offset, and float32 implementations stop being positive definite.)  N, Σ r·y and Σ r·y yᵀ add over batches and machines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import ZooError
+from zoo_core.interfaces import Batch, StatisticsObjective
+from zoo_core.randomness import generator
+from zoo_gmm.model import GaussianMixture
+
+__all__ = ["ExpectationMaximisation"]
+
+ROWS = 1024
+"""Examples in one block of the pass: k blocks of whitened residuals stay in the processor's cache."""
+
+
+class ExpectationMaximisation(StatisticsObjective):
+    """EM.
+
+    Args:
+        reg: added to the diagonal of every Σ.
+        shrinkage: s in [0, 1]: Σ ← (1 − s)·Σ + s·diag Σ.  A little of it is worth far more on pixels than a larger
+            ``reg``: it regularises the correlations, of which there are too many, and not the variances.
+        data_dtype: ``float64``, or ``float32`` for the pass over the data.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    def __init__(
+        self, reg: float = 1e-6, shrinkage: float = 0.0, data_dtype: Literal["float64", "float32"] = "float64"
+    ) -> None:
+        if reg < 0.0 or not 0.0 <= shrinkage <= 1.0:
+            raise ValueError(f"reg = {reg} and shrinkage = {shrinkage}; expected reg ≥ 0 and shrinkage in [0, 1]")
+        if data_dtype not in ("float64", "float32"):
+            raise ValueError(f"data_dtype = {data_dtype!r}; expected float64 or float32")
+        self.reg, self.shrinkage = reg, shrinkage
+        self.dtype = getattr(torch, data_dtype)
+
+    def initialise(self, model: GaussianMixture, data: Tensor, seed: int) -> None:  # type: ignore[override]
+        """k-means++ (Arthur & Vassilvitskii 2007) and ten Lloyd steps; then one M-step on the hard assignment."""
+        x = data.flatten(1).double()
+        centres = _kmeans(x, model.components, generator(seed, "k-means++"))
+        assigned = torch.cdist(x, centres).argmin(1)
+        spread = x.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
+        model.means.copy_(centres)
+        unit = torch.ones_like(model.factors()) if not model.triangular else torch.eye(x.shape[1], dtype=torch.float64)
+        model.set_factors((spread * unit).expand_as(model.factors()))
+        self.maximise(model, self.statistics(model, Batch(data), assigned=assigned))
+
+    def statistics(  # type: ignore[override]
+        self, model: GaussianMixture, batch: Batch, assigned: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """N ``(k,)``, Σ r·y ``(k, D)``, Σ r·y yᵀ ``(k, D, D)`` or its diagonal ``(k, D)``; and the log-likelihood.
+
+        Args:
+            model: with the current parameters.
+            batch: the data.
+            assigned: components to take as given, ``(n,)``, in place of the responsibilities.
+        """
+        k, d = model.components, model.dimensions
+        log_weights, means, factors = model.log_weights.double(), model.means.double(), model.factors()
+        if model.triangular:
+            eye = torch.eye(d, dtype=torch.float64, device=factors.device)
+            whitener = torch.linalg.solve_triangular(factors, eye.expand_as(factors), upper=False).mT.expand(k, d, d)
+            log_det = factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        else:
+            whitener, log_det = factors.reciprocal().expand(k, d), factors.expand(k, d).log().sum(1)
+        centre = log_weights.exp() @ means  # takes the offset of the data away before it is rounded
+        shift = means - centre
+        shift = torch.einsum("jd,jde->je", shift, whitener) if model.triangular else shift * whitener
+        constant = log_weights - log_det - 0.5 * d * math.log(2.0 * math.pi)
+        whitener, shift = whitener.to(self.dtype), shift.to(self.dtype)
+
+        count = torch.zeros(k, dtype=torch.float64, device=means.device)
+        first = torch.zeros(k, d, dtype=torch.float64, device=means.device)
+        second = torch.zeros(k, d, *([d] if model.triangular else []), dtype=torch.float64, device=means.device)
+        log_likelihood = torch.zeros((), dtype=torch.float64, device=means.device)
+        flat = batch.x.flatten(1)
+        for start in range(0, len(flat), ROWS):
+            block = (flat[start : start + ROWS].double() - centre).to(self.dtype)
+            if model.triangular:
+                white = torch.baddbmm(-shift[:, None], block.expand(k, -1, -1), whitener)
+            else:
+                white = block * whitener[:, None] - shift[:, None]
+            log_joint = constant[:, None] - 0.5 * white.square().sum(2).double()
+            evidence = torch.logsumexp(log_joint, dim=0)
+            log_likelihood += evidence.sum()
+            if assigned is None:
+                share = (log_joint - evidence).exp().to(self.dtype)
+            else:
+                share = torch.nn.functional.one_hot(assigned[start : start + ROWS], k).mT.to(self.dtype)
+            weighted = share[:, :, None] * white
+            count += share.sum(1).double()
+            first += weighted.sum(1).double()
+            second += (weighted.mT @ white if model.triangular else (weighted * white).sum(1)).double()
+        n = torch.tensor(float(len(flat)), dtype=torch.float64)
+        return {"component": count, "first": first, "second": second, "log_likelihood": log_likelihood, "count": n}
+
+    def maximise(self, model: GaussianMixture, statistics: Mapping[str, Tensor]) -> None:  # type: ignore[override]
+        """The M-step.
+
+        Raises:
+            ZooError: a covariance is not positive definite; ``reg`` or ``shrinkage`` mends it.
+        """
+        weight = statistics["component"] + 10.0 * torch.finfo(torch.float64).eps  # an empty component stays finite
+        factors, d = model.factors(), model.dimensions
+        mean = statistics["first"] / weight[:, None]
+        if not model.triangular:
+            spread = statistics["second"] / weight[:, None] - mean.square()
+            model.means += mean * factors
+            variance = spread * factors.square() + self.reg
+            if model.covariance == "spherical":
+                variance = variance.mean(1, keepdim=True)
+            _require((variance > 0).all(), self)
+            model.set_factors(variance.sqrt())
+        else:
+            spread = statistics["second"] / weight[:, None, None] - mean[:, :, None] * mean[:, None, :]
+            model.means += (factors @ mean[:, :, None]).squeeze(2)
+            if model.covariance == "tied":
+                spread = ((weight / weight.sum())[:, None, None] * spread).sum(0, keepdim=True)
+            sigma = factors @ spread @ factors.mT
+            variances = sigma.diagonal(dim1=1, dim2=2)
+            sigma = (1.0 - self.shrinkage) * sigma + torch.diag_embed(self.shrinkage * variances + self.reg)
+            factor, failed = torch.linalg.cholesky_ex(sigma)
+            _require((failed == 0).all() and torch.isfinite(factor).all(), self)
+            model.set_factors(factor)
+        model.log_weights.copy_((weight / weight.sum()).log())
+
+
+def _require(positive: Tensor | bool, em: ExpectationMaximisation) -> None:
+    if not positive:
+        raise ZooError(
+            f"a covariance is not positive definite with reg = {em.reg} and shrinkage = {em.shrinkage}; raise one of them, "
+            "or use fewer components"
+        )
+
+
+def _kmeans(x: Tensor, k: int, source: torch.Generator) -> Tensor:
+    """k centres ``(k, D)``."""
+    n = len(x)
+    if k > n:
+        raise ZooError(f"components = {k}, but there are {n} examples; use fewer components")
+    chosen = [int(torch.randint(n, (), generator=source))]
+    nearest = (x - x[chosen[0]]).square().sum(1)
+    while len(chosen) < k:
+        mass = nearest.cumsum(0)
+        u = torch.rand((), dtype=torch.float64, generator=source) * mass[-1]
+        chosen.append(min(int(torch.searchsorted(mass, u)), n - 1))
+        nearest = torch.minimum(nearest, (x - x[chosen[-1]]).square().sum(1))
+    centres = x[chosen].clone()
+    for _ in range(10):
+        assigned = torch.cdist(x, centres).argmin(1)
+        for j in range(k):
+            if (assigned == j).any():
+                centres[j] = x[assigned == j].mean(0)
+    return centres
