@@ -40,11 +40,17 @@ def zoo(tmp_path: Path) -> Zoo:
 
     def run(*arguments: str, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_"))}
-        variables |= {"HF_HOME": str(tmp_path / "hf"), "XDG_CONFIG_HOME": str(tmp_path / "config"), "OMP_NUM_THREADS": "1"}
+        variables |= {
+            "HF_HOME": str(tmp_path / "hf"),
+            "XDG_CONFIG_HOME": str(tmp_path / "config"),
+            "OMP_NUM_THREADS": "1",
+        }
         if path is not None:
             variables["PYTHONPATH"] = str(path)
         command = [sys.executable, "-m", "zoo_core.cli", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=variables | environment, cwd=tmp_path, timeout=120)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=variables | environment, cwd=tmp_path, timeout=120
+        )
 
     return run
 

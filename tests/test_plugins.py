@@ -55,7 +55,11 @@ BROKEN = {
         "ZeroDivisionError",
     ),
     "newer-api": ("ZOO_API = (1, 99)", "incompatible", "upgrade zoo-core"),
-    "missing-dependency": ("import a_package_that_is_not_there", "broken", "missing dependency 'a_package_that_is_not_there'"),
+    "missing-dependency": (
+        "import a_package_that_is_not_there",
+        "broken",
+        "missing dependency 'a_package_that_is_not_there'",
+    ),
 }
 
 
@@ -97,7 +101,9 @@ def test_nobody_takes_the_place_of_ours(site):
 
 
 def test_two_claims_to_one_component_name_both_and_leave_nothing(site):
-    source = GOOD.format(name="x").replace('needs=["Denoiser"])', 'needs=[])\n        catalogue.sampler("ddim", "x:Y", "", needs=[])')
+    source = GOOD.format(name="x").replace(
+        'needs=["Denoiser"])', 'needs=[])\n        catalogue.sampler("ddim", "x:Y", "", needs=[])'
+    )
     install(site, "zoo-thief", source)
     found = plugins.load()
     record = next(r for r in found.records if r.distribution == "zoo-thief")
@@ -116,14 +122,21 @@ def test_a_model_that_two_plugins_claim_is_ambiguous(site):
 
 
 def test_first_party_ids_are_reserved(site):
-    install(site, "zoo-shadow", GOOD.format(name="s"), registry=FRAGMENT.format(distribution="zoo-shadow", model="ddpm-mnist"))
+    install(
+        site,
+        "zoo-shadow",
+        GOOD.format(name="s"),
+        registry=FRAGMENT.format(distribution="zoo-shadow", model="ddpm-mnist"),
+    )
     known = registry.load()
     assert known.get("ddpm-mnist").plugin == "zoo-ddpm"
     assert any("zoo-shadow" in p and "reserved" in p for p in known.problems)
 
 
 def test_a_fragment_must_name_its_own_distribution(site):
-    install(site, "zoo-liar", GOOD.format(name="l"), registry=FRAGMENT.format(distribution="zoo-ddpm", model="liar-moons"))
+    install(
+        site, "zoo-liar", GOOD.format(name="l"), registry=FRAGMENT.format(distribution="zoo-ddpm", model="liar-moons")
+    )
     known = registry.load()
     assert "liar-moons" not in known.entries
     assert any("'zoo-ddpm' is not the distribution that ships it" in p for p in known.problems)
@@ -153,11 +166,17 @@ def test_strictness_makes_the_first_bad_plugin_an_error(site, monkeypatch):
 
 
 def test_an_older_minor_version_and_fewer_arguments_still_load(site):
-    install(site, "zoo-old", "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(): pass")
+    install(
+        site,
+        "zoo-old",
+        "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(): pass",
+    )
     assert {r.distribution: r.status for r in plugins.load().records}["zoo-old"] == "loaded"
 
 
-@pytest.mark.parametrize("declared", ["", "ZOO_API = 1", "ZOO_API = ('1', '0')", "ZOO_API = (0, 9)", "ZOO_API = (2, 0)"])
+@pytest.mark.parametrize(
+    "declared", ["", "ZOO_API = 1", "ZOO_API = ('1', '0')", "ZOO_API = (0, 9)", "ZOO_API = (2, 0)"]
+)
 def test_another_api_is_incompatible(site, declared):
     install(site, "zoo-other", declared)
     record = next(r for r in plugins.load().records if r.distribution == "zoo-other")
@@ -165,13 +184,16 @@ def test_another_api_is_incompatible(site, declared):
 
 
 def test_every_plugin_module_is_light(zoo):
-    """A plugin module may import zoo_core, but neither torch nor numpy; ours are held to it, each in a fresh process."""
+    """A plugin module may import zoo_core, but neither torch nor numpy; ours are held to it, in fresh processes."""
     import subprocess
     import sys
 
     for record, _ in plugins.discover():
-        code = f"import sys, {record.module}; print([m for m in ('torch', 'numpy', 'diffusers', 'huggingface_hub') if m in sys.modules])"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=True)
+        heavy = ("torch", "numpy", "diffusers", "huggingface_hub")
+        code = f"import sys, {record.module}; print([m for m in {heavy} if m in sys.modules])"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=True
+        )
         assert done.stdout.strip() == "[]", record
 
 
@@ -219,7 +241,9 @@ def test_a_factory_that_no_plugin_registered_is_not_run(site, tmp_path):
     """The fragment's factory would run code on import; the loader never imports it."""
     from zoo_core.loading import load
 
-    install(site, "zoo-evil", GOOD.format(name="e"), registry=FRAGMENT.format(distribution="zoo-evil", model="evil-moons"))
+    install(
+        site, "zoo-evil", GOOD.format(name="e"), registry=FRAGMENT.format(distribution="zoo-evil", model="evil-moons")
+    )
     with pytest.raises(PluginError, match=r"no plugin registers the factory 'nowhere.model:Model'; it is not run"):
         load("evil-moons")
 

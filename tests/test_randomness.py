@@ -11,7 +11,9 @@ from zoo_core.randomness import Streams, generator, stable_seed
 def test_the_seed_is_a_promise():
     """Pinned: a change would change every sample that anyone ever drew."""
     assert stable_seed(0, "sample", 0) == 178316582436694654
-    assert Streams(0, "sample", 0, 1).normal(2).tolist() == [pytest.approx([-1.069456934928894, -1.698624849319458], abs=1e-6)]
+    assert Streams(0, "sample", 0, 1).normal(2).tolist() == [
+        pytest.approx([-1.069456934928894, -1.698624849319458], abs=1e-6)
+    ]
 
 
 def test_a_stream_belongs_to_its_index():

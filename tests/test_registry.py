@@ -52,9 +52,12 @@ BAD = {
     'tags = ["2d"]': ("tags = [2]", "models.toy-moons.tags: expected an array of strings"),
     "parameters = 12": ("parameters = -1", "models.toy-moons.parameters: -1 is negative"),
     'name = "ddim"': ("", "models.toy-moons.sampler.name: missing"),
-    'file = "model.safetensors"': ('file = "../secret"', "models.toy-moons.weights.file: '../secret' is not a plain file name"),
-    '"%s"' % ("a" * 64): ('"abc"', "models.toy-moons.weights.sha256: 'abc' is not 64 hex digits"),  # noqa: UP031
-    '"%s"' % ("b" * 40): ('"main"', "models.toy-moons.weights.revision: 'main' is not a commit of 40 hex digits"),  # noqa: UP031
+    'file = "model.safetensors"': (
+        'file = "../secret"',
+        "models.toy-moons.weights.file: '../secret' is not a plain file name",
+    ),
+    '"%s"' % ("a" * 64): ('"abc"', "models.toy-moons.weights.sha256: 'abc' is not 64 hex digits"),
+    '"%s"' % ("b" * 40): ('"main"', "models.toy-moons.weights.revision: 'main' is not a commit of 40 hex digits"),
     'repo_id = "org/toy"': ("", "models.toy-moons.weights.revision: repo_id and revision go together"),
     "value = 1": ('value = "low"', "models.toy-moons.eval[0].value: expected number, found 'low'"),
     "models.toy-moons]": ("models.Toy_Moons]", "models.Toy_Moons: 'Toy_Moons' is not an id like ddpm-mnist"),
@@ -130,7 +133,7 @@ def test_no_utf8_and_no_file(tmp_path):
 
 
 def test_weights_that_are_nowhere(tmp_path):
-    text = GOOD.replace('repo_id = "org/toy"', "").replace('revision = "%s"' % ("b" * 40), "")  # noqa: UP031
+    text = GOOD.replace('repo_id = "org/toy"', "").replace('revision = "%s"' % ("b" * 40), "")
     with pytest.raises(RegistryError, match="neither bundled nor in a repository"):
         registry.read(write(tmp_path, text))
 

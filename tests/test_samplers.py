@@ -1,6 +1,7 @@
 """Path samplers against closed forms: where the exact denoiser is known, samples have the exact distribution."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -60,14 +61,20 @@ def test_ddim_maps_the_prior_onto_the_data_at_first_order(path):
     for steps in (50, 100, 200):
         streams = Streams(0, "test", 0, 9, dtype=torch.float64)
         errors.append((DDIM(steps).sample(model, streams, noise=x_T) - exact).abs().max().item())
-    slopes = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    slopes = [math.log2(a / b) for a, b in pairwise(errors)]
     assert errors[-1] < 0.02
     assert all(0.8 < slope < 1.3 for slope in slopes)
 
 
 @pytest.mark.parametrize(
     "sampler",
-    [Ancestral(variance="fixed_large"), Ancestral(variance="fixed_small"), DDIM(1000), DDIM(1000, eta=0.5), DDIM(1000, eta=1.0)],
+    [
+        Ancestral(variance="fixed_large"),
+        Ancestral(variance="fixed_small"),
+        DDIM(1000),
+        DDIM(1000, eta=0.5),
+        DDIM(1000, eta=1.0),
+    ],
     ids=["large", "small", "ddim", "eta0.5", "eta1"],
 )
 def test_samples_have_the_right_mean_and_spread(sampler):
@@ -116,7 +123,9 @@ class Labelled(Gaussian):
     conditions = {"label": ConditionSpec(classes=3)}  # noqa: RUF012
 
     def predict(self, x_t, t, *, condition=None):
-        mean = torch.zeros(len(x_t), 1, dtype=x_t.dtype) if condition is None else condition["label"].unsqueeze(1).to(x_t)
+        mean = (
+            torch.zeros(len(x_t), 1, dtype=x_t.dtype) if condition is None else condition["label"].unsqueeze(1).to(x_t)
+        )
         data = mean + 0.0 * x_t
         return Prediction(data, (x_t - self.path.alpha(t) * data) / self.path.sigma(t))
 

@@ -13,7 +13,11 @@ def zoo_register(catalogue: Catalogue) -> None:
 
     samplers = "zoo_core.samplers"
     catalogue.sampler("direct", f"{samplers}.direct:Direct", "draws in one go", needs=["DirectSampler"])
-    catalogue.sampler("ancestral", f"{samplers}.ancestral:Ancestral", "the reverse Markov chain (Ho et al. 2020)", needs=["Denoiser"])
-    catalogue.sampler("ddim", f"{samplers}.ddim:DDIM", "implicit, any steps, any η (Song et al. 2021)", needs=["Denoiser"])
+    catalogue.sampler(
+        "ancestral", f"{samplers}.ancestral:Ancestral", "the reverse Markov chain (Ho et al. 2020)", needs=["Denoiser"]
+    )
+    catalogue.sampler(
+        "ddim", f"{samplers}.ddim:DDIM", "implicit, any steps, any η (Song et al. 2021)", needs=["Denoiser"]
+    )
     for name, (target, summary) in BUILTIN.items():
         catalogue.dataset(name, target, summary)

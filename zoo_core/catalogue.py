@@ -61,11 +61,15 @@ class Catalogue:
         """Registers a family: ``model`` is the factory that its registry entries may name."""
         self._add(Component("family", name, model, summary, capabilities=tuple(capabilities)))
 
-    def sampler(self, name: str, target: str, summary: str, *, needs: Iterable[str], families: Iterable[str] = ()) -> None:
+    def sampler(
+        self, name: str, target: str, summary: str, *, needs: Iterable[str], families: Iterable[str] = ()
+    ) -> None:
         """Registers a :class:`~zoo_core.interfaces.sampler.Sampler` class."""
         self._add(Component("sampler", name, target, summary, needs=tuple(needs), families=tuple(families)))
 
-    def objective(self, name: str, target: str, summary: str, *, needs: Iterable[str] = (), families: Iterable[str] = ()) -> None:
+    def objective(
+        self, name: str, target: str, summary: str, *, needs: Iterable[str] = (), families: Iterable[str] = ()
+    ) -> None:
         """Registers a gradient or statistics objective class."""
         self._add(Component("objective", name, target, summary, needs=tuple(needs), families=tuple(families)))
 
@@ -84,12 +88,12 @@ class Catalogue:
     def _add(self, component: Component) -> None:
         key = (component.kind, component.name)
         if key in self._components:
-            raise PluginError(
-                f"{component.kind} {component.name!r} is already registered by {self._components[key].plugin or 'the core'}"
-            )
+            raise PluginError(f"{component.kind} {component.name!r} is registered twice")
         module, _, attribute = component.target.partition(":")
         if not (module and attribute):
-            raise PluginError(f"{component.kind} {component.name!r}: {component.target!r} is not 'package.module:attribute'")
+            raise PluginError(
+                f"{component.kind} {component.name!r}: {component.target!r} is not 'package.module:attribute'"
+            )
         self._components[key] = component
 
     def merge(self, other: Catalogue, plugin: str) -> None:
@@ -120,7 +124,9 @@ class Catalogue:
         if found is None:
             names = [c.name for c in self.all(kind)]
             close = difflib.get_close_matches(name, names, n=2)
-            raise UnknownNameError(kind, name, close, f"the {kind}s are {', '.join(names) or 'none'}" if not close else "")
+            raise UnknownNameError(
+                kind, name, close, f"the {kind}s are {', '.join(names) or 'none'}" if not close else ""
+            )
         return found
 
     def factories(self) -> dict[str, Component]:

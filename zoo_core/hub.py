@@ -1,8 +1,8 @@
 """From a registry entry to verified bytes: bundled snapshot → Hub cache → Hub.  Imports no torch.
 
 Whatever the source, the bytes are read once, their SHA-256 is compared with the registry, and those same bytes are
-returned: nothing can change between the check and the use.  Revisions are commits, so weights that are in the cache need
-no request.  ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` are those of ``huggingface_hub``, which does the transfers.
+returned: nothing can change between the check and the use.  Revisions are commits, so weights in the cache need no
+request.  ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` are those of ``huggingface_hub``, which does the transfers.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import socket
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from zoo_core.entry import Entry, Weights
 from zoo_core.errors import AccessError, ChecksumError, NetworkError, WeightsError
@@ -107,6 +109,8 @@ def download(
 
     where = f"{repo_id}@{revision[:12]}"
     offline = is_offline(offline)
+    if not offline:
+        require_connection()
     try:
         return Path(
             huggingface_hub.hf_hub_download(
@@ -132,7 +136,9 @@ def download(
             raise NetworkError(
                 f"offline, and {file} of {where} is not in the cache {cache_dir()}; when online: zoo download {name}"
             ) from err
-        raise NetworkError(f"cannot reach {endpoint()} for {file} of {where}; check the connection, then zoo download {name}") from err
+        raise NetworkError(
+            f"cannot reach {endpoint()} for {file} of {where}; check the connection, then zoo download {name}"
+        ) from err
     except errors.EntryNotFoundError as err:
         raise WeightsError(f"{where} has no file {file!r}") from err
     except errors.HFValidationError as err:
@@ -148,6 +154,25 @@ def download(
         if type(err).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "hf_xet"):
             raise NetworkError(f"the download of {file} from {where} failed: {_one_line(err)}; try again") from err
         raise
+
+
+def require_connection() -> None:
+    """Raises :class:`NetworkError` at once where the Hub's host cannot be reached; the client would retry for 23 s.
+
+    Behind a proxy there is nothing to be learned this way, and the client is left to find out.
+    """
+    proxies = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+    if any(os.environ.get(name) for name in proxies):
+        return
+    parts = urlsplit(endpoint())
+    try:
+        socket.create_connection(
+            (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=5
+        ).close()
+    except OSError as err:
+        raise NetworkError(
+            f"cannot reach {endpoint()} ({err.strerror or err}); check the connection, or use --offline"
+        ) from err
 
 
 def inside(folder: Path, file: str) -> Path:
@@ -250,7 +275,7 @@ def remove_cached(entry: Entry) -> int:
         return 0
     strategy = huggingface_hub.scan_cache_dir(cache_dir()).delete_revisions(entry.weights.revision)
     strategy.execute()
-    return cast(int, strategy.expected_freed_size)
+    return strategy.expected_freed_size
 
 
 def cache_dir() -> Path:
@@ -270,7 +295,9 @@ def is_offline(explicit: bool | None = None) -> bool:
     """Whether requests are forbidden."""
     if explicit is not None:
         return explicit
-    return any(os.environ.get(v, "").lower() not in ("", "0", "false", "no", "off") for v in ("ZOO_OFFLINE", "HF_HUB_OFFLINE"))
+    return any(
+        os.environ.get(v, "").lower() not in ("", "0", "false", "no", "off") for v in ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
+    )
 
 
 def _one_line(err: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -128,7 +128,7 @@ def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | N
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return cast(Model, model.to(device=device, dtype=dtype))
+        return model.to(device=device, dtype=dtype)
     except (RuntimeError, AssertionError) as err:
         reason = str(err).splitlines()[0]
         raise IncompatibleError(f"cannot put the model on device {str(device)!r}: {reason}; try --device cpu") from err

@@ -63,7 +63,9 @@ def info(name: str) -> dict[str, Any]:
     try:
         family = found.catalogue.get("family", entry.family)
         facts["capabilities"] = list(family.capabilities)
-        facts["samplers"] = [c.name for c, why in fitting("sampler", family, found.catalogue.all("sampler")) if why is None]
+        facts["samplers"] = [
+            c.name for c, why in fitting("sampler", family, found.catalogue.all("sampler")) if why is None
+        ]
     except UnknownNameError:
         facts["capabilities"], facts["samplers"] = [], []
     return facts
@@ -95,4 +97,6 @@ def family_of(name: str) -> Component:
     for component in plugins.load().catalogue.all("family"):
         if component.name == entry.family:
             return component
-    raise PluginError(f"{entry.id} is provided by {entry.plugin}, which is not loaded; pip install {entry.plugin}, or see zoo plugins")
+    raise PluginError(
+        f"{entry.id} is provided by {entry.plugin}, which is not loaded; pip install {entry.plugin}, or see zoo plugins"
+    )

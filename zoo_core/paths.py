@@ -19,7 +19,7 @@ Signs and clocks of the published families differ from this one and are translat
 
 | family                        | its clock                 | here                          |
 |-------------------------------|---------------------------|-------------------------------|
-| DDPM, index k = 0 … T−1       | k ("t" in the code of many) | t = (k + 1)/T                 |
+| DDPM, index k = 0 … T−1       | k                         | t = (k + 1)/T                 |
 | score SDE                     | t from 0 (data) to 1      | t                             |
 | flow matching                 | s from 0 (noise) to 1     | t = 1 − s, velocity negated   |
 | EDM                           | σ̂ from 0 to σ_max         | σ̂ = σ(t)/α(t)                 |
@@ -29,8 +29,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -51,8 +52,8 @@ class Prediction:
     Attributes:
         data: x̂, the shape of x_t.
         noise: ε̂, the shape of x_t.
-        variance_mix: ν in [0, 1] for models that learn the variance of the reverse step, log Σ = ν·log β + (1 − ν)·log β̃
-            (Nichol & Dhariwal 2021, eq. 15); ``None`` for the others.
+        variance_mix: ν in [0, 1] for models that learn the variance of the reverse step,
+            log Σ = ν·log β + (1 − ν)·log β̃ (Nichol & Dhariwal 2021, eq. 15); ``None`` for the others.
     """
 
     data: Tensor
@@ -146,7 +147,7 @@ class DiscretePath(GaussianPath):
 
     def __init__(self, alpha_bar: Sequence[float]) -> None:
         table = [1.0, *map(float, alpha_bar)]
-        if len(table) < 2 or any(not 0.0 < b < a for a, b in zip(table, table[1:], strict=False)):
+        if len(table) < 2 or any(not 0.0 < b < a for a, b in pairwise(table)):
             raise ValueError("alpha_bar must be a non-empty, strictly decreasing table with values in (0, 1)")
         self._alpha_bar = table
         self.t_min = 1.0 / self.steps
@@ -173,7 +174,9 @@ class DiscretePath(GaussianPath):
             IncompatibleError: more steps than the table has, or an unknown spacing.
         """
         if steps > self.steps:
-            raise IncompatibleError(f"steps = {steps}; this model has a noise schedule of {self.steps} steps, no more can be taken")
+            raise IncompatibleError(
+                f"steps = {steps}; this model has a noise schedule of {self.steps} steps, no more can be taken"
+            )
         if spacing == "leading":
             return [self.time(i * (self.steps // steps)) for i in reversed(range(steps))] + [0.0]
         return [self.time(round(t * self.steps) - 1) for t in super().times(steps, spacing)]
@@ -194,7 +197,9 @@ class DiscretePath(GaussianPath):
         return math.sqrt(1.0 - self.alpha_bar(t))
 
 
-def to_prediction(path: GaussianPath, kind: PredictionType, x_t: Tensor, t: float | Tensor, output: Tensor) -> Prediction:
+def to_prediction(
+    path: GaussianPath, kind: PredictionType, x_t: Tensor, t: float | Tensor, output: Tensor
+) -> Prediction:
     """Converts a network's output to a prediction (x̂, ε̂).
 
     Args:
@@ -225,12 +230,10 @@ def to_prediction(path: GaussianPath, kind: PredictionType, x_t: Tensor, t: floa
         else:
             alpha_dot, sigma_dot = path.alpha_dot(t), path.sigma_dot(t)
         det = alpha_dot * sigma - sigma_dot * alpha
-        return Prediction(
-            data=(sigma * output - sigma_dot * x_t) / det, noise=(alpha_dot * x_t - alpha * output) / det
-        )
+        return Prediction(data=(sigma * output - sigma_dot * x_t) / det, noise=(alpha_dot * x_t - alpha * output) / det)
     raise ValueError(f"unknown prediction type {kind!r}; expected one of {', '.join(get_args(PredictionType))}")
 
 
-def _central_difference(function, t: float, step: float = 1e-5) -> float:  # type: ignore[no-untyped-def]
+def _central_difference(function: Callable[[float], float], t: float, step: float = 1e-5) -> float:
     low, high = max(t - step, 0.0), min(t + step, 1.0)
     return (function(high) - function(low)) / (high - low)

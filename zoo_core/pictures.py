@@ -15,7 +15,18 @@ from zoo_core import weights_file
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import SampleSpace
 
-__all__ = ["check_target", "check_trajectory", "film", "grid", "histogram", "render", "save_samples", "save_trajectory", "scatter", "strip"]
+__all__ = [
+    "check_target",
+    "check_trajectory",
+    "film",
+    "grid",
+    "histogram",
+    "render",
+    "save_samples",
+    "save_trajectory",
+    "scatter",
+    "strip",
+]
 
 Picture = Image.Image
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -39,7 +50,9 @@ def render(samples: Tensor, space: SampleSpace) -> Picture:
     if space.kind == "points" and samples.shape[1] == 2:
         return scatter(samples)
     shape = "×".join(map(str, samples.shape[1:]))
-    raise IncompatibleError(f"there is no picture of {space.kind} of shape {shape}; write them with --out samples.safetensors")
+    raise IncompatibleError(
+        f"there is no picture of {space.kind} of shape {shape}; write them with --out samples.safetensors"
+    )
 
 
 def grid(images: Tensor, columns: int | None = None, size: int = 512) -> Picture:
@@ -106,7 +119,12 @@ def histogram(points: Tensor, bins: int = 64, size: int = 512) -> Picture:
 def film(frames: Sequence[Picture], path: Path, ms: int = 80) -> None:
     """An animated GIF that rests on its last frame for a second."""
     durations = [ms] * (len(frames) - 1) + [1000]
-    _whole(path, lambda to: frames[0].save(to, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0))
+    _whole(
+        path,
+        lambda to: frames[0].save(
+            to, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+        ),
+    )
 
 
 def strip(frames: Sequence[Picture], count: int = 8) -> Picture:
@@ -126,7 +144,9 @@ def check_target(target: str) -> None:
     """Raises :class:`IncompatibleError`, before any work, where samples cannot be written to ``target``."""
     suffix = Path(target).suffix.lower()
     if not _is_folder(target) and suffix not in (*_PICTURES, ".safetensors"):
-        raise IncompatibleError(f"cannot write samples to {target!r}; use .png, .safetensors, or a folder that ends in /")
+        raise IncompatibleError(
+            f"cannot write samples to {target!r}; use .png, .safetensors, or a folder that ends in /"
+        )
     parent = Path(target).resolve().parent
     if not parent.is_dir():
         raise IncompatibleError(f"there is no folder {parent}; make it first")

@@ -1,7 +1,7 @@
 """Finding plugins, loading each on its own, and saying what became of it.
 
-A plugin is an entry point of the group ``zoo.plugins``.  Every one is loaded alone, with a plugin manager of its own, so
-that one that cannot be imported, misspells a hook or raises leaves no trace in the others:
+A plugin is an entry point of the group ``zoo.plugins``.  Every one is loaded alone, with a plugin manager of its own,
+so that one that cannot be imported, misspells a hook or raises leaves no trace in the others:
 
 | status       | meaning                                                                     |
 |--------------|-----------------------------------------------------------------------------|
@@ -180,9 +180,15 @@ def _call_hooks(module: ModuleType, own: Catalogue) -> None:
     manager.register(module)
     for caller in manager.get_hookcallers(module) or []:
         if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
-            known = [name for name in vars(manager.hook) if name.startswith("zoo_") and getattr(manager.hook, name).has_spec()]
+            known = [
+                name
+                for name in vars(manager.hook)
+                if name.startswith("zoo_") and getattr(manager.hook, name).has_spec()
+            ]
             close = difflib.get_close_matches(caller.name, known, n=1)
-            raise PluginError(f"implements {caller.name!r}, which is no hook{f'; did you mean {close[0]}?' if close else ''}")
+            raise PluginError(
+                f"implements {caller.name!r}, which is no hook{f'; did you mean {close[0]}?' if close else ''}"
+            )
     manager.hook.zoo_register(catalogue=own)
 
 

@@ -36,7 +36,7 @@ class Streams:
 
     Args:
         seed: the user's seed.
-        purpose: what the numbers are for (``"sample"``, ``"noise/1200"``); streams of different purposes are independent.
+        purpose: what the numbers are for (``"sample"``, ``"train/1200"``); different purposes are independent.
         start: the global index of the first sample.
         count: the number of samples, ``n`` below.
         device: where the drawn tensors go.

@@ -48,8 +48,7 @@ def _from_hub(reference: str, offline: bool | None) -> Entry:
         raise UnknownNameError("repository", repo_id, None, "expected hf:ORG/REPO or hf:ORG/REPO@REVISION")
     commit = _commit(repo_id, revision or "main", offline)
     path = hub.download(repo_id, "config.json", commit, name=f"hf:{reference}", offline=offline)
-    entry = _entry(path, f"hf:{repo_id}", None, repo_id=repo_id, revision=commit)
-    return entry
+    return _entry(path, f"hf:{repo_id}", None, repo_id=repo_id, revision=commit)
 
 
 def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
@@ -59,17 +58,26 @@ def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
     if hub.is_offline(offline):
         ref = hub.cache_dir() / f"models--{repo_id.replace('/', '--')}" / "refs" / revision
         if not re.fullmatch(r"[\w.-]+", revision, re.ASCII) or not ref.is_file():
-            raise NetworkError(f"offline, and {repo_id}@{revision} is not in the cache {hub.cache_dir()}; load it once online")
+            raise NetworkError(
+                f"offline, and {repo_id}@{revision} is not in the cache {hub.cache_dir()}; load it once online"
+            )
         return ref.read_text(encoding="utf-8").strip()
     import huggingface_hub
     from huggingface_hub import errors
 
+    hub.require_connection()
     try:
-        sha = huggingface_hub.HfApi(endpoint=hub.endpoint(), library_name="zoo").model_info(repo_id, revision=revision, timeout=10).sha
+        sha = (
+            huggingface_hub.HfApi(endpoint=hub.endpoint(), library_name="zoo")
+            .model_info(repo_id, revision=revision, timeout=10)
+            .sha
+        )
     except errors.RevisionNotFoundError as err:
         raise WeightsError(f"{repo_id} has no revision {revision!r}") from err
     except errors.RepositoryNotFoundError as err:
-        raise AccessError(f"{repo_id} does not exist, or is private or gated; log in with 'hf auth login' or set HF_TOKEN") from err
+        raise AccessError(
+            f"{repo_id} does not exist, or is private or gated; log in with 'hf auth login' or set HF_TOKEN"
+        ) from err
     except Exception as err:  # the transport's own errors differ between versions of huggingface_hub
         raise NetworkError(f"cannot ask {hub.endpoint()} about {repo_id}: {' '.join(str(err).split())[:200]}") from err
     if sha is None:

@@ -62,8 +62,12 @@ def read(path: Path, *, distribution: str = "") -> tuple[list[Entry], dict[str, 
         raise RegistryError(found)
     owner = data.get("plugin", {}).get("distribution", "")
     if distribution and owner != distribution:
-        raise RegistryError([f"{name}: plugin.distribution: {owner!r} is not the distribution that ships it, {distribution!r}"])
-    entries = [entry(key, {"plugin": distribution, **table}, str(path)) for key, table in data.get("models", {}).items()]
+        raise RegistryError(
+            [f"{name}: plugin.distribution: {owner!r} is not the distribution that ships it, {distribution!r}"]
+        )
+    entries = [
+        entry(key, {"plugin": distribution, **table}, str(path)) for key, table in data.get("models", {}).items()
+    ]
     return entries, data.get("deprecated", {}), registry_schema.unknown_keys(data, name)
 
 

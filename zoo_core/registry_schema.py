@@ -45,8 +45,8 @@ class Key:
 
 MODEL = {
     "family": Key(str, "the family, as its plugin registers it", True, ID, "a name like ddpm"),
-    "plugin": Key(str, "the distribution that provides it; implied in a plugin's fragment", False, ID, "a distribution like zoo-ddpm"),
-    "factory": Key(str, "the class that is built; the one that the plugin registers for the family", True, FACTORY, "'package.module:Class'"),
+    "plugin": Key(str, "the distribution; implied in a fragment", False, ID, "a name like zoo-ddpm"),
+    "factory": Key(str, "the class, as its plugin registers it", True, FACTORY, "'package.module:Class'"),
     "config": Key(dict, "the factory's keyword arguments", True),
     "summary": Key(str, "one line", True),
     "dataset": Key(str, "what it was trained on"),
@@ -123,9 +123,11 @@ def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, st
                 yield f"{where}.weights", "neither bundled nor in a repository: these weights are nowhere"
         rows = model.get("eval", [])
         for i, row in enumerate(rows if isinstance(rows, list) else []):
-            yield from _table(row, EVAL, f"{where}.eval[{i}]") if isinstance(row, dict) else [
-                (f"{where}.eval[{i}]", "expected a table")
-            ]
+            yield from (
+                _table(row, EVAL, f"{where}.eval[{i}]")
+                if isinstance(row, dict)
+                else [(f"{where}.eval[{i}]", "expected a table")]
+            )
 
 
 def _table(table: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> Iterator[tuple[str, str]]:
@@ -170,7 +172,9 @@ def json_schema() -> dict[str, Any]:
 
     model = table(MODEL)
     model["properties"]["sampler"] |= table(SAMPLER)
-    model["properties"]["weights"] |= table(WEIGHTS) | {"dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}}
+    model["properties"]["weights"] |= table(WEIGHTS) | {
+        "dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}
+    }
     model["properties"]["eval"] = {"type": "array", "description": MODEL["eval"].doc, "items": table(EVAL)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -179,7 +183,11 @@ def json_schema() -> dict[str, Any]:
         "required": ["schema"],
         "properties": {
             "schema": {"const": SCHEMA},
-            "plugin": {"type": "object", "required": ["distribution"], "properties": {"distribution": {"type": "string"}}},
+            "plugin": {
+                "type": "object",
+                "required": ["distribution"],
+                "properties": {"distribution": {"type": "string"}},
+            },
             "models": {"type": "object", "propertyNames": {"pattern": f"^(?:{ID})$"}, "additionalProperties": model},
             "deprecated": {"type": "object", "additionalProperties": {"type": "string"}},
         },

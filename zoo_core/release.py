@@ -48,16 +48,32 @@ def measure(entry: Entry, metric: str, n: int | None, seed: int = 0) -> Evaluati
     data = held_out(model)
     result = evaluate(model, metric, data=data, n=n, seed=seed)
     command = f"zoo eval {entry.id} --metric {metric}{f' -n {n}' if n else ''} --seed {seed}"
-    numbers = {"value": float(f"{result.value:.6g}"), "stderr": float(f"{result.stderr:.3g}"), "n": result.n}
-    where = f"{data.name}/{data.split}"
     anchors = {k: float(f"{v:.6g}") for k, v in result.anchors.items()}
-    return Evaluation(metric, **numbers, dataset=where, seed=seed, command=command, unit=result.unit, protocol=result.protocol, anchors=anchors)  # type: ignore[arg-type]
+    return Evaluation(
+        metric,
+        float(f"{result.value:.6g}"),
+        float(f"{result.stderr:.3g}"),
+        result.n,
+        f"{data.name}/{data.split}",
+        seed,
+        command,
+        result.unit,
+        result.protocol,
+        anchors,
+    )
 
 
-def pin(file: Path, name: str, *, weights: Weights | None = None, parameters: int | None = None, row: Evaluation | None = None) -> None:
+def pin(
+    file: Path,
+    name: str,
+    *,
+    weights: Weights | None = None,
+    parameters: int | None = None,
+    row: Evaluation | None = None,
+) -> None:
     """Writes what was released or measured into a registry file, leaving the rest of its text alone."""
     document = tomlkit.parse(file.read_text(encoding="utf-8"))
-    table: Any = document["models"][name]  # type: ignore[index]
+    table: Any = document["models"][name]
     if parameters is not None:
         table["parameters"] = parameters
     if weights is not None:

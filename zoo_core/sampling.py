@@ -36,7 +36,9 @@ def make_sampler(model: Model, name: str | None = None, **options: Any) -> Sampl
     default = model.entry.sampler if model.entry else None
     if name is None:
         if default is None:
-            raise IncompatibleError(f"{type(model).__name__} has no default sampler; name one ('zoo samplers' lists them)")
+            raise IncompatibleError(
+                f"{type(model).__name__} has no default sampler; name one ('zoo samplers' lists them)"
+            )
         name = default.name
     if default is not None and name == default.name:
         options = {**default.options, **options}

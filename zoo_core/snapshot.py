@@ -79,7 +79,12 @@ def _config(entry: Entry) -> str:
 def card(entry: Entry) -> str:
     """The model card: front matter for the Hub, then what a reader wants to know."""
     assert entry.weights is not None
-    lines = ["---", f"license: {entry.license.lower() or 'unknown'}", "library_name: zoo", f"tags: [zoo, {', '.join([entry.family, *entry.tags])}]"]
+    lines = [
+        "---",
+        f"license: {entry.license.lower() or 'unknown'}",
+        "library_name: zoo",
+        f"tags: [zoo, {', '.join([entry.family, *entry.tags])}]",
+    ]
     if entry.dataset:
         lines.append(f"datasets: [{entry.dataset}]")
     if entry.evaluations:
@@ -91,7 +96,14 @@ def card(entry: Entry) -> str:
                 f"    metrics: [{{type: {row.metric}, value: {row.value:.6g}}}]",
             ]
     lines += ["---", "", f"# {entry.id}", "", f"{entry.summary}.", ""]
-    lines += ["```", f"pip install {entry.plugin}", f"zoo load {entry.id}", f"zoo sample {entry.id} -n 64 --seed 0 --out samples.png", "```", ""]
+    lines += [
+        "```",
+        f"pip install {entry.plugin}",
+        f"zoo load {entry.id}",
+        f"zoo sample {entry.id} -n 64 --seed 0 --out samples.png",
+        "```",
+        "",
+    ]
     lines += ["## How it was made", "", *_recipe(entry), ""]
     if entry.evaluations:
         lines += ["## Measured", "", "| metric | value | on | protocol | measured again by |", "|---|---|---|---|---|"]
@@ -114,5 +126,7 @@ def _recipe(entry: Entry) -> list[str]:
     """The recipe as a list; ``how`` comes first as a sentence."""
     recipe = dict(entry.recipe)
     how = recipe.pop("how", "")
-    rows = [f"- {key}: `{json.dumps(value) if isinstance(value, (dict, list)) else value}`" for key, value in recipe.items()]
+    rows = [
+        f"- {key}: `{json.dumps(value) if isinstance(value, (dict, list)) else value}`" for key, value in recipe.items()
+    ]
     return ([how, ""] if how else []) + rows

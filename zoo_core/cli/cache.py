@@ -33,7 +33,10 @@ def ls(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table([[r["id"], r["repo_id"], size_of(r["size"]), r["path"]] for r in rows], ["model", "repository", "bytes", "where"])
+    table(
+        [[r["id"], r["repo_id"], size_of(r["size"]), r["path"]] for r in rows],
+        ["model", "repository", "bytes", "where"],
+    )
 
 
 @command.command("rm")

@@ -7,7 +7,13 @@ import click
 from zoo_core import lookup, plugins
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
 
-_PLURALS = {"family": "families", "sampler": "samplers", "objective": "objectives", "metric": "metrics", "dataset": "datasets"}
+_PLURALS = {
+    "family": "families",
+    "sampler": "samplers",
+    "objective": "objectives",
+    "metric": "metrics",
+    "dataset": "datasets",
+}
 
 
 def _verb(kind: str) -> click.Command:
@@ -24,10 +30,16 @@ def _verb(kind: str) -> click.Command:
         if as_json:
             keys = ("name", "summary", "target", "plugin", "needs", "families", "capabilities")
             rows = [{k: getattr(c, k) for k in keys} | {"fits": why is None, "why_not": why or ""} for c, why in pairs]
-            print_json(rows if family else [{k: v for k, v in row.items() if k not in ("fits", "why_not")} for row in rows])
+            print_json(
+                rows if family else [{k: v for k, v in row.items() if k not in ("fits", "why_not")} for row in rows]
+            )
             return
         extra = "can" if kind == "family" else "needs"
-        has = [[c.name, c.plugin, ", ".join(c.capabilities or c.needs or c.families), c.summary] for c, why in pairs if why is None]
+        has = [
+            [c.name, c.plugin, ", ".join(c.capabilities or c.needs or c.families), c.summary]
+            for c, why in pairs
+            if why is None
+        ]
         if kind == "dataset":
             table([[name, plugin, summary] for name, plugin, _, summary in has], ["dataset", "from", "what it is"])
         else:
@@ -38,10 +50,13 @@ def _verb(kind: str) -> click.Command:
 
     example = f"  zoo {plural} --json"
     if selective:
-        show = click.option("--for", "model", metavar="NAME", shell_complete=complete_model, help="Those that fit this model.")(show)
+        show = click.option(
+            "--for", "model", metavar="NAME", shell_complete=complete_model, help="Those that fit this model."
+        )(show)
         example += f"\n  zoo {plural} --for ddpm-mnist"
     tail = ", or those that fit a model" if selective else ""
-    show.help = f"Show the {'training ' if kind == 'objective' else ''}{'data sets' if kind == 'dataset' else plural}{tail}.\n\n\b\nExamples:\n{example}"
+    what = {"objective": "training objectives", "dataset": "data sets"}.get(kind, plural)
+    show.help = f"Show the {what}{tail}.\n\n\b\nExamples:\n{example}"
     return show
 
 

@@ -27,7 +27,15 @@ def command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
     rows = []
     for entry in entries:
         fetched = hub.fetch(entry)
-        rows.append({"id": entry.id, "from": fetched.origin, "path": str(fetched.path), "sha256": fetched.sha256, "size": fetched.size})
+        rows.append(
+            {
+                "id": entry.id,
+                "from": fetched.origin,
+                "path": str(fetched.path),
+                "sha256": fetched.sha256,
+                "size": fetched.size,
+            }
+        )
         if not as_json:
             click.echo(f"{entry.id}\t{fetched.origin}\t{fetched.path}")
     if as_json:

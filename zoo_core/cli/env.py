@@ -13,7 +13,8 @@ from zoo_core import plugins as loader
 from zoo_core.cli.output import json_option, print_json
 
 _PACKAGES = ("torch", "numpy", "safetensors", "huggingface-hub", "pluggy", "click", "diffusers", "scikit-learn")
-_VARIABLES = ("ZOO_DATA", "ZOO_CACHE", "ZOO_OFFLINE", "ZOO_REGISTRY", "ZOO_DISABLE_PLUGINS", "ZOO_STRICT_PLUGINS", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")  # fmt: skip
+_SETTINGS = ("DATA", "CACHE", "OFFLINE", "REGISTRY", "DISABLE_PLUGINS", "STRICT_PLUGINS")
+_VARIABLES = (*(f"ZOO_{name}" for name in _SETTINGS), "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")
 
 
 @click.command("env")

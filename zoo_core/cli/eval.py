@@ -10,7 +10,9 @@ from zoo_core.cli.output import complete_model, json_option, print_json, progres
 
 @click.command("eval", short_help="Measure a model on held-out data.")
 @click.argument("name", shell_complete=complete_model)
-@click.option("--metric", "metrics", multiple=True, required=True, help="See 'zoo metrics --for NAME'; may be repeated.")
+@click.option(
+    "--metric", "metrics", multiple=True, required=True, help="See 'zoo metrics --for NAME'; may be repeated."
+)
 @click.option("-n", "count", type=click.IntRange(min=2), help="How many examples  [default: the whole test split]")
 @click.option("--seed", default=0, show_default=True, help="Of the order, dequantisation and noise.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=100, show_default=True, help="Examples at once.")
@@ -43,9 +45,17 @@ def command(
     data = held_out(model)
     rows = []
     for metric in metrics:
-        result = evaluate(model, metric, data=data, n=count, seed=seed, batch_size=batch_size, progress=progress(metric))
+        result = evaluate(
+            model, metric, data=data, n=count, seed=seed, batch_size=batch_size, progress=progress(metric)
+        )
         command_line = f"zoo eval {name} --metric {metric}{f' -n {count}' if count else ''} --seed {seed}"
-        row = {"metric": metric, **result.as_json(), "dataset": f"{data.name}/{data.split}", "seed": seed, "command": command_line}
+        row = {
+            "metric": metric,
+            **result.as_json(),
+            "dataset": f"{data.name}/{data.split}",
+            "seed": seed,
+            "command": command_line,
+        }
         rows.append(row)
         if not as_json:
             anchors = "".join(f"; {k} {v:.4f}" for k, v in result.anchors.items())

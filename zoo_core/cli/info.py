@@ -50,7 +50,10 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("can", ", ".join(facts["capabilities"])),
         ("samplers", ", ".join(facts["samplers"])),
         ("default", f"{sampler['name']} {options}".strip() if sampler else ""),
-        ("weights", f"{facts['weights_are']}, {weights['size']:,} bytes, sha256 {weights['sha256']}" if weights else "none yet"),
+        (
+            "weights",
+            f"{facts['weights_are']}, {weights['size']:,} bytes, sha256 {weights['sha256']}" if weights else "none yet",
+        ),
         ("Hub", f"{weights['repo_id']}@{weights['revision']}" if weights and weights["repo_id"] else ""),
         ("recipe", ", ".join(f"{k} {v}" for k, v in recipe.items())),
         ("paper", facts["paper"]),

@@ -48,7 +48,9 @@ def command(
         click.echo(f"zoo: {problem}", err=True)
     if as_json:
         keys = ("id", "family", "dataset", "summary", "parameters", "plugin", "license", "paper")
-        print_json([{k: getattr(e, k) for k in keys} | {"tags": list(e.tags), "weights": lookup.where(e)} for e in entries])
+        print_json(
+            [{k: getattr(e, k) for k in keys} | {"tags": list(e.tags), "weights": lookup.where(e)} for e in entries]
+        )
         return
     if not entries:
         click.echo("zoo: no model matches; zoo list shows them all", err=True)

@@ -41,7 +41,7 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
     """
     import torch
 
-    from zoo_core import lookup
+    from zoo_core import lookup, plugins
     from zoo_core.loading import describe, load_with_origin
     from zoo_core.sampling import make_sampler, sample
 
@@ -58,19 +58,37 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
         raise WeightsError(f"{entry.id} loaded, but its samples are not finite; try --dtype float32")
     facts = describe(model)
     if as_json:
-        origin = {"from": fetched.origin, "path": str(fetched.path), "sha256": fetched.sha256, "size": fetched.size, "revision": fetched.revision}
+        origin = {
+            "from": fetched.origin,
+            "path": str(fetched.path),
+            "sha256": fetched.sha256,
+            "size": fetched.size,
+            "revision": fetched.revision,
+        }
         rows = [asdict(e) for e in entry.evaluations]
-        print_json({"id": entry.id, "family": entry.family, "summary": entry.summary, **facts, "weights": origin, "evaluations": rows})
+        print_json(
+            {
+                "id": entry.id,
+                "family": entry.family,
+                "summary": entry.summary,
+                **facts,
+                "weights": origin,
+                "evaluations": rows,
+            }
+        )
         return
     family = lookup.family_of(name)
-    fits = [c for kind in ("sampler",) for c in lookup.plugins.load().catalogue.all(kind) if c.misfit(family) is None]
+    fits = [c for c in plugins.load().catalogue.all("sampler") if c.misfit(family) is None]
     shape = "×".join(map(str, facts["sample_shape"]))
     default = f" (default {entry.sampler.name})" if entry.sampler else ""
     pin = f"@{fetched.revision[:12]}" if fetched.revision else ""
     click.echo(f"{entry.id}: {entry.summary}")
     for label, value in (
         ("family", f"{entry.family}: {family.summary}"),
-        ("parameters", f"{size_of(facts['parameters'])} ({facts['parameters']:,}), {facts['dtype']} on {facts['device']}"),
+        (
+            "parameters",
+            f"{size_of(facts['parameters'])} ({facts['parameters']:,}), {facts['dtype']} on {facts['device']}",
+        ),
         ("samples", f"{facts['sample_kind']} {shape}; one drawn, finite"),
         ("weights", f"{fetched.origin}{pin}, {fetched.size:,} bytes, verified"),
         ("sha256", fetched.sha256),

@@ -41,7 +41,10 @@ def list_plugins(as_json: bool) -> None:
     if as_json:
         print_json([{k: v for k, v in asdict(r).items() if k != "details"} for r in records])
         return
-    table([[r.name, f"{r.distribution} {r.version}", r.status, r.reason] for r in records], ["plugin", "distribution", "status", "reason"])
+    table(
+        [[r.name, f"{r.distribution} {r.version}", r.status, r.reason] for r in records],
+        ["plugin", "distribution", "status", "reason"],
+    )
 
 
 @command.command("doctor")
@@ -67,7 +70,16 @@ def doctor(name: str | None, as_json: bool) -> None:
         if record.status == "loaded":
             causes += _import_all(found, record)
         causes += [p for p in registry.load().problems if record.distribution in p]
-        rows.append({"plugin": record.name, "distribution": record.distribution, "version": record.version, "status": record.status, "causes": causes, "details": record.details})
+        rows.append(
+            {
+                "plugin": record.name,
+                "distribution": record.distribution,
+                "version": record.version,
+                "status": record.status,
+                "causes": causes,
+                "details": record.details,
+            }
+        )
     others = [p for p in registry.load().problems if name is None and not any(p in r["causes"] for r in rows)]
     if as_json:
         print_json({"plugins": rows, "registry": others})
@@ -82,7 +94,9 @@ def doctor(name: str | None, as_json: bool) -> None:
             click.echo(f"registry: {problem}")
     sick = [str(r["plugin"]) for r in rows if r["causes"]]
     if sick or others:
-        raise PluginError(f"{len(sick)} of {len(rows)} plugins have something wrong: {', '.join(sick) or 'a registry file'}")
+        raise PluginError(
+            f"{len(sick)} of {len(rows)} plugins have something wrong: {', '.join(sick) or 'a registry file'}"
+        )
 
 
 def _import_all(found: loader.Plugins, record: loader.PluginRecord) -> list[str]:

@@ -37,11 +37,26 @@ def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 @click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
 @click.option("--sampler", help="See 'zoo samplers --for NAME'.")
 @click.option("--steps", type=click.IntRange(min=1), help="Network evaluations, for an iterative sampler.")
-@click.option("--set", "options", multiple=True, metavar="KEY=VALUE", callback=key_values, help="An option of the sampler (eta=0.5).")
-@click.option("--condition", multiple=True, metavar="KEY=VALUE", callback=key_values, help="What to condition on (label=3).")
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    help="An option of the sampler (eta=0.5).",
+)
+@click.option(
+    "--condition", multiple=True, metavar="KEY=VALUE", callback=key_values, help="What to condition on (label=3)."
+)
 @click.option("--guidance", default=1.0, show_default=True, help="How strongly to follow the condition.")
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same samples.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="How many at once; changes no sample.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="How many at once; changes no sample.",
+)
 @click.option("--out", metavar="FILE|FOLDER/", help="grid.png, samples.safetensors or folder/  [default: NAME.png]")
 @click.option("--trajectory", metavar="FILE", help="How the samples came to be: film.gif or strip.png.")
 @placement
@@ -109,7 +124,16 @@ def command(
     if trajectory:
         pictures.save_trajectory(film, trajectory)
     if as_json:
-        print_json({"model": name, "n": count, "seed": seed, "seconds": round(seconds, 3), "out": target, "trajectory": trajectory})
+        print_json(
+            {
+                "model": name,
+                "n": count,
+                "seed": seed,
+                "seconds": round(seconds, 3),
+                "out": target,
+                "trajectory": trajectory,
+            }
+        )
     else:
         click.echo(f"{count} samples of {name} in {seconds:.1f} s: {Path(target)}", err=True)
 

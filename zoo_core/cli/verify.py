@@ -32,7 +32,9 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
         table([[r["id"], r["status"], r["detail"]] for r in rows], ["model", "status", "detail"])
     wrong = [r["id"] for r in rows if r["status"] == "wrong"]
     if wrong:
-        raise WeightsError(f"the weights of {', '.join(wrong)} are not those of the registry; reinstall the plugin, or zoo cache rm")
+        raise WeightsError(
+            f"the weights of {', '.join(wrong)} are not those of the registry; reinstall the plugin, or zoo cache rm"
+        )
 
 
 def _verified(entry: Entry) -> dict[str, str]:

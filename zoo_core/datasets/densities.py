@@ -55,7 +55,11 @@ class Mixture(Density2D):
     """
 
     def __init__(
-        self, means: Sequence[Sequence[float]], scales: Sequence[float], weights: Sequence[float] | None = None, entropy: float | None = None
+        self,
+        means: Sequence[Sequence[float]],
+        scales: Sequence[float],
+        weights: Sequence[float] | None = None,
+        entropy: float | None = None,
     ) -> None:
         self.means = torch.tensor(means, dtype=torch.float64)
         self.scales = torch.tensor(scales, dtype=torch.float64)
@@ -64,7 +68,9 @@ class Mixture(Density2D):
 
     def sample(self, streams: Streams) -> Tensor:
         j = streams.categorical(self.weights)
-        return self.means[j].to(streams.dtype) + self.scales[j, None].to(streams.dtype) * streams.normal(self.dimensions)
+        return self.means[j].to(streams.dtype) + self.scales[j, None].to(streams.dtype) * streams.normal(
+            self.dimensions
+        )
 
     def log_prob(self, x: Tensor) -> Tensor:
         squared = ((x.double()[:, None] - self.means) / self.scales[:, None]).square().sum(-1)
@@ -104,7 +110,7 @@ class NoisyCurves(Density2D):
         points, log_weight = self.quadrature
         constant = log_weight - math.log(2 * math.pi * self.scale**2)
         rows = []
-        for part in x.double().split(2048):
+        for part in torch.split(x.double(), 2048):
             squared = torch.cdist(part, points).square() / self.scale**2
             rows.append(torch.logsumexp(constant - 0.5 * squared, dim=1))
         return torch.cat(rows)

@@ -15,7 +15,10 @@ from zoo_core.hub import is_offline
 
 __all__ = ["digits", "fashion_mnist", "fetch", "mnist"]
 
-FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"), "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")}  # fmt: skip
+FILES = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+}
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 MNIST_SHA256 = {
@@ -79,7 +82,9 @@ def fetch(name: str, file: str, url: str, sha256: str) -> Path:
         if path.is_file():
             found = hashlib.sha256(path.read_bytes()).hexdigest()
             if found != sha256:
-                raise ChecksumError(f"{path} has sha256 {found}, the published file {sha256}; replace it or unset ZOO_DATA")
+                raise ChecksumError(
+                    f"{path} has sha256 {found}, the published file {sha256}; replace it or unset ZOO_DATA"
+                )
             return path
     cache = _cache() / name
     if is_offline() and not (cache / file).is_file():
@@ -94,7 +99,9 @@ def fetch(name: str, file: str, url: str, sha256: str) -> Path:
         raise ChecksumError(f"{url}{file} is not the published file (sha256 {sha256}); try again later") from err
     except Exception as err:  # whatever the HTTP library of pooch raises
         reason = " ".join(str(err).split())[:200]
-        raise NetworkError(f"cannot fetch {url}{file}: {reason}; check the connection, or put it in $ZOO_DATA/{name}/") from err
+        raise NetworkError(
+            f"cannot fetch {url}{file}: {reason}; check the connection, or put it in $ZOO_DATA/{name}/"
+        ) from err
 
 
 def _cache() -> Path:

@@ -1,7 +1,7 @@
 """What a model is, and what it can do.
 
-A model says what it can do by *capability*, not by family: a sampler, a metric or an objective names the capability that
-it needs, and everything else (what fits what, error messages, completion, ``zoo info``) follows from that.
+A model says what it can do by *capability*, not by family: a sampler, a metric or an objective names the capability
+that it needs, and everything else (what fits what, error messages, completion, ``zoo info``) follows from that.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class Model(nn.Module):
         space: where the samples live.
         conditions: what the model can be conditioned on, by name; empty for an unconditional model.
         entry: what the registry says about it, where it was built from an entry.
-        players: the parts that objectives train by name (``{"generator": …, "critic": …}``); one, ``"model"``, by default.
+        players: the parts that objectives train, by name (``{"generator": …, "critic": …}``); ``{"model": self}`` unless
+            a family says otherwise.
     """
 
     space: SampleSpace

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from zoo_core.errors import IncompatibleError
@@ -57,7 +58,7 @@ class Ancestral(PathSampler):
         if variance == "learned" and model.variance != "learned":
             raise IncompatibleError(f"variance = 'learned', but this model was trained with {model.variance}")
         path, steps = model.path, []
-        for t, s in zip(times, times[1:], strict=False):
+        for t, s in pairwise(times):
             alpha_s, sigma_s = path.alpha(s), path.sigma(s)
             large = math.sqrt(max(path.sigma(t) ** 2 - (path.alpha(t) / alpha_s * sigma_s) ** 2, 0.0))
             small = large * sigma_s / path.sigma(t)

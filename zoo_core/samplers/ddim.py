@@ -1,6 +1,6 @@
 r"""Denoising diffusion implicit models (Song, Meng & Ermon 2021), on any Gaussian path.
 
-    x_s = α_s·x̂ + √(σ_s² − c²)·ε̂ + c·z,      c² = η²·(σ_s²/σ_t²)·(σ_t² − (α_t/α_s)²·σ_s²)      (eqs. 12 and 16)
+    x_s = α_s·x̂ + √(σ_s² − c²)·ε̂ + c·z,    c² = η²·(σ_s²/σ_t²)·(σ_t² − (α_t/α_s)²·σ_s²)    (eqs. 12 and 16)
 
 η = 0 is deterministic (and is the Euler method on the probability-flow ODE in σ/α); η = 1 is ancestral sampling with the
 small variance.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser
@@ -40,7 +41,7 @@ class DDIM(PathSampler):
 
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
         path, steps = model.path, []
-        for t, s in zip(times, times[1:], strict=False):
+        for t, s in pairwise(times):
             alpha_s, sigma_s = path.alpha(s), path.sigma(s)
             transition = path.sigma(t) ** 2 - (path.alpha(t) / alpha_s * sigma_s) ** 2
             fresh = self.eta * sigma_s / path.sigma(t) * math.sqrt(max(transition, 0.0))

@@ -39,7 +39,15 @@ class Step:
     fresh_large: float | None = None
 
     @classmethod
-    def of(cls, path: GaussianPath, t: float, data: float, noise: float, fresh: float = 0.0, fresh_large: float | None = None) -> Step:
+    def of(
+        cls,
+        path: GaussianPath,
+        t: float,
+        data: float,
+        noise: float,
+        fresh: float = 0.0,
+        fresh_large: float | None = None,
+    ) -> Step:
         """The step d·x̂ + e·ε̂ + c·z, with ε̂ written in x̂ and x_t."""
         alpha, sigma = path.alpha(t), path.sigma(t)
         return cls(t, data - noise * alpha / sigma, noise / sigma, fresh, fresh_large)

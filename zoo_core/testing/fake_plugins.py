@@ -42,7 +42,9 @@ def install(
         (home / "registry.toml").write_text(textwrap.dedent(registry), encoding="utf-8")
     info = folder / f"{package}-{version}.dist-info"
     info.mkdir(exist_ok=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", encoding="utf-8"
+    )
     name = entry_point or distribution.removeprefix("zoo-")
     (info / "entry_points.txt").write_text(f"[zoo.plugins]\n{name} = {package}.plugin\n", encoding="utf-8")
     return package

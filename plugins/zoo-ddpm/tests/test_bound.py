@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from zoo_core.interfaces import Streams
 from zoo_core.paths import to_prediction
 from zoo_ddpm.bound import bound_terms, discretised_gaussian_log_prob, prior_term
 from zoo_ddpm.model import DDPM
@@ -97,7 +96,9 @@ def test_terms_of_the_exact_denoiser(variance):
         x = Exact.s * torch.randn(20_000, 1, dtype=torch.float64, generator=source)
         noise = torch.randn(20_000, 1, dtype=torch.float64, generator=source)
         terms = bound_terms(model, x, torch.full((20_000,), k), noise)
-        assert terms.mean().item() == pytest.approx(expected_term(model.path, Exact.s, variance, k), abs=5 * terms.std().item() / 141)
+        assert terms.mean().item() == pytest.approx(
+            expected_term(model.path, Exact.s, variance, k), abs=5 * terms.std().item() / 141
+        )
 
 
 def test_bound_of_the_exact_denoiser_is_tight():

@@ -4,7 +4,8 @@ diffusers keeps its tables in float32, which alone costs 1e-4; with our float64 
 implementations agree to 1e-9 over whole loops, in float64.  Where diffusers is off, the test says so and avoids it:
 
 * with ``trailing`` (or ``linspace``) and fewer steps than T, its DDPM still adds noise of variance β in the step that
-  lands on the data, since it asks whether the *index* is 0; ours adds none.  Respaced chains are compared on ``leading``.
+  lands on the data, since it asks whether the *index* is 0; ours adds none.  So respaced chains are compared on
+  ``leading``.
 * its DDIM takes t − T//n for the next time whatever the spacing: right for ``leading``, and for ``trailing`` where n
   divides T.
 """

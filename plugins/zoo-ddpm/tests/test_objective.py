@@ -50,7 +50,16 @@ def test_hybrid_bound_trains_the_variance_only():
     assert (head.grad[2:] != 0).any()
 
 
-RECIPE = {"objective": "ddpm-simple", "seed": 0, "batch": 64, "steps": 60, "lr": 1e-2, "warmup": 5, "clip": 1.0, "ema": 0.9}
+RECIPE = {
+    "objective": "ddpm-simple",
+    "seed": 0,
+    "batch": 64,
+    "steps": 60,
+    "lr": 1e-2,
+    "warmup": 5,
+    "clip": 1.0,
+    "ema": 0.9,
+}
 
 
 def test_training_lowers_the_loss_and_resumes_to_the_bit(tmp_path, monkeypatch):

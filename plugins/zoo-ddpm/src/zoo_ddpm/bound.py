@@ -77,7 +77,9 @@ def bound_terms(model: DDPM, x: Tensor, index: Tensor, noise: Tensor, *, stop_me
     # Both means share the x_k term, so they differ by the data coefficient times (x − x̂).
     coefficient = torch.tensor([_data_coefficient(model, k) for k in index.tolist()], dtype=x.dtype, device=x.device)
     gap = coefficient.view(shape) * (x - data)
-    kl = 0.5 * (log_variance - log_posterior + (log_posterior - log_variance).exp() - 1.0 + gap.square() * (-log_variance).exp())
+    kl = 0.5 * (
+        log_variance - log_posterior + (log_posterior - log_variance).exp() - 1.0 + gap.square() * (-log_variance).exp()
+    )
     if model.levels is None:
         decoder = 0.5 * (math.log(2.0 * math.pi) + log_variance + gap.square() * (-log_variance).exp())
     else:
@@ -113,7 +115,9 @@ def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_variance: Tensor,
 
 def _log_variances(model: DDPM, indices: list[int]) -> tuple[list[float], list[float]]:
     """log β_k and log β̃_k."""
-    return [math.log(_beta(model, k)) for k in indices], [math.log(_posterior_variance(model, max(k, 1))) for k in indices]
+    return [math.log(_beta(model, k)) for k in indices], [
+        math.log(_posterior_variance(model, max(k, 1))) for k in indices
+    ]
 
 
 def _beta(model: DDPM, k: int) -> float:

@@ -17,7 +17,21 @@ def zoo_register(catalogue: Catalogue) -> None:
         "denoising diffusion probabilistic models (Ho et al. 2020)",
         capabilities=["Density", "Denoiser"],
     )
-    catalogue.objective("ddpm-simple", "zoo_ddpm.objective:Simple", "L_simple: squared error of the network's answer", families=["ddpm"])
-    catalogue.objective("ddpm-vlb", "zoo_ddpm.objective:VariationalBound", "L_vlb: the variational bound, in bits per dimension", families=["ddpm"])
-    catalogue.objective("ddpm-hybrid", "zoo_ddpm.objective:Hybrid", "L_hybrid: L_simple, and L_vlb for the learned variance", families=["ddpm"])
-    catalogue.exporter("diffusers", "zoo_ddpm.diffusers_export:export", "a folder for diffusers' DDPMPipeline", families=["ddpm"])
+    catalogue.objective(
+        "ddpm-simple", "zoo_ddpm.objective:Simple", "L_simple: squared error of the network's answer", families=["ddpm"]
+    )
+    catalogue.objective(
+        "ddpm-vlb",
+        "zoo_ddpm.objective:VariationalBound",
+        "L_vlb: the variational bound, in bits per dimension",
+        families=["ddpm"],
+    )
+    catalogue.objective(
+        "ddpm-hybrid",
+        "zoo_ddpm.objective:Hybrid",
+        "L_hybrid: L_simple, and L_vlb for the learned variance",
+        families=["ddpm"],
+    )
+    catalogue.exporter(
+        "diffusers", "zoo_ddpm.diffusers_export:export", "a folder for diffusers' DDPMPipeline", families=["ddpm"]
+    )

@@ -85,7 +85,7 @@ def train(
         (loss,) = objective.losses(model, Batch(examples[rows]), streams)
         optimiser.param_groups[0]["lr"] = learning_rate(recipe, step)
         optimiser.zero_grad()
-        loss.value.backward()  # type: ignore[no-untyped-call]
+        loss.value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe["clip"])
         optimiser.step()
         decay = min(recipe["ema"], (1 + step) / (10 + step))

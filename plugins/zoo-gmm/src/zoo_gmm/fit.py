@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
@@ -38,8 +39,8 @@ def fit(
         progress: is told ``(restart, iteration, mean log-likelihood)``.
 
     Returns:
-        The mean log-likelihood before each iteration of the best restart, in nats; with ``shrinkage = 0`` it never falls
-        (but for what ``reg`` costs).
+        The mean log-likelihood before each iteration of the best restart, in nats; with ``shrinkage = 0`` it never
+        falls (but for what ``reg`` costs).
 
     Raises:
         ZooError: no restart gave positive definite covariances.
@@ -49,7 +50,7 @@ def fit(
     for restart in range(restarts):
         try:
             objective.initialise(model, data, seed + restart)
-            history = _run(model, data, objective, tolerance, iterations, lambda i, ll, r=restart: progress(r, i, ll))
+            history = _run(model, data, objective, tolerance, iterations, partial(progress, restart))
         except ZooError as err:
             failure = err
             continue

@@ -121,7 +121,7 @@ class ExpectationMaximisation(StatisticsObjective):
             ZooError: a covariance is not positive definite; ``reg`` or ``shrinkage`` mends it.
         """
         weight = statistics["component"] + 10.0 * torch.finfo(torch.float64).eps  # an empty component stays finite
-        factors, d = model.factors(), model.dimensions
+        factors = model.factors()
         mean = statistics["first"] / weight[:, None]
         if not model.triangular:
             spread = statistics["second"] / weight[:, None] - mean.square()
@@ -148,8 +148,8 @@ class ExpectationMaximisation(StatisticsObjective):
 def _require(positive: Tensor | bool, em: ExpectationMaximisation) -> None:
     if not positive:
         raise ZooError(
-            f"a covariance is not positive definite with reg = {em.reg} and shrinkage = {em.shrinkage}; raise one of them, "
-            "or use fewer components"
+            f"a covariance is not positive definite with reg = {em.reg} and shrinkage = {em.shrinkage}; "
+            "raise one of them, or use fewer components"
         )
 
 

@@ -12,5 +12,7 @@ ZOO_API = (1, 0)
 def zoo_register(catalogue: Catalogue) -> None:
     """Registers the family and its objective."""
     can = ["Density", "DirectSampler"]
-    catalogue.family("gmm", "zoo_gmm.model:GaussianMixture", "Gaussian mixtures, one Gaussian among them", capabilities=can)
+    catalogue.family(
+        "gmm", "zoo_gmm.model:GaussianMixture", "Gaussian mixtures, one Gaussian among them", capabilities=can
+    )
     catalogue.objective("em", "zoo_gmm.objective:ExpectationMaximisation", "expectation–maximisation", families=["gmm"])

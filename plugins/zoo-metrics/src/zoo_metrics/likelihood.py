@@ -1,11 +1,11 @@
 r"""Likelihoods of held-out data.
 
-The negative log-likelihood is −E log p(x) in nats.  In bits per dimension, for data of D dimensions on a grid of levels,
+The negative log-likelihood is −E log p(x) in nats.  In bits per dimension, for D dimensions on a grid of levels,
 
     bits/dim = −log₂ P(x)/D                            where the model gives probabilities of levels,
     bits/dim = −(log p(x)/ln 2)/D − log₂ Δ             where it gives a density of dequantised data (Theis et al. 2016),
 
-Δ being the width of a level in the model's own units; a density that is uniform over the range scores log₂ levels exactly.
+Δ being the width of a level in the model's own units; a density that is uniform over the range scores log₂ levels.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class BitsPerDimension(NegativeLogLikelihood):
     def check(self, model: Model, data: DataSet) -> None:
         super().check(model, data)
         if data.levels is None:
-            raise IncompatibleError(f"bits per dimension need data on a grid of levels; {data.name} is continuous: use nll")
+            raise IncompatibleError(
+                f"bits per dimension need data on a grid of levels; {data.name} is continuous: use nll"
+            )
 
     def conversion(self, state: Moments) -> tuple[float, float]:
         space = state.model.space
@@ -105,5 +107,7 @@ def _protocol(state: Moments) -> str:
     assert isinstance(model, Density)
     words = [{"exact": "exact", "bound": "variational bound", "estimate": "estimate"}[model.log_prob_is]]
     if state.data.levels is not None:
-        words.append(f"{state.data.levels} levels" if model.discrete else f"{state.data.levels} levels, uniformly dequantised")
+        words.append(
+            f"{state.data.levels} levels" if model.discrete else f"{state.data.levels} levels, uniformly dequantised"
+        )
     return ", ".join(words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -21,12 +23,14 @@ class TimeMLP(nn.Module):
         time_width: width of the time embedding.
     """
 
-    def __init__(self, features: int, out_features: int, width: int = 128, depth: int = 3, time_width: int = 32) -> None:
+    def __init__(
+        self, features: int, out_features: int, width: int = 128, depth: int = 3, time_width: int = 32
+    ) -> None:
         super().__init__()
         self.time_embedding = TimeEmbedding(time_width, time_width)
         sizes = [features + time_width, *[width] * depth]
         layers: list[nn.Module] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.SiLU()]
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(width, out_features)

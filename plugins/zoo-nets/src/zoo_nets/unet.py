@@ -1,14 +1,14 @@
 """The U-Net of diffusion models (Ho et al. 2020, appendix B): residual blocks, time embedding, attention.
 
 Going down, each level has ``blocks`` residual blocks (with self-attention where configured) and, but for the last, a
-stride-2 convolution; in the middle stand residual, attention, residual; going up, each level has ``blocks + 1`` residual
-blocks that also see the activations saved on the way down, and, but for the last, a nearest-neighbour doubling with a
-convolution.  The function is that of diffusers' ``UNet2DModel``; ``zoo_nets.diffusers_unet`` translates the parameters.
+stride-2 convolution; in the middle stand residual, attention, residual; going up, each level has ``blocks + 1``
+residual blocks that also see the activations saved on the way down, and, but for the last, a nearest-neighbour doubling
+with a convolution.  The function is that of diffusers' ``UNet2DModel``; ``zoo_nets.diffusers_unet`` translates the parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -69,8 +69,14 @@ class Level(nn.Module):
         self.step = step
 
     def block(self, index: int, x: Tensor, time: Tensor) -> Tensor:
+        """One residual block and, where configured, its attention."""
         x = self.residual[index](x, time)
         return self.attention[index](x) if self.attention else x
+
+    @staticmethod
+    def of(modules: nn.ModuleList) -> Iterator[Level]:
+        """The levels in a module list, by their type."""
+        return (module for module in modules if isinstance(module, Level))
 
 
 class UNet(nn.Module):
@@ -142,15 +148,18 @@ class UNet(nn.Module):
         time = F.silu(self.time_embedding(t))
         x = self.stem(x)
         saved = [x]
-        for level in self.down:
+        for level in Level.of(self.down):
             for j in range(len(level.residual)):
                 x = level.block(j, x, time)
                 saved.append(x)
             if level.step is not None:
                 x = level.step(x)
                 saved.append(x)
-        x = self.middle.residual[1](self.middle.step(self.middle.residual[0](x, time)), time)
-        for level in self.up:
+        x = self.middle.block(0, x, time)
+        if self.middle.step is not None:
+            x = self.middle.step(x)
+        x = self.middle.block(1, x, time)
+        for level in Level.of(self.up):
             for j in range(len(level.residual)):
                 x = level.block(j, torch.cat([x, saved.pop()], dim=1), time)
             if level.step is not None:

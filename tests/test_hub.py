@@ -1,0 +1,266 @@
+"""Weights from a real HTTP server: verified, once, whole; and every way in which it can go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from zoo_core import hub
+from zoo_core.entry import Entry, Weights
+from zoo_core.errors import AccessError, ChecksumError, NetworkError, WeightsError
+from zoo_core.testing.hub_standin import TOKEN, HubStandIn
+
+CONTENT = bytes(range(256)) * 2048  # half a megabyte: eight chunks
+
+
+def entry_for(commit: str, content: bytes = CONTENT, **weights: object) -> Entry:
+    pinned = Weights("model.safetensors", hashlib.sha256(content).hexdigest(), len(content), False, "org/toy", commit)
+    return Entry(
+        "toy-moons", "toy", "zoo-toy", "zoo_toy_is_not_there.model:Toy", {}, "a toy", weights=replace(pinned, **weights)
+    )
+
+
+@pytest.fixture
+def server():
+    with HubStandIn() as standin:
+        yield standin
+
+
+@pytest.fixture
+def home(server, tmp_path, monkeypatch):
+    """This process talks to the stand-in, with a cache of its own and short waits between retries."""
+    import huggingface_hub.constants as constants
+
+    for name, value in server.environment(tmp_path / "hf").items():
+        monkeypatch.setenv(name, value)
+    for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    return tmp_path / "hf"
+
+
+@pytest.fixture
+def toy(server, home):
+    return entry_for(server.add_repo("org/toy", {"model.safetensors": CONTENT}))
+
+
+def snapshot_of(entry: Entry) -> Path:
+    assert entry.weights is not None
+    return hub.cache_dir() / "models--org--toy" / "snapshots" / entry.weights.revision / entry.weights.file
+
+
+def test_first_fetch_downloads_second_asks_nothing(server, toy):
+    first = hub.fetch(toy)
+    assert (first.origin, first.content, first.size) == ("hub", CONTENT, len(CONTENT))
+    assert len(server.downloads()) == 1
+    server.requests.clear()
+    second = hub.fetch(toy)
+    assert (second.origin, second.sha256) == ("cache", first.sha256)
+    assert server.requests == []
+
+
+def test_offline_works_once_it_is_cached(toy):
+    with pytest.raises(NetworkError, match=r"offline, and model.safetensors of org/toy@.* zoo download toy-moons"):
+        hub.fetch(toy, offline=True)
+    hub.fetch(toy)
+    assert hub.fetch(toy, offline=True).origin == "cache"
+
+
+def test_a_flipped_byte_on_the_way_is_seen_and_leaves_nothing(server, toy):
+    server.corrupt("model.safetensors")
+    with pytest.raises(ChecksumError, match="it was deleted"):
+        hub.fetch(toy)
+    assert len(server.downloads()) == 2  # it tried once more
+    assert not snapshot_of(toy).exists()
+    assert not [p for p in (hub.cache_dir() / "models--org--toy" / "blobs").iterdir() if p.is_file()]
+    server.corrupt("model.safetensors", wrong=False)
+    assert hub.fetch(toy).content == CONTENT
+
+
+def test_a_flipped_byte_in_the_cache_is_fetched_again(server, toy):
+    hub.fetch(toy)
+    blob = snapshot_of(toy).resolve()
+    blob.write_bytes(CONTENT[:1000] + b"\xff" + CONTENT[1001:])
+    with pytest.raises(ChecksumError):
+        hub.fetch(toy, offline=True)
+    assert not blob.exists()
+    assert hub.fetch(toy).content == CONTENT
+
+
+@pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT + b"\0", b""])
+def test_another_size_is_refused(server, home, wrong):
+    commit = server.add_repo("org/toy", {"model.safetensors": wrong})
+    with pytest.raises(ChecksumError, match="bytes, the registry says"):
+        hub.fetch(entry_for(commit))
+
+
+def test_a_cut_connection_fails_and_leaves_nothing_that_loads(server, toy):
+    server.cut_after(100_000)
+    with pytest.raises((NetworkError, WeightsError)):
+        hub.fetch(toy)
+    assert not snapshot_of(toy).exists()
+    server.cut_after(None)
+    assert hub.fetch(toy).content == CONTENT
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_an_outage_is_survived_by_trying_again(server, toy, status):
+    server.fail_next(status)
+    assert hub.fetch(toy).content == CONTENT
+
+
+def test_no_server_is_said_at_once(server, toy, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(NetworkError, match=r"cannot reach http://127\.0\.0\.1:9"):
+        hub.fetch(toy)
+
+
+def test_private_and_gated_and_missing(server, home, monkeypatch):
+    private = entry_for(server.add_repo("org/toy", {"model.safetensors": CONTENT}, private=True))
+    with pytest.raises(AccessError, match="does not exist or is private"):
+        hub.fetch(private)
+    server.repos["org/toy"].private, server.repos["org/toy"].gated = False, True
+    with pytest.raises(AccessError, match="is gated"):
+        hub.fetch(private)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    assert hub.fetch(private).content == CONTENT
+
+
+def test_no_such_revision_and_no_such_file(server, toy):
+    with pytest.raises(WeightsError, match="has no revision"):
+        hub.fetch(entry_for("0" * 40))
+    with pytest.raises(WeightsError, match=r"has no file 'other\.safetensors'"):
+        hub.fetch(replace(toy, weights=replace(toy.weights, file="other.safetensors")))
+
+
+def bundle(site: Path, content: bytes, name: str = "model.safetensors") -> Entry:
+    """A plugin package with a snapshot, which must not be imported."""
+    package = site / "zoo_bundled"
+    folder = package / "weights" / "toy-moons"
+    folder.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    (folder / name).write_bytes(content)
+    entry = entry_for("", repo_id="", revision="", bundled=True)
+    return replace(entry, factory="zoo_bundled.model:Toy")
+
+
+def test_bundled_comes_first_and_imports_nothing(server, home, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    entry = bundle(tmp_path / "site", CONTENT)
+    fetched = hub.fetch(entry)
+    assert (fetched.origin, fetched.content) == ("bundled", CONTENT)
+    assert hub.is_bundled(entry)
+    assert server.requests == []
+    (tmp_path / "site" / "zoo_bundled" / "weights" / "toy-moons" / "model.safetensors").write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(ChecksumError, match="reinstall the plugin"):
+        hub.fetch(entry)
+
+
+@pytest.mark.parametrize("escape", ["../secret", "/etc/passwd", "..", "."])
+def test_a_path_cannot_leave_its_folder(home, tmp_path, monkeypatch, escape):
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    entry = bundle(tmp_path / "site", CONTENT)
+    (tmp_path / "site" / "zoo_bundled" / "weights" / "secret").write_bytes(CONTENT)
+    with pytest.raises(WeightsError, match=r"leads out of|not a regular file|no file"):
+        hub.fetch(replace(entry, weights=replace(entry.weights, file=escape)))
+
+
+def test_a_link_out_of_the_folder_and_a_device_are_refused(home, tmp_path):
+    (tmp_path / "secret").write_bytes(CONTENT)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").symlink_to(tmp_path / "secret")
+    with pytest.raises(WeightsError, match="leads out of"):
+        hub.fetch(entry_for(""), source=str(folder))
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(WeightsError, match="not a regular file"):
+        hub.fetch(entry_for(""), source=str(folder))
+
+
+def test_cache_verbs(toy):
+    assert not hub.cached(toy)
+    assert hub.cached_repos([toy]) == []
+    hub.fetch(toy)
+    assert hub.cached(toy)
+    assert hub.cached_repos([toy])[0]["size"] == len(CONTENT)
+    assert hub.remove_cached(toy) >= len(CONTENT)
+    assert not hub.cached(toy)
+    assert hub.remove_cached(toy) == 0
+
+
+FETCH = """
+import sys
+from zoo_core import hub
+from zoo_core.entry import Entry, Weights
+sha256, size, revision = sys.argv[1:]
+weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
+entry = Entry("toy-moons", "toy", "zoo-toy", "zoo_toy_is_not_there.model:Toy", {}, "a toy", weights=weights)
+print(hub.fetch(entry).origin)
+"""
+
+
+def start(server: HubStandIn, home: Path, entry: Entry) -> subprocess.Popen[str]:
+    weights = entry.weights
+    assert weights is not None
+    command = [sys.executable, "-c", FETCH, weights.sha256, str(weights.size), weights.revision]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | server.environment(home)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_eight_at_once_on_an_empty_cache_leave_one_good_copy(server, toy, home):
+    server.slow(0.02)
+    processes = [start(server, home, toy) for _ in range(8)]
+    for process in processes:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert out.strip() in ("hub", "cache")
+    assert len(list((home / "hub").rglob("snapshots/*/*"))) == 1
+    blobs = [p for p in (home / "hub" / "models--org--toy" / "blobs").iterdir() if p.is_file()]
+    assert [p.read_bytes() for p in blobs] == [CONTENT]
+    assert hub.fetch(toy, offline=True).content == CONTENT
+
+
+def test_killed_in_the_middle_leaves_nothing_that_loads(server, toy, home):
+    server.slow(0.3)
+    process = start(server, home, toy)
+    deadline = time.monotonic() + 30
+    while not server.downloads() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.7)  # two of eight chunks
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+    assert not snapshot_of(toy).exists()
+    with pytest.raises(NetworkError):
+        hub.fetch(toy, offline=True)
+    server.slow(0.0)
+    assert hub.fetch(toy).content == CONTENT
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the client's own transport
+def test_the_stand_in_takes_uploads(server, home, tmp_path):
+    """``create_repo`` and ``upload_folder`` of the real client, LFS included; the second makes no commit."""
+    import huggingface_hub
+
+    api = huggingface_hub.HfApi(endpoint=server.url, token=TOKEN)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "README.md").write_text("# toy\n", encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(CONTENT)
+    api.create_repo("org/new", private=True)
+    done = api.upload_folder(repo_id="org/new", folder_path=folder)
+    assert server.repos["org/new"].at("main") == (done.oid, {"README.md": b"# toy\n", "model.safetensors": CONTENT})
+    again = api.upload_folder(repo_id="org/new", folder_path=folder)
+    assert again.oid == done.oid
+    api.create_tag("org/new", tag="v1")
+    assert api.model_info("org/new", revision="v1").sha == done.oid

@@ -1,0 +1,1 @@
+"""For those who test a plugin: a Hub on loopback, and plugins installed without pip."""
