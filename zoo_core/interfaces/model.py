@@ -73,8 +73,8 @@ class Model(nn.Module):
         space: where the samples live.
         conditions: what the model can be conditioned on, by name; empty for an unconditional model.
         entry: what the registry says about it, where it was built from an entry.
-        players: the parts that objectives train, by name (``{"generator": …, "critic": …}``); ``{"model": self}`` unless
-            a family says otherwise.
+        players: the parts that objectives train, by name (``{"generator": …, "critic": …}``);
+            ``{"model": self}`` unless a family says otherwise.
     """
 
     space: SampleSpace

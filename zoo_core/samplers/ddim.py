@@ -1,6 +1,6 @@
-r"""Denoising diffusion implicit models (Song, Meng & Ermon 2021), on any Gaussian path.
+r"""Denoising diffusion implicit models (Song, Meng & Ermon 2021), on any Gaussian path: eqs. 12 and 16.
 
-    x_s = α_s·x̂ + √(σ_s² − c²)·ε̂ + c·z,    c² = η²·(σ_s²/σ_t²)·(σ_t² − (α_t/α_s)²·σ_s²)    (eqs. 12 and 16)
+    x_s = α_s·x̂ + √(σ_s² − c²)·ε̂ + c·z,    c² = η²·(σ_s²/σ_t²)·(σ_t² − (α_t/α_s)²·σ_s²)
 
 η = 0 is deterministic (and is the Euler method on the probability-flow ODE in σ/α); η = 1 is ancestral sampling with the
 small variance.

@@ -59,7 +59,8 @@ def train(
 
     Args:
         config: of :class:`DDPM`.
-        recipe: ``objective``, ``seed``, ``batch``, ``steps``, ``lr``, ``warmup``, ``clip``, ``ema``.
+        recipe: ``objective``, ``seed``, ``batch``, ``steps``, ``lr``, ``warmup``, ``clip``, ``ema``, and
+            ``precision``: ``"float32"``, or ``"bfloat16"`` to multiply in bfloat16 with float32 parameters.
         examples: the data on the model's side, ``(n, *shape)``.
         out: the folder of the checkpoint and of the result.
         progress: is told ``(step, smoothed loss)`` after every step.
@@ -82,7 +83,8 @@ def train(
         if step >= recipe["steps"]:
             break
         streams = Streams(recipe["seed"], f"train/{step}", step * batch, batch)
-        (loss,) = objective.losses(model, Batch(examples[rows]), streams)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.get("precision") == "bfloat16"):
+            (loss,) = objective.losses(model, Batch(examples[rows]), streams)
         optimiser.param_groups[0]["lr"] = learning_rate(recipe, step)
         optimiser.zero_grad()
         loss.value.backward()
