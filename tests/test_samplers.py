@@ -69,20 +69,20 @@ def test_ddim_maps_the_prior_onto_the_data_at_first_order(path):
 @pytest.mark.parametrize(
     "sampler",
     [
-        Ancestral(variance="fixed_large"),
-        Ancestral(variance="fixed_small"),
-        DDIM(1000),
-        DDIM(1000, eta=0.5),
-        DDIM(1000, eta=1.0),
+        Ancestral(500, variance="fixed_large"),
+        Ancestral(500, variance="fixed_small"),
+        DDIM(500),
+        DDIM(500, eta=0.5),
+        DDIM(500, eta=1.0),
     ],
     ids=["large", "small", "ddim", "eta0.5", "eta1"],
 )
 def test_samples_have_the_right_mean_and_spread(sampler):
-    """4,000 samples: five standard errors are 0.04 for the mean and 0.028 for the standard deviation; a thousand
+    """2,000 samples: four standard errors are 0.045 for the mean and 0.032 for the standard deviation; five hundred
     first-order steps are off by less than 0.01."""
-    x = sample(Gaussian(beta_table()), 4000, sampler=sampler, batch_size=4000)
-    assert x.mean().item() == pytest.approx(1.5, abs=0.05)
-    assert x.std().item() == pytest.approx(0.5, abs=0.04)
+    x = sample(Gaussian(beta_table()), 2000, sampler=sampler, batch_size=2000)
+    assert x.mean().item() == pytest.approx(1.5, abs=0.055)
+    assert x.std().item() == pytest.approx(0.5, abs=0.042)
 
 
 def test_the_last_step_returns_the_data_prediction():

@@ -4,7 +4,8 @@
     python -m zoo_core.release ddpm-mnist --measure bits-per-dim:128
 
 The first writes the snapshot ``weights/<id>/`` in the plugin's package and the hash and size into the registry; the
-second measures what is committed and writes the row, the model card included.  Needs ``tomlkit``.
+second measures what is committed and writes the row.  Both, and neither, bring the snapshot's ``config.json`` and model
+card up to date with the registry.  Needs ``tomlkit``.
 """
 
 from __future__ import annotations
@@ -118,8 +119,8 @@ def main() -> None:
     plugins.reset()
     entry = registry.load().get(entry.id)
     folder = hub.bundled_folder(entry)
-    if folder is not None and arguments.measure:
-        (folder / snapshot.README).write_text(snapshot.card(entry), encoding="utf-8")
+    if folder is not None:
+        snapshot.annotate(folder, entry)
 
 
 if __name__ == "__main__":

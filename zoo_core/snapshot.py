@@ -20,9 +20,10 @@ from torch import Tensor
 from zoo_core import weights_file
 from zoo_core.entry import Entry, Weights
 
-__all__ = ["FILE", "README", "card", "save"]
+__all__ = ["FILE", "README", "annotate", "card", "config", "save"]
 
 FILE = "model.safetensors"
+CONFIG = "config.json"
 README = "README.md"
 
 
@@ -40,7 +41,7 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
     content = weights_file.serialise(state)
     weights = Weights(FILE, hashlib.sha256(content).hexdigest(), len(content), bundled=True)
     entry = replace(entry, weights=weights)
-    files = {FILE: content, "config.json": _config(entry).encode(), README: card(entry).encode()}
+    files = {FILE: content, CONFIG: config(entry).encode(), README: card(entry).encode()}
     beside = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -63,7 +64,15 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
     return weights
 
 
-def _config(entry: Entry) -> str:
+def annotate(folder: Path, entry: Entry) -> None:
+    """Writes ``config.json`` and ``README.md`` of a snapshot again, after its entry's numbers or words have changed."""
+    for name, text in ((CONFIG, config(entry)), (README, card(entry))):
+        beside = folder / f".{name}.{os.getpid()}"
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, folder / name)
+
+
+def config(entry: Entry) -> str:
     """The registry table in JSON: what ``hf:`` and ``./folder`` are loaded from."""
     assert entry.weights is not None
     facts = asdict(entry)
@@ -73,6 +82,7 @@ def _config(entry: Entry) -> str:
     if entry.sampler:
         table["sampler"] = {"name": entry.sampler.name, **entry.sampler.options}
     table["weights"] = {"file": entry.weights.file, "sha256": entry.weights.sha256, "size": entry.weights.size}
+    table["eval"] = [{k: v for k, v in asdict(row).items() if v not in ("", {})} for row in entry.evaluations]
     return json.dumps({k: v for k, v in table.items() if v not in ("", [], {})}, indent=2, sort_keys=True) + "\n"
 
 

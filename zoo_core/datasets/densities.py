@@ -129,7 +129,8 @@ class Checkerboard(Density2D):
     def log_prob(self, x: Tensor) -> Tensor:
         square = (x.double() / 2).floor()
         inside = (x.abs() < 4).all(1) & (square.sum(1) % 2 == 0)
-        return torch.where(inside, -self.entropy, -math.inf)
+        outside = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
+        return outside.masked_fill(inside, -self.entropy)
 
 
 class Pinwheel(Density2D):

@@ -2,8 +2,8 @@ r"""Denoising diffusion implicit models (Song, Meng & Ermon 2021), on any Gaussi
 
     x_s = α_s·x̂ + √(σ_s² − c²)·ε̂ + c·z,    c² = η²·(σ_s²/σ_t²)·(σ_t² − (α_t/α_s)²·σ_s²)
 
-η = 0 is deterministic (and is the Euler method on the probability-flow ODE in σ/α); η = 1 is ancestral sampling with the
-small variance.
+η = 0 is deterministic (and is the Euler method on the probability-flow ODE in σ/α); η = 1 is ancestral sampling with
+the small variance.
 """
 
 from __future__ import annotations

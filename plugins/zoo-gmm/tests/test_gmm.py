@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ SKLEARN = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "sph
 def blobs(n: int = 600, d: int = 3, k: int = 3, offset: float = 0.0, seed: int = 0) -> torch.Tensor:
     source = torch.Generator().manual_seed(seed)
     parts = [
-        torch.randn(n // k, d, dtype=torch.float64, generator=source) @ torch.randn(d, d, dtype=torch.float64, generator=source)
+        torch.randn(n // k, d, dtype=torch.float64, generator=source)
+        @ torch.randn(d, d, dtype=torch.float64, generator=source)
         + 4 * torch.randn(d, dtype=torch.float64, generator=source)
         for _ in range(k)
     ]
@@ -92,7 +94,7 @@ def test_the_likelihood_never_falls(covariance, data_dtype):
     em.initialise(model, x, 1)
     history = fit_from_here(model, x, em, 25)
     slack = 1e-10 if data_dtype == "float64" else 1e-5
-    assert all(b >= a - slack for a, b in zip(history, history[1:], strict=False))
+    assert all(b >= a - slack for a, b in pairwise(history))
 
 
 def test_float32_pass_survives_an_offset_and_a_bad_condition():

@@ -76,6 +76,7 @@ class ExpectationMaximisation(StatisticsObjective):
             assigned: components to take as given, ``(n,)``, in place of the responsibilities.
         """
         k, d = model.components, model.dimensions
+        dtype = self.dtype if assigned is None else torch.float64  # the start is not whitened yet
         log_weights, means, factors = model.log_weights.double(), model.means.double(), model.factors()
         if model.triangular:
             eye = torch.eye(d, dtype=torch.float64, device=factors.device)
@@ -87,7 +88,7 @@ class ExpectationMaximisation(StatisticsObjective):
         shift = means - centre
         shift = torch.einsum("jd,jde->je", shift, whitener) if model.triangular else shift * whitener
         constant = log_weights - log_det - 0.5 * d * math.log(2.0 * math.pi)
-        whitener, shift = whitener.to(self.dtype), shift.to(self.dtype)
+        whitener, shift = whitener.to(dtype), shift.to(dtype)
 
         count = torch.zeros(k, dtype=torch.float64, device=means.device)
         first = torch.zeros(k, d, dtype=torch.float64, device=means.device)
@@ -95,7 +96,7 @@ class ExpectationMaximisation(StatisticsObjective):
         log_likelihood = torch.zeros((), dtype=torch.float64, device=means.device)
         flat = batch.x.flatten(1)
         for start in range(0, len(flat), ROWS):
-            block = (flat[start : start + ROWS].double() - centre).to(self.dtype)
+            block = (flat[start : start + ROWS].double() - centre).to(dtype)
             if model.triangular:
                 white = torch.baddbmm(-shift[:, None], block.expand(k, -1, -1), whitener)
             else:
@@ -104,9 +105,9 @@ class ExpectationMaximisation(StatisticsObjective):
             evidence = torch.logsumexp(log_joint, dim=0)
             log_likelihood += evidence.sum()
             if assigned is None:
-                share = (log_joint - evidence).exp().to(self.dtype)
+                share = (log_joint - evidence).exp().to(dtype)
             else:
-                share = torch.nn.functional.one_hot(assigned[start : start + ROWS], k).mT.to(self.dtype)
+                share = torch.nn.functional.one_hot(assigned[start : start + ROWS], k).mT.to(dtype)
             weighted = share[:, :, None] * white
             count += share.sum(1).double()
             first += weighted.sum(1).double()

@@ -44,7 +44,8 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     """Self-attention over the pixels, with ``head_width`` channels a head, added to its input.
 
-    Queries, keys and values meet in float32 or better: torch's bfloat16 attention on a CPU is eight times slower to train.
+    Queries, keys and values meet in float32 or better: in bfloat16 torch's attention is eight times slower to
+    train on a CPU.
     """
 
     def __init__(self, channels: int, head_width: int, groups: int) -> None:
