@@ -1,4 +1,4 @@
-"""Data sets: the right bytes or none, and densities that agree with their samples, their integrals and their entropies."""
+"""Data sets: the right bytes or none; densities that agree with their samples, integrals and entropies."""
 
 from __future__ import annotations
 

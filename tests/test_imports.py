@@ -73,9 +73,7 @@ def test_nothing_heavy_for_the_first_words_either(arguments):
 
 def test_completion_imports_nothing_heavy():
     """Pressing Tab after ``zoo load ddpm-m``."""
-    code, modules, out = modules_after(
-        [], _ZOO_COMPLETE="bash_complete", COMP_WORDS="zoo load ddpm-m", COMP_CWORD="2"
-    )
+    code, modules, out = modules_after([], _ZOO_COMPLETE="bash_complete", COMP_WORDS="zoo load ddpm-m", COMP_CWORD="2")
     assert "plain,ddpm-mnist" in out.split()
     assert code == "0"
     assert not modules.intersection((*HEAVY, *MODEL_CODE))

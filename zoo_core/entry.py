@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,11 @@ class Evaluation:
     unit: str = ""
     protocol: str = ""
     anchors: Mapping[str, float] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The value with as many digits as its standard error, which has two: ``−2.899 ± 0.010 nats``."""
+        digits = max(0, 1 - math.floor(math.log10(self.stderr))) if self.stderr > 0 else 4
+        return f"{self.value:.{digits}f} ± {self.stderr:.{digits}f} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)

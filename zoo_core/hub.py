@@ -71,8 +71,9 @@ def fetch(entry: Entry, *, source: str = "auto", offline: bool | None = None) ->
             raise WeightsError(f"{entry.id} is not bundled with {entry.plugin}; try --source hub")
         return _checked(inside(folder, weights.file), weights, "bundled")
     if not weights.repo_id:
+        nowhere = f"{entry.id} is in no repository on the Hub; it is bundled with {entry.plugin}"
         missing = f"the snapshot of {entry.id} is missing from {entry.plugin}; reinstall it"
-        raise WeightsError(missing if weights.bundled else f"{entry.id} is in no repository on the Hub")
+        raise WeightsError(missing if source == "auto" else nowhere)
     if source != "hub" and (path := _cached_path(weights)) is not None:
         try:
             return _checked(path, weights, "cache")

@@ -83,7 +83,7 @@ def config(entry: Entry) -> str:
         table["sampler"] = {"name": entry.sampler.name, **entry.sampler.options}
     table["weights"] = {"file": entry.weights.file, "sha256": entry.weights.sha256, "size": entry.weights.size}
     table["eval"] = [{k: v for k, v in asdict(row).items() if v not in ("", {})} for row in entry.evaluations]
-    return json.dumps({k: v for k, v in table.items() if v not in ("", [], {})}, indent=2, sort_keys=True) + "\n"
+    return json.dumps({k: v for k, v in table.items() if v not in ("", [], {})}, indent=2) + "\n"
 
 
 def card(entry: Entry) -> str:
@@ -118,8 +118,9 @@ def card(entry: Entry) -> str:
     if entry.evaluations:
         lines += ["## Measured", "", "| metric | value | on | protocol | measured again by |", "|---|---|---|---|---|"]
         for row in entry.evaluations:
-            value = f"{row.value:.4f} ± {row.stderr:.4f} {row.unit}".strip()
-            lines.append(f"| {row.metric} | {value} | {row.n:,} of {row.dataset} | {row.protocol} | `{row.command}` |")
+            lines.append(
+                f"| {row.metric} | {row.text()} | {row.n:,} of {row.dataset} | {row.protocol} | `{row.command}` |"
+            )
         lines.append("")
     lines += [
         "## Use and limits",

@@ -32,7 +32,7 @@ VERBS = {
     "datasets": ("components", "Show the data sets."),
     "plugins": ("plugins", "Show the plugins; say what is wrong with one."),
     "registry": ("registry", "Check a registry file; print its JSON Schema."),
-    "env": ("env", "Show versions, for a bug report."),
+    "env": ("env", "Show versions, folders and settings."),
     "completion": ("completion", "Print a shell's completion script."),
 }
 """Every verb: its module, and its one line (given here so that ``zoo --help`` imports none of them)."""

@@ -10,7 +10,9 @@ from zoo_core.cli.output import complete_model, json_option, print_json, size_of
 
 @click.group("cache")
 def command() -> None:
-    """Show or clear the weights kept on this machine (those that came from the Hub).
+    """Show or clear the weights kept on this machine.
+
+    Those that came from the Hub, that is; bundled weights are part of their plugin.
 
     \b
     Examples:

@@ -9,7 +9,9 @@ from click.shell_completion import get_completion_class
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print a shell's completion script: verbs, options and model names.
+    """Print a shell's completion script.
+
+    It completes verbs, options and the names of models.
 
     \b
     Examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo_core import lookup, plugins
+from zoo_core.cli import VERBS
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
 
 _PLURALS = {
@@ -54,9 +55,7 @@ def _verb(kind: str) -> click.Command:
             "--for", "model", metavar="NAME", shell_complete=complete_model, help="Those that fit this model."
         )(show)
         example += f"\n  zoo {plural} --for ddpm-mnist"
-    tail = ", or those that fit a model" if selective else ""
-    what = {"objective": "training objectives", "dataset": "data sets"}.get(kind, plural)
-    show.help = f"Show the {what}{tail}.\n\n\b\nExamples:\n{example}"
+    show.help = f"{VERBS[plural][1]}\n\n\b\nExamples:\n{example}"
     return show
 
 

@@ -20,7 +20,9 @@ _VARIABLES = (*(f"ZOO_{name}" for name in _SETTINGS), "HF_HOME", "HF_ENDPOINT", 
 @click.command("env")
 @json_option
 def command(as_json: bool) -> None:
-    """Show versions, folders and settings, for a bug report.
+    """Show versions, folders and settings.
+
+    It is what a bug report should begin with.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ import click
 
 from zoo_core import lookup
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, warn_about_plugins
+from zoo_core.entry import Evaluation
 
 
 @click.command("info", short_help="Show all that is known about a model.")
@@ -31,13 +32,13 @@ def command(name: str, as_json: bool) -> None:
         if value:
             click.echo(f"  {label:<12} {value}")
     for row in facts["evaluations"]:
-        click.echo(f"  {'measured':<12} {measured(row)}")
+        click.echo(f"  {'measured':<12} {measured(Evaluation(**row))}")
 
 
-def measured(row: dict[str, Any]) -> str:
+def measured(row: Evaluation) -> str:
     """One evaluation on one line."""
-    unit = f" {row['unit']}" if row["unit"] else ""
-    return f"{row['metric']} {row['value']:.4g} ± {row['stderr']:.2g}{unit} on {row['n']:,} of {row['dataset']}"
+    anchors = "".join(f", {name} {value:.5g}" for name, value in row.anchors.items())
+    return f"{row.metric} {row.text()} on {row.n:,} of {row.dataset}{anchors}"
 
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:

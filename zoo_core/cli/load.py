@@ -94,7 +94,7 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
         ("sha256", fetched.sha256),
         ("can", ", ".join(facts["capabilities"])),
         ("samplers", ", ".join(c.name for c in fits) + default),
-        *(("measured", measured(asdict(row))) for row in entry.evaluations),
+        *(("measured", measured(row)) for row in entry.evaluations),
     ):
         click.echo(f"  {label:<11} {value}")
     click.echo(f"\nNext: zoo sample {name} -n 64 --seed 0 --out samples.png")
