@@ -5,7 +5,7 @@ PLUGINS := $(sort $(wildcard plugins/*))
 PROJECTS := . $(PLUGINS)
 EDITABLE := $(foreach p,$(PROJECTS),-e ./$(p))
 TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
-TEST_TOOLS := pytest ruff mypy scikit-learn scipy diffusers jsonschema
+TEST_TOOLS := pytest ruff mypy scikit-learn scipy diffusers jsonschema tomlkit
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo test slow lint bench readme clean
@@ -25,13 +25,14 @@ lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m zoo_core.readme --check
+	$(BIN)/python docs/tables.py --check
 
 bench: .venv/tested
-	$(BIN)/python benchmarks/run.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
+	$(BIN)/python docs/tables.py
 
 readme: .venv/installed
-	$(BIN)/python -m zoo_core.readme
+	$(BIN)/python docs/tables.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,50 @@
+"""Measures everything and writes ``benchmarks/results.json``; ``make readme`` puts it into the README.
+
+    python benchmarks/run.py            all
+    python benchmarks/run.py ddim em    some; the rows of the others stay
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("results.json")
+SUBJECTS = ("startup", "ddim", "em")
+
+
+def main() -> None:
+    """The command line."""
+    chosen = sys.argv[1:] or list(SUBJECTS)
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for subject in chosen:
+        rows = importlib.import_module(subject).measure()
+        results[subject] = {
+            "date": date.today().isoformat(),
+            "machine": machine(),
+            "rows": [asdict(row) | {"ratio": row.ratio} for row in rows],
+        }
+        for row in rows:
+            asked = "" if row.asked is None else f" (asked: {row.asked:.2f})"
+            print(f"{row.what}: {row.ours:.3f} s, {row.peer} {row.theirs:.3f} s: {row.ratio:.2f}×{asked} {row.note}")
+    RESULTS.write_text(json.dumps({k: results[k] for k in SUBJECTS if k in results}, indent=2) + "\n", encoding="utf-8")
+
+
+def machine() -> str:
+    """The processor, its cores, the threads that were used."""
+    import torch
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Writes what the README says in tables from where it is true: the registry, and ``benchmarks/results.json``.
+
+    python docs/tables.py            rewrites README.md and docs/registry.schema.json
+    python docs/tables.py --check    exits with 1 where they are not up to date
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from zoo_core import registry, registry_schema
+from zoo_core.cli.output import size_of
+from zoo_core.entry import Entry
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
+
+
+def models() -> Iterator[str]:
+    """One row per model of the central registry."""
+    yield "| model | what it is | numbers learned | weights | measured |"
+    yield "|---|---|---|---|---|"
+    central = {e.id for e in registry.read(registry.central_file())[0]}
+    for entry in registry.load().find():
+        if entry.id in central:
+            size = f"{size_of(entry.weights.size)}B, `{entry.weights.sha256[:8]}…`" if entry.weights else "none yet"
+            yield f"| `{entry.id}` | {entry.summary} | {size_of(entry.parameters)} | {size} | {measured(entry)} |"
+
+
+def measured(entry: Entry) -> str:
+    """The measured numbers, with their anchors."""
+    rows = []
+    for row in entry.evaluations:
+        anchors = "".join(f" ({name} {value:.4g})" for name, value in row.anchors.items())
+        rows.append(f"{row.metric} {row.text()}{anchors}")
+    return "<br>".join(rows)
+
+
+def benchmarks() -> Iterator[str]:
+    """One row per comparison, and the machine that it was made on."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    yield "| work | ours | the other | the other ÷ ours | asked |"
+    yield "|---|---|---|---|---|"
+    for part in results.values():
+        for row in part["rows"]:
+            asked = "" if row["asked"] is None else f"≥ {row['asked']:.2g}"
+            yield (
+                f"| {row['what']} | {row['ours']:.3f} s | {row['theirs']:.3f} s, {row['peer']} "
+                f"| **{row['ratio']:.2f}** | {asked} |"
+            )
+    yield ""
+    notes = [row["note"] for part in results.values() for row in part["rows"] if row["note"]]
+    machines = sorted({f"{part['machine']} ({part['date']})" for part in results.values()})
+    yield f"Medians of rounds taken in turns on {'; '.join(machines)}. " + " ".join(f"{note}." for note in notes)
+
+
+def written(text: str) -> str:
+    """The README with its tables made anew."""
+    for name, lines in (("models", models), ("benchmarks", benchmarks)):
+        block = f"<!-- {name} -->\n" + "\n".join(lines()) + f"\n<!-- /{name} -->"
+        text, count = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, text, flags=re.DOTALL)  # noqa: B023
+        if count != 1:
+            raise SystemExit(f"README.md has {count} blocks <!-- {name} -->; expected 1")
+    return text
+
+
+def main() -> None:
+    """The command line."""
+    readme = ROOT / "README.md"
+    files = {
+        readme: written(readme.read_text(encoding="utf-8")),
+        ROOT / "docs" / "registry.schema.json": json.dumps(registry_schema.json_schema(), indent=2, ensure_ascii=False)
+        + "\n",
+    }
+    stale = [p for p, text in files.items() if not p.exists() or p.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        if stale:
+            raise SystemExit(f"out of date: {', '.join(p.name for p in stale)}; run 'make readme'")
+        return
+    for path in stale:
+        path.write_text(files[path], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
