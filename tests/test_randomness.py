@@ -23,6 +23,13 @@ def test_a_stream_belongs_to_its_index():
     assert not torch.equal(whole, Streams(8, "sample", 0, 40).normal(3, 2))
 
 
+def test_chunks_are_parts_of_the_whole():
+    whole = Streams(5, "x", 10, 6).normal(3)
+    parts = [chunk.normal(3) for chunk in Streams(5, "x", 10, 6).chunks(3)]
+    assert [len(p) for p in parts] == [2, 2, 2]
+    assert torch.equal(torch.cat(parts), whole)
+
+
 def test_draws_go_on():
     streams = Streams(0, "sample", 0, 4)
     assert not torch.equal(streams.normal(2), streams.normal(2))

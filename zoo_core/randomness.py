@@ -12,7 +12,7 @@ CPU and moved), a resumed run equals an uninterrupted one, and evaluating does n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -60,6 +60,14 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._generators)
+
+    def chunks(self, count: int) -> Iterator[Streams]:
+        """``count`` runs of streams of equal length, in order; they go on where this one is."""
+        size = len(self) // count
+        for i in range(count):
+            part = Streams(self.seed, self.purpose, self.start + i * size, 0, device=self.device, dtype=self.dtype)
+            part._generators = self._generators[i * size : (i + 1) * size]
+            yield part
 
     def _fill(self, draw: str, shape: Sequence[int], *args: float) -> Tensor:
         drawn_as = self.dtype if self.dtype in (torch.float32, torch.float64) else torch.float32

@@ -25,6 +25,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    def chunks(self, count: int) -> Iterator[Batch]:
+        """``count`` batches of equal size, in order; the length must be a multiple of it."""
+        size = len(self) // count
+        for start in range(0, size * count, size):
+            rows = None if self.condition is None else self.condition.rows(start, start + size)
+            yield Batch(self.x[start : start + size], rows)
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -40,7 +47,13 @@ class GradientObjective(ABC):
 
     Code after a ``yield`` therefore runs after the step: weight clipping, target networks and several critic steps per
     generator step need no other place.
+
+    Attributes:
+        batches: how many batches of the recipe's size :meth:`losses` wants at once (five critic steps and one of the
+            generator: six); it takes them apart with :meth:`Batch.chunks` and :meth:`Streams.chunks`.
     """
+
+    batches: int = 1
 
     @abstractmethod
     def losses(self, model: Model, batch: Batch, streams: Streams) -> Iterator[Loss]:
