@@ -73,8 +73,12 @@ def load_with_origin(
     return place(model.eval().requires_grad_(False), device, dtype), fetched
 
 
-def build(entry: Entry) -> Model:
+def build(entry: Entry, seed: int = 0) -> Model:
     """The model of an entry with fresh parameters.  The global random generator is left as it was.
+
+    Args:
+        entry: of an installed plugin.
+        seed: of the layers' first weights, which torch draws from its global generator.
 
     Raises:
         PluginError: no installed plugin registers the entry's factory; nothing is imported then.
@@ -83,7 +87,7 @@ def build(entry: Entry) -> Model:
     target = family_factory(entry, plugins.load())
     factory = resolve(target)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         try:
             model = factory(**_plain(entry.config))
         except ZooError:

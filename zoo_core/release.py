@@ -1,6 +1,6 @@
 """Puts trained weights into a plugin and pins them in the registry (for those who maintain one).
 
-    python -m zoo_core.release ddpm-mnist --weights runs/ddpm-mnist/model.safetensors
+    python -m zoo_core.release ddpm-mnist --weights runs/ddpm-mnist/model/model.safetensors
     python -m zoo_core.release ddpm-mnist --measure bits-per-dim:128
 
 The first writes the snapshot ``weights/<id>/`` in the plugin's package and the hash and size into the registry; the

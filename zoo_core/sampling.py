@@ -14,8 +14,9 @@ from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Condition, Frame, Model, Sampler, Streams
 from zoo_core.loading import load
+from zoo_core.processes import Processes
 
-__all__ = ["make_sampler", "sample"]
+__all__ = ["make_sampler", "quick_sampler", "sample", "sample_in_processes"]
 
 Progress = Callable[[int, int], None]
 
@@ -54,6 +55,12 @@ def make_sampler(model: Model, name: str | None = None, **options: Any) -> Sampl
         raise IncompatibleError(f"sampler {name!r}: {err}") from err
     sampler.check(model)
     return sampler
+
+
+def quick_sampler(model: Model, steps: int) -> Sampler:
+    """The model's default sampler with at most ``steps`` steps: for a look at the model, not for its best samples."""
+    sampler = make_sampler(model)
+    return make_sampler(model, steps=steps) if (getattr(sampler, "steps", None) or 0) > steps else sampler
 
 
 def sample(
@@ -114,3 +121,16 @@ def sample(
             if progress is not None:
                 progress(stop, n)
     return torch.cat(parts).clone()  # out of inference mode: an ordinary tensor
+
+
+def sample_in_processes(
+    processes: Processes, model: Model, n: int, *, condition: Condition | None = None, first: int = 0, **options: Any
+) -> Tensor:
+    """As :func:`sample`, each process drawing its share; all of them return all samples, those that one would draw."""
+    part = processes.part(n)
+    if not part:
+        rows = torch.empty(0, *[int(size or 0) for size in model.space.shape])
+    else:
+        mine = None if condition is None else condition.rows(part.start, part.stop)
+        rows = sample(model, len(part), condition=mine, first=first + part.start, **options)
+    return processes.gather(rows)

@@ -21,6 +21,7 @@ VERBS = {
     "load": ("load", "Fetch, verify, build and try a model; say what it is."),
     "sample": ("sample", "Draw samples into a picture, a file or a folder."),
     "eval": ("eval", "Measure a model on held-out data."),
+    "train": ("train", "Make a model again from its recipe, or a new one."),
     "export": ("export", "Write a model in another library's format."),
     "download": ("download", "Fetch and verify weights for later, offline use."),
     "verify": ("verify", "Hash the weights on this machine against the registry."),

@@ -43,17 +43,14 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
 
     from zoo_core import lookup, plugins
     from zoo_core.loading import describe, load_with_origin
-    from zoo_core.sampling import make_sampler, sample
+    from zoo_core.sampling import quick_sampler, sample
 
     model, fetched = load_with_origin(name, device=device, dtype=dtype, offline=offline, source=source)
     warn_about_plugins()
     entry = model.entry
     assert entry is not None
     # The self-test is one sample: it should prove that the model runs, not take the time of a good picture.
-    sampler = make_sampler(model)
-    if isinstance(getattr(sampler, "steps", None), int):
-        sampler = make_sampler(model, steps=2)
-    x = sample(model, 1, sampler=sampler)
+    x = sample(model, 1, sampler=quick_sampler(model, 2))
     if not torch.isfinite(x).all():
         raise WeightsError(f"{entry.id} loaded, but its samples are not finite; try --dtype float32")
     facts = describe(model)

@@ -91,7 +91,8 @@ def command(
     """
     from zoo_core import pictures
     from zoo_core.loading import load
-    from zoo_core.sampling import make_sampler, sample
+    from zoo_core.processes import Processes, world_size
+    from zoo_core.sampling import make_sampler, sample, sample_in_processes
 
     target = out or f"{name.rstrip('/').rpartition('/')[2].replace(':', '-')}.png"
     pictures.check_target(target)
@@ -108,17 +109,23 @@ def command(
             film.append(pictures.render(model.space.to_user(frame.state.float()).cpu(), model.space))
 
     began = time.perf_counter()
-    x = sample(
-        model,
-        count,
-        sampler=chosen,
-        seed=seed,
-        batch_size=batch_size,
-        condition=_condition(condition, count),
-        guidance=guidance,
-        observer=watch if trajectory else None,
-        progress=progress(f"sampling {name}"),
-    )
+    settings: dict[str, Any] = {
+        "sampler": chosen,
+        "seed": seed,
+        "batch_size": batch_size,
+        "condition": _condition(condition, count),
+        "guidance": guidance,
+        "observer": watch if trajectory else None,
+        "progress": progress(f"sampling {name}"),
+    }
+    if world_size() == 1:
+        x = sample(model, count, **settings)
+    else:
+        processes = Processes(device)
+        x = sample_in_processes(processes, model, count, **settings)
+        processes.close()
+        if not processes.first:
+            return
     seconds = time.perf_counter() - began
     pictures.save_samples(x, target, model.space)
     if trajectory:

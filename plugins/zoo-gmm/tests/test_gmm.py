@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal
 from zoo_core.errors import ZooError
 from zoo_core.interfaces import Batch, Streams
 from zoo_core.sampling import sample
-from zoo_gmm.fit import fit
+from zoo_core.training.statistics import fit
 from zoo_gmm.model import GaussianMixture
 from zoo_gmm.objective import ExpectationMaximisation
 

@@ -1,0 +1,276 @@
+"""Training: resumed to the bit, the same in two processes, stopped when it diverges; and what a recipe may say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo_core
+from zoo_core import registry, weights_file
+from zoo_core.errors import IncompatibleError, UnknownNameError, WeightsError, ZooError
+from zoo_core.training import Options, checkpoint, train
+from zoo_core.training.examples import Examples
+from zoo_core.training.recipe import Recipe, learning_rate
+from zoo_core.training.run import changed
+
+MOONS = ["ddpm-moons", "--set", "data.n=2000", "--set", "steps=60", "--set", "batch=32", "--set", "warmup=5"]
+GMM = ["gmm-eight-gaussians", "--set", "data.n=2000", "--set", "iterations=12", "--set", "restarts=2",
+       "--set", "tolerance=0.0"]  # fmt: skip
+RUNS = {"gradient": MOONS, "em": GMM}
+
+
+def start(arguments, out: Path, *, processes: int = 1, every: int = 20, **environment) -> subprocess.Popen[str]:
+    launch = [sys.executable]
+    if processes > 1:
+        launch += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    options = ["--out", str(out), "--checkpoint-every", str(every), "--samples-every", "0"]
+    command = [*launch, "-m", "zoo_core.cli", "train", *arguments, *options]
+    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return err
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    path = out / "model" / "model.safetensors"
+    return weights_file.parse(path.read_bytes(), name=str(path))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """Both kinds of run, uninterrupted."""
+    folder = tmp_path_factory.mktemp("straight")
+    for kind, arguments in RUNS.items():
+        finish(start(arguments, folder / kind))
+    return folder
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_killed_at_any_moment_it_resumes_to_the_bit(straight, tmp_path, kind):
+    """``kill -9`` after the first checkpoint and again later: the log and the weights are those of one run."""
+    out = tmp_path / "parts"
+    for least in (1, 2):
+        process = start(RUNS[kind], out, every=7)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            place = checkpoint.latest(out / "checkpoints")
+            if place is not None and int(place.name.removeprefix("step-")) >= 7 * least:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    finish(start(RUNS[kind], out, every=7))
+    assert (out / "model" / "model.safetensors").read_bytes() == (
+        straight / kind / "model" / "model.safetensors"
+    ).read_bytes()
+    if kind == "gradient":
+        assert (out / "log.jsonl").read_text() == (straight / kind / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("gradient", 1e-5), ("em", 1e-6)])
+def test_two_processes_are_one(straight, tmp_path, kind, tolerance):
+    """Real processes under torchrun: they differ by the order of sums only."""
+    finish(start(RUNS[kind], tmp_path / "two", processes=2))
+    one, two = weights(straight / kind), weights(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert max((one[k] - two[k]).abs().max().item() for k in one) < tolerance
+
+
+def test_two_processes_draw_what_one_draws(tmp_path):
+    command = ["-m", "zoo_core.cli", "sample", "ddpm-moons", "-n", "9", "--steps", "5", "--out"]
+    subprocess.run([sys.executable, *command, str(tmp_path / "one.safetensors")], check=True, capture_output=True)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *command]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, str(tmp_path / "two.safetensors")], check=True, capture_output=True, env=environment)
+    one, two = (
+        weights_file.parse((tmp_path / f"{n}.safetensors").read_bytes(), name=n)["samples"] for n in ("one", "two")
+    )
+    assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_what_comes_out_loads_and_draws(straight):
+    for kind in RUNS:
+        folder = straight / kind / "model"
+        model = zoo_core.load(str(folder))
+        assert model.entry.evaluations == ()
+        assert zoo_core.sample(model, 3).shape == (3, 2)
+    lines = [json.loads(line) for line in (straight / "gradient" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [50, 60]
+    assert lines[0]["loss"] < 1.2
+
+
+def small(**changes):
+    entry = registry.load().get("ddpm-moons")
+    return changed(entry, {"data.n": 500, "steps": 40, "batch": 50, "warmup": 5, **changes})
+
+
+def test_the_loss_falls_and_the_global_generator_is_left_alone(tmp_path):
+    before = torch.get_rng_state()
+    train(small(steps=300, ema=0.9), tmp_path, Options(samples_every=0))
+    assert torch.equal(before, torch.get_rng_state())
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(ZooError, match=r"diverged at step \d+: .*(last good checkpoint|no checkpoint yet).*lower lr"):
+        train(small(lr=1e30, clip=1e30), tmp_path, Options(samples_every=0, checkpoint_every=2))
+    place = checkpoint.latest(tmp_path / "checkpoints")
+    if place is not None:
+        tensors, _ = checkpoint.read(place)
+        assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
+    assert not (tmp_path / "model").exists()
+
+
+def test_another_recipe_does_not_go_on_with_a_run(tmp_path):
+    train(small(), tmp_path, Options(samples_every=0, max_steps=20))
+    with pytest.raises(WeightsError, match="was made by another recipe"):
+        train(small(lr=1e-4), tmp_path, Options(samples_every=0))
+    train(small(), tmp_path, Options(samples_every=0))
+
+
+def test_pictures_of_samples(tmp_path):
+    train(small(), tmp_path, Options(samples_every=20, checkpoint_every=20))
+    assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == ["step-00000020.png", "step-00000040.png"]
+
+
+def test_checkpoints_are_whole_and_the_last_two(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.write(tmp_path, step, {"x": torch.full((2,), float(step))}, {"note": "a"})
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["step-00000002", "step-00000003"]
+    place = checkpoint.latest(tmp_path)
+    tensors, state = checkpoint.read(place)
+    assert tensors["x"].tolist() == [3.0, 3.0]
+    assert state == {"step": 3, "note": "a"}
+    (place / "tensors.safetensors").write_bytes((place / "tensors.safetensors").read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+        checkpoint.read(place)
+    (tmp_path / ".step-00000004.1").mkdir()
+    assert checkpoint.latest(tmp_path) == place
+
+
+def test_optimisers_come_back(tmp_path):
+    for name in ("adam", "adamw", "adamax", "sgd"):
+        results = []
+        for stop in (None, 3):
+            p = torch.nn.Parameter(torch.ones(3))
+            recipe = Recipe("em", {}, optimiser=name, lr=0.1)
+            from zoo_core.training.recipe import optimiser
+
+            its = optimiser(recipe, "model", [p])
+            for step in range(6):
+                if step == stop:
+                    kept = checkpoint.optimiser_tensors(its, "o")
+                    its = optimiser(recipe, "model", [p])
+                    checkpoint.load_optimiser(its, "o", kept)
+                its.zero_grad()
+                (p**3).sum().backward()
+                its.step()
+            results.append(p.detach().clone())
+        assert torch.equal(*results), name
+
+
+def test_learning_rates():
+    def rates(decay):
+        recipe = Recipe("x", {}, steps=100, warmup=10, decay=decay)
+        return [learning_rate(recipe, step) for step in (0, 9, 50, 100)]
+
+    assert rates("none") == [0.1, 1.0, 1.0, 1.0]
+    assert rates("linear") == pytest.approx([0.1, 0.91, 0.5, 0.0])
+    assert rates("cosine") == pytest.approx([0.1, 0.5 * (1 + 0.9602937), 0.5, 0.0], abs=1e-6)
+
+
+def test_an_epoch_visits_everything_once():
+    from zoo_core import datasets
+    from zoo_core.loading import build
+
+    model = build(registry.load().get("ddpm-moons"))
+    examples = Examples(model, datasets.load("two-moons", n=10), 0, 3)
+    epoch = torch.cat([examples.rows(step) for step in range(3)])
+    assert len(set(epoch.tolist())) == 9
+    again = Examples(model, datasets.load("two-moons", n=10), 0, 3)
+    assert torch.equal(again.rows(4), examples.rows(4))
+    assert not torch.equal(examples.rows(0), examples.rows(3))
+
+
+def test_flipping_is_seeded_and_half():
+    from zoo_core import datasets
+    from zoo_core.loading import build
+
+    entry = registry.load().get("gmm-digits")
+    data = datasets.load("digits")
+    model = build(entry)
+    model.discrete = True  # the levels themselves, so that a flip can be recognised
+    plain = Examples(model, data, 0, 200)
+    flipped = Examples(model, data, 0, 200, ("flip",))
+    a, b = (e.batch(0, range(200), torch.device("cpu")).x for e in (plain, flipped))
+    same, mirrored = (a == b).flatten(1).all(1), (a == b.flip(-1)).flatten(1).all(1)
+    assert (same | mirrored).all()
+    assert 60 < mirrored.sum() < 140
+    assert torch.equal(b, flipped.batch(0, range(200), torch.device("cpu")).x)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lrr": 1}, "unknown key 'lrr'"),
+        ({"decay": "sine"}, "decay = 'sine'; expected one of cosine, linear, none"),
+        ({"optimiser": "lion"}, "optimiser = 'lion'"),
+        ({"steps": 0}, "steps = 0; expected at least 1"),
+        ({"ema": 1.0}, "ema = 1.0; expected a decay"),
+        ({"precision": "float8"}, "precision = 'float8'; expected float32 or bfloat16"),
+        ({"augment": ["rotate"]}, "expected 'flip'"),
+        ({"objective_options": {"speed": 1}}, "objective 'ddpm-simple'"),
+        ({"batch": 1000}, "fewer than batch = 1000"),
+        ({"data.name": "mnist-of-mine"}, "unknown dataset"),
+        ({"data.name": "two-gaussians-1d"}, r"has examples of shape \(1,\); the model's are \(2,\)"),
+        ({"config.network.depth": "deep"}, "refuses this config"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_named(tmp_path, changes, message):
+    with pytest.raises(ZooError, match=message):
+        train(small(**changes), tmp_path / "out")
+    assert not (tmp_path / "out" / "model").exists()
+
+
+def test_changes_reach_recipe_and_config():
+    entry = changed(registry.load().get("ddpm-moons"), {"lr": 0.5, "data.n": 7, "config.network.width": 9})
+    assert (entry.recipe["lr"], entry.recipe["data"]["n"], entry.config["network"]["width"]) == (0.5, 7, 9)
+    assert registry.load().get("ddpm-moons").recipe["lr"] != 0.5
+    assert entry.weights is None
+    with pytest.raises(IncompatibleError, match="is not a table"):
+        changed(entry, {"lr.x.y": 1})
+
+
+def test_something_new_from_a_family_and_a_data_set(monkeypatch):
+    from zoo_core.cli.train import _like
+
+    entry = _like("ddpm", "swiss-roll")
+    assert (entry.id, entry.recipe["data"]["name"]) == ("ddpm-swiss-roll", "swiss-roll")
+    assert entry.config["network"]["kind"] == "mlp"
+    with pytest.raises(IncompatibleError, match="digits has examples of shape"):
+        _like("ddpm", "digits")
+    with pytest.raises(UnknownNameError, match="unknown family 'gam'"):
+        _like("gam", "two-moons")
+
+
+def test_every_recipe_of_the_registry_is_one():
+    for entry in registry.load().find():
+        recipe = Recipe.of(entry.recipe)
+        from zoo_core.training.recipe import objective
+
+        assert objective(recipe), entry.id
+        assert dataclasses.is_dataclass(recipe)

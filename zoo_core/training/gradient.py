@@ -1,0 +1,182 @@
+"""The loop of gradient objectives: one player or several, one process or several, resumable to the bit.
+
+For each step the objective is given a batch and one random stream per example, and yields losses.  A loss is descended
+by the optimiser of its player before the objective goes on, so alternating games need no loop of their own.
+
+Where the layers themselves draw (dropout), they draw from torch's generator seeded with (seed, step, rank), within a
+fork: the caller's generator is left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import WeightsError, ZooError
+from zoo_core.interfaces import GradientObjective, Loss, Model, Streams
+from zoo_core.processes import Processes
+from zoo_core.randomness import stable_seed
+from zoo_core.training import checkpoint
+from zoo_core.training.average import Average
+from zoo_core.training.examples import Examples
+from zoo_core.training.journal import Journal
+from zoo_core.training.recipe import Recipe, learning_rate, optimiser
+
+__all__ = ["GradientRun"]
+
+
+@dataclass
+class GradientRun:
+    """A run of a recipe.
+
+    Args:
+        model: fresh; it is trained in place.
+        objective: what its players descend.
+        recipe: the recipe.
+        examples: the batches.
+        processes: this one among the others.
+        folder: checkpoints and log.
+        checkpoint_every, report_every: in steps.
+        show: is called with (step, average) at every checkpoint, in the first process.
+    """
+
+    model: Model
+    objective: GradientObjective
+    recipe: Recipe
+    examples: Examples
+    processes: Processes
+    folder: Path
+    checkpoint_every: int = 500
+    report_every: int = 50
+    show: Callable[[int, Model], None] = lambda step, average: None
+    step: int = 0
+    _sums: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.average = Average(self.model, self.recipe.ema)
+        self.parameters = {
+            name: [p for p in m.parameters() if p.requires_grad] for name, m in self.model.players.items()
+        }
+        self.optimisers = {name: optimiser(self.recipe, name, ps) for name, ps in self.parameters.items()}
+        self.checkpoints = self.folder / "checkpoints"
+        self.resume()
+
+    def resume(self) -> None:
+        """Goes on from the newest checkpoint, if there is one.
+
+        Raises:
+            WeightsError: it belongs to another recipe or is damaged.
+        """
+        place = checkpoint.latest(self.checkpoints)
+        if place is None:
+            return
+        tensors, state = checkpoint.read(place)
+        if state["recipe"] != _facts(self.recipe):
+            raise WeightsError(f"{place} was made by another recipe; choose another --out, or delete it")
+        for prefix, module in (("model.", self.model), ("average.", self.average.model)):
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        for name, its in self.optimisers.items():
+            checkpoint.load_optimiser(its, f"optimiser.{name}", tensors)
+        self._sums = {k.removeprefix("sum."): v for k, v in tensors.items() if k.startswith("sum.")}
+        self.step = state["step"]
+
+    def save(self) -> None:
+        """Writes a checkpoint, once it is sure that the weights are finite."""
+        self._require_finite()
+        if not self.processes.first:
+            return
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
+        for name, its in self.optimisers.items():
+            tensors |= checkpoint.optimiser_tensors(its, f"optimiser.{name}")
+        tensors |= {f"sum.{k}": v for k, v in self._sums.items()}
+        checkpoint.write(self.checkpoints, self.step, tensors, {"recipe": _facts(self.recipe)})
+
+    def run(self, until: int) -> Model:
+        """Trains up to a step and returns the average.
+
+        Raises:
+            ZooError: a loss or a weight is not finite; the last checkpoint is good.
+        """
+        journal = Journal(self.folder, until, self.step, quiet=not self.processes.first)
+        self.model.train()
+        try:
+            while self.step < until:
+                self.take_step()
+                if self.step % self.report_every == 0 or self.step == until:
+                    self._report(journal)
+                if self.step % self.checkpoint_every == 0 or self.step == until:
+                    self.save()
+                    if self.processes.first:
+                        self.show(self.step, self.average.model)
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        finally:
+            journal.close()
+        return self.average.model
+
+    def take_step(self) -> None:
+        """One batch: every loss that the objective yields, each followed by a step of its player."""
+        size, step = self.recipe.batch * self.objective.batches, self.step
+        part = self.processes.part(size)
+        batch = self.examples.batch(step, part, self.processes.device)
+        streams = Streams(
+            self.recipe.seed, f"train/{step}", step * size + part.start, len(part), device=self.processes.device
+        )
+        rate = learning_rate(self.recipe, step)
+        for name, its in self.optimisers.items():
+            its.param_groups[0]["lr"] = rate * self.recipe.players.get(name, {}).get("lr", self.recipe.lr)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stable_seed(self.recipe.seed, "layers", step, self.processes.rank))
+            losses = self.objective.losses(self.model, batch, streams)
+            while (loss := self._next(losses)) is not None:
+                self._descend(loss)
+        self.average.update(self.model, step)
+        self.step += 1
+
+    def _next(self, losses: object) -> Loss | None:
+        with self.processes.autocast():
+            return next(losses, None)  # type: ignore[call-overload]
+
+    def _descend(self, loss: Loss) -> None:
+        its, parameters = self.optimisers[loss.player], self.parameters[loss.player]
+        its.zero_grad()
+        loss.value.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(parameters)
+        if self.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+        its.step()
+        name = "loss" if loss.player == "model" else f"loss/{loss.player}"
+        for key, value in {name: loss.value, **loss.terms}.items():
+            self._sums[key] = self._sums.get(key, torch.zeros((), dtype=torch.float64)) + value.detach().double().cpu()
+            self._sums[f"#{key}"] = self._sums.get(f"#{key}", torch.zeros((), dtype=torch.float64)) + 1.0
+
+    def _report(self, journal: Journal) -> None:
+        sums = self.processes.sum({k: v.to(self.processes.device) for k, v in self._sums.items()})
+        self._sums = {}
+        values = {k: (v / sums[f"#{k}"]).item() for k, v in sums.items() if not k.startswith("#")}
+        for name, value in values.items():
+            if value != value or abs(value) == float("inf"):
+                raise self._diverged(f"{name} is {value}")
+        size = self.recipe.batch * self.objective.batches
+        journal.report(self.step, values, size * min(self.report_every, self.step - journal.begun))
+
+    def _require_finite(self) -> None:
+        for name, p in self.model.named_parameters():
+            if not torch.isfinite(p).all():
+                raise self._diverged(f"{name} has numbers that are not finite")
+
+    def _diverged(self, what: str) -> ZooError:
+        last = checkpoint.latest(self.checkpoints)
+        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        return ZooError(f"the run diverged at step {self.step}: {what}; {kept}; try a lower lr, or clip")
+
+
+def _facts(recipe: Recipe) -> dict[str, str]:
+    """What must be the same for a run to go on; ``repr`` is exact for floats."""
+    return {name: repr(value) for name, value in vars(recipe).items()}

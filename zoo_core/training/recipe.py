@@ -1,0 +1,150 @@
+r"""A recipe: what ``[models.ID.recipe]`` of the registry says, with its defaults.
+
+| key                   | meaning                                                                    | unless given |
+|-----------------------|----------------------------------------------------------------------------|--------------|
+| ``objective``         | a registered objective                                                     |              |
+| ``objective_options`` | its constructor's arguments                                                | none         |
+| ``data``              | ``name``, ``split``, ``classes``, ``n`` of the data set                    |              |
+| ``seed``              | of everything                                                              | 0            |
+| ``how``               | a sentence about how the weights were made, for the model card             | none         |
+
+and for a gradient objective
+
+| ``steps``, ``batch``  | optimiser steps; examples in each (over all processes)                     |              |
+| ``optimiser``         | ``adam``, ``adamw``, ``adamax`` or ``sgd``                                 | ``adam``     |
+| ``lr``, ``betas``     | its rate, at its greatest, and its moments' decay                          | (0.9, 0.99)  |
+| ``weight_decay``      | of ``adamw``                                                               | 0            |
+| ``warmup``, ``decay`` | steps of linear warm-up; then ``cosine`` or ``linear`` to zero, or ``none``| 0, cosine    |
+| ``clip``              | the greatest norm of a player's gradient                                   | none         |
+| ``ema``               | decay of the moving average of the weights, which is what is shipped       | none         |
+| ``precision``         | ``float32`` or ``bfloat16`` (products only)                                | float32      |
+| ``augment``           | ``flip`` (left to right, half of the time)                                 | none         |
+| ``players``           | a table per player with ``lr``, ``betas`` of its own                       | none         |
+
+and for a statistics objective
+
+| ``iterations``        | passes over the data, at most                                              | 100          |
+| ``tolerance``         | stop when the mean log-likelihood grows by less, in nats                   | 1e-4         |
+| ``restarts``          | starts, the best of which is kept                                          | 1            |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+
+from zoo_core import plugins
+from zoo_core.catalogue import resolve
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import GradientObjective, StatisticsObjective
+
+__all__ = ["Recipe", "learning_rate", "objective", "optimiser"]
+
+_OPTIMISERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adamax": torch.optim.Adamax,
+    "sgd": torch.optim.SGD,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as the loops read it; the keys are those of the module's table."""
+
+    objective: str
+    data: Mapping[str, Any]
+    objective_options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    steps: int = 1000
+    batch: int = 64
+    optimiser: str = "adam"
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    warmup: int = 0
+    decay: str = "cosine"
+    clip: float | None = None
+    ema: float | None = None
+    precision: str = "float32"
+    augment: tuple[str, ...] = ()
+    players: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    iterations: int = 100
+    tolerance: float = 1e-4
+    restarts: int = 1
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Recipe:
+        """A recipe from a registry table.
+
+        Raises:
+            IncompatibleError: a key is missing, unknown or out of its range.
+        """
+        known = {f.name for f in fields(cls)}
+        for key in ("objective", "data"):
+            if key not in table:
+                raise IncompatibleError(f"the recipe has no {key!r}; give it with --set {key}=…")
+        for key in table:
+            if key not in known and key != "how":
+                raise IncompatibleError(
+                    f"the recipe has an unknown key {key!r}; its keys are {', '.join(sorted(known))}"
+                )
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k in known}
+        recipe = cls(**values)
+        recipe.check()
+        return recipe
+
+    def check(self) -> None:
+        """Raises :class:`IncompatibleError` where a value is out of its range."""
+        sets = {"decay": ("cosine", "linear", "none"), "optimiser": tuple(_OPTIMISERS)}
+        for key, allowed in sets.items():
+            if getattr(self, key) not in allowed:
+                raise IncompatibleError(f"{key} = {getattr(self, key)!r}; expected one of {', '.join(allowed)}")
+        for key in ("steps", "batch", "iterations", "restarts"):
+            if getattr(self, key) < 1:
+                raise IncompatibleError(f"{key} = {getattr(self, key)}; expected at least 1")
+        if self.ema is not None and not 0.0 <= self.ema < 1.0:
+            raise IncompatibleError(f"ema = {self.ema}; expected a decay in [0, 1)")
+        if set(self.augment) - {"flip"}:
+            raise IncompatibleError(f"augment = {list(self.augment)}; expected 'flip' or nothing")
+
+
+def objective(recipe: Recipe) -> GradientObjective | StatisticsObjective:
+    """The recipe's objective.
+
+    Raises:
+        UnknownNameError: no such objective.
+        IncompatibleError: it refuses its options.
+    """
+    try:
+        made = resolve(plugins.load().catalogue.get("objective", recipe.objective).target)(**recipe.objective_options)
+    except (TypeError, ValueError) as err:
+        raise IncompatibleError(f"objective {recipe.objective!r}: {err}") from err
+    assert isinstance(made, (GradientObjective, StatisticsObjective))
+    return made
+
+
+def optimiser(recipe: Recipe, player: str, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """A player's optimiser."""
+    settings = {"lr": recipe.lr, "betas": recipe.betas, **recipe.players.get(player, {})}
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(parameters, lr=settings["lr"], momentum=settings["betas"][0])
+    if recipe.optimiser == "adamw":
+        settings["weight_decay"] = recipe.weight_decay
+    settings["betas"] = tuple(settings["betas"])
+    made: torch.optim.Optimizer = _OPTIMISERS[recipe.optimiser](parameters, **settings)
+    return made
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The share of the greatest rate at a step: linear warm-up, then the decay."""
+    warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
+    if recipe.decay == "none":
+        return warm
+    if recipe.decay == "linear":
+        return warm * (1.0 - step / recipe.steps)
+    return warm * 0.5 * (1.0 + math.cos(math.pi * step / recipe.steps))

@@ -1,0 +1,192 @@
+"""A model made again from its registry entry: its recipe is run, and what comes out is a folder that loads.
+
+    OUT/checkpoints/   OUT/log.jsonl   OUT/tensorboard/   OUT/samples/   OUT/model/
+
+``OUT/model`` is a snapshot: ``zoo load ./OUT/model``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo_core import datasets, pictures, snapshot
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.entry import Entry
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import GradientObjective, Model, StatisticsObjective
+from zoo_core.loading import build
+from zoo_core.processes import Processes
+from zoo_core.sampling import quick_sampler, sample
+from zoo_core.training.examples import Examples, check_fit, is_dequantised, model_side
+from zoo_core.training.gradient import GradientRun
+from zoo_core.training.recipe import Recipe, objective
+from zoo_core.training.statistics import fit
+
+__all__ = ["Options", "changed", "train"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        max_steps: stop there (the schedule is still that of the whole recipe); ``None`` for all.
+        checkpoint_every: in steps.
+        samples_every: draw a picture of samples at the checkpoints that are multiples of it; 0 for never.
+    """
+
+    device: str = "cpu"
+    max_steps: int | None = None
+    checkpoint_every: int = 500
+    samples_every: int = 1000
+
+
+def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
+    """Runs an entry's recipe, or goes on with a run that was interrupted.
+
+    Args:
+        entry: a model whose plugin is installed, with a recipe.
+        out: the folder of the run; made if need be.
+        options: how.
+
+    Returns:
+        The trained model (its moving average, where the recipe has one), in evaluation mode.
+
+    Raises:
+        IncompatibleError: the recipe has a mistake or does not fit the data.
+        ZooError: the run diverged; the message names the last good checkpoint.
+    """
+    options = options or Options()
+    recipe = Recipe.of(entry.recipe)
+    goal = objective(recipe)
+    model = build(entry, recipe.seed)
+    data = datasets.load(**recipe.data)
+    processes = Processes(options.device, recipe.precision)  # type: ignore[arg-type]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        model.to(processes.device)
+        if isinstance(goal, GradientObjective):
+            trained = _descend(model, data, goal, recipe, processes, out, options)
+        else:
+            trained = _fit(model, data, goal, recipe, processes, out, options)
+        if processes.first:
+            count = sum(t.numel() for t in trained.state_dict().values())
+            done = dataclasses.replace(entry, parameters=count, evaluations=())
+            snapshot.save(out / "model", done, trained.state_dict())
+        processes.wait()
+    finally:
+        processes.close()
+    return trained.eval().requires_grad_(False)
+
+
+def _descend(
+    model: Model,
+    data: DataSet,
+    goal: GradientObjective,
+    recipe: Recipe,
+    processes: Processes,
+    out: Path,
+    options: Options,
+) -> Model:
+    size = recipe.batch * goal.batches
+    if size % processes.size:
+        raise IncompatibleError(
+            f"batch = {recipe.batch} cannot be shared equally by {processes.size} processes; choose a multiple"
+        )
+
+    def show(step: int, average: Model) -> None:
+        if options.samples_every and step % options.samples_every == 0:
+            picture(average, out / "samples" / f"step-{step:08d}.png")
+
+    run = GradientRun(
+        model,
+        goal,
+        recipe,
+        Examples(model, data, recipe.seed, size, recipe.augment),
+        processes,
+        out,
+        options.checkpoint_every,
+        show=show,
+    )
+    return run.run(min(recipe.steps, options.max_steps or recipe.steps))
+
+
+def _fit(
+    model: Model,
+    data: DataSet,
+    goal: StatisticsObjective,
+    recipe: Recipe,
+    processes: Processes,
+    out: Path,
+    options: Options,
+) -> Model:
+    check_fit(model, data)
+
+    def report(restart: int, iteration: int, log_likelihood: float) -> None:
+        if processes.first:
+            print(f"restart {restart} iteration {iteration}: {log_likelihood:.6f} nats", file=sys.stderr, flush=True)
+
+    low, high = model.space.low, model.space.high
+    if is_dequantised(model, data) and low is not None and high is not None:
+        x = data.dequantised(low, high, recipe.seed)
+    else:
+        x = model_side(model, data, torch.arange(len(data)), None)
+    fit(
+        model,
+        x.to(processes.device),
+        goal,
+        restarts=recipe.restarts,
+        tolerance=recipe.tolerance,
+        iterations=min(recipe.iterations, options.max_steps or recipe.iterations),
+        seed=recipe.seed,
+        processes=processes,
+        folder=out / "checkpoints",
+        progress=report,
+    )
+    return model
+
+
+def picture(model: Model, path: Path) -> None:
+    """36 images or 1,000 points with the default sampler, in 50 steps; nothing where there is no picture of them or no sampler."""
+    path.parent.mkdir(exist_ok=True)
+    training = model.training
+    count = 36 if model.space.kind == "image" else 1000
+    try:
+        x = sample(model.eval(), count, sampler=quick_sampler(model, 50), batch_size=count)
+        pictures.save_samples(x, str(path), model.space)
+    except IncompatibleError as err:
+        print(f"zoo: no picture at this step: {err}", file=sys.stderr)
+    finally:
+        model.train(training)
+
+
+def changed(entry: Entry, changes: Mapping[str, Any]) -> Entry:
+    """An entry with other values in its recipe (``lr``, ``data.n``) or its config (``config.components``).
+
+    Raises:
+        IncompatibleError: a key that leads nowhere.
+    """
+    tables: dict[str, Any] = {"recipe": _copied(entry.recipe), "config": _copied(entry.config)}
+    for key, value in changes.items():
+        head, *path = key.split(".") if key.startswith("config.") else ["recipe", *key.split(".")]
+        table = tables[head]
+        for part in path[:-1]:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise IncompatibleError(f"--set {key}: {part!r} is not a table")
+        table[path[-1]] = value
+    return dataclasses.replace(entry, **tables, weights=None, evaluations=())
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _copied(v) for k, v in value.items()}
+    return list(value) if isinstance(value, (list, tuple)) else value
