@@ -1,7 +1,7 @@
 """Measures everything and writes ``benchmarks/results.json``; ``make readme`` puts it into the README.
 
-    python benchmarks/run.py            all
-    python benchmarks/run.py ddim em    some; the rows of the others stay
+python benchmarks/run.py            all
+python benchmarks/run.py ddim em    some; the rows of the others stay
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def machine() -> str:
 
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = names[0] if names else platform.machine()
     return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 

@@ -1,4 +1,4 @@
-"""How long a user waits for the first line: ``zoo list`` and ``zoo load`` against the imports they cannot do without."""
+"""How long a user waits: ``zoo list`` and ``zoo load`` against the imports that they cannot do without."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def measure() -> list[Row]:
             "load floor": LOAD_FLOOR,
             "diffusers": ["python", "-c", DIFFUSERS, exported],
         }
-        of_commands({"export": [zoo, "export", "ddpm-mnist", "--format", "diffusers", "--force", exported]}, 1, environment)
+        export = [zoo, "export", "ddpm-mnist", "--format", "diffusers", "--force", exported]
+        of_commands({"export": export}, 1, environment)
         took = of_commands(commands, 5, environment)
     ours = took["load"] - took["load floor"]
     share = f"{took['load floor']:.2f} s of it is importing torch, {ours:.2f} s ({ours / took['load']:.0%}) is ours"

@@ -1,7 +1,7 @@
 """Writes what the README says in tables from where it is true: the registry, and ``benchmarks/results.json``.
 
-    python docs/tables.py            rewrites README.md and docs/registry.schema.json
-    python docs/tables.py --check    exits with 1 where they are not up to date
+python docs/tables.py            rewrites README.md and docs/registry.schema.json
+python docs/tables.py --check    exits with 1 where they are not up to date
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ __all__ = ["zoo_register"]
 
 
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the samplers that need a capability only, and the data sets."""
+    """Registers what needs a capability only: samplers and plots; and the data sets."""
     from zoo_core.datasets import BUILTIN
 
     samplers = "zoo_core.samplers"
@@ -19,5 +19,17 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.sampler(
         "ddim", f"{samplers}.ddim:DDIM", "implicit, any steps, any η (Song et al. 2021)", needs=["Denoiser"]
     )
+    plots = "zoo_core.plots"
+    denoiser, latent = ["Denoiser"], ["LatentVariable"]
+    catalogue.plot("samples", f"{plots}.denoising:samples", "64 images, or 2,000 points")
+    catalogue.plot("trajectory", f"{plots}.denoising:trajectory", "from noise to samples, step by step", needs=denoiser)
+    catalogue.plot(
+        "noising", f"{plots}.denoising:noising", "histograms of the data on their way to noise", needs=denoiser
+    )
+    catalogue.plot("score", f"{plots}.fields:score", "the score over the plane, at four times", needs=denoiser)
+    catalogue.plot("density", f"{plots}.fields:density", "the density over the plane", needs=["Density"])
+    catalogue.plot("interpolation", f"{plots}.latent:interpolation", "what lies between latent codes", needs=latent)
+    catalogue.plot("latent-grid", f"{plots}.latent:latent_grid", "images over two latent coordinates", needs=latent)
+    catalogue.plot("training", f"{plots}.history:training", "the loss terms of a run, from its folder")
     for name, (target, summary) in BUILTIN.items():
         catalogue.dataset(name, target, summary)

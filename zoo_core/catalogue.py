@@ -12,7 +12,7 @@ from zoo_core.errors import PluginError, UnknownNameError, WeightsError
 
 __all__ = ["KINDS", "Catalogue", "Component", "resolve"]
 
-KINDS = ("family", "sampler", "objective", "metric", "dataset", "exporter")
+KINDS = ("family", "sampler", "objective", "metric", "dataset", "exporter", "plot")
 """What can be registered; listings use the plural."""
 
 
@@ -84,6 +84,12 @@ class Catalogue:
     def exporter(self, name: str, target: str, summary: str, *, families: Iterable[str]) -> None:
         """Registers an export format: ``target`` is a function ``(model, config, folder) -> None``."""
         self._add(Component("exporter", name, target, summary, families=tuple(families)))
+
+    def plot(
+        self, name: str, target: str, summary: str, *, needs: Iterable[str] = (), families: Iterable[str] = ()
+    ) -> None:
+        """Registers a plot: ``target`` is a function ``(model, figure, seed) -> None`` (see :mod:`zoo_core.plots`)."""
+        self._add(Component("plot", name, target, summary, needs=tuple(needs), families=tuple(families)))
 
     def _add(self, component: Component) -> None:
         key = (component.kind, component.name)

@@ -8,7 +8,7 @@ import click
 
 from zoo_core import plugins as loader
 from zoo_core import registry
-from zoo_core.catalogue import resolve
+from zoo_core.catalogue import KINDS, resolve
 from zoo_core.cli.output import json_option, print_json, table
 from zoo_core.errors import PluginError, UnknownNameError, ZooError
 
@@ -102,7 +102,7 @@ def doctor(name: str | None, as_json: bool) -> None:
 def _import_all(found: loader.Plugins, record: loader.PluginRecord) -> list[str]:
     """Imports every target that the plugin registered: what loading a model would meet."""
     causes = []
-    for kind in ("family", "sampler", "objective", "metric", "dataset", "exporter"):
+    for kind in KINDS:
         for component in found.catalogue.all(kind):
             if component.plugin == record.distribution:
                 try:

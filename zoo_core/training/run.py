@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _fit(
         x = data.dequantised(low, high, recipe.seed)
     else:
         x = model_side(model, data, torch.arange(len(data)), None)
-    fit(
+    history = fit(
         model,
         x.to(processes.device),
         goal,
@@ -151,11 +152,14 @@ def _fit(
         folder=out / "checkpoints",
         progress=report,
     )
+    if processes.first:
+        lines = [json.dumps({"step": i, "log_likelihood": value}) for i, value in enumerate(history)]
+        (out / "log.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return model
 
 
 def picture(model: Model, path: Path) -> None:
-    """36 images or 1,000 points with the default sampler, in 50 steps; nothing where there is no picture of them or no sampler."""
+    """36 images or 1,000 points, in at most 50 steps; nothing where there is no picture of them or no sampler."""
     path.parent.mkdir(exist_ok=True)
     training = model.training
     count = 36 if model.space.kind == "image" else 1000

@@ -1,0 +1,47 @@
+"""``zoo plot``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo_core import lookup, plugins
+from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
+
+
+@click.command("plot", short_help="Draw what a model can show.")
+@click.argument("name", shell_complete=complete_model)
+@click.argument("kind", required=False)
+@click.option("--out", type=click.Path(path_type=Path), help=".png, .svg or .pdf  [default: NAME-KIND.png]")
+@click.option("--seed", default=0, show_default=True, help="Of what is drawn at random.")
+@json_option
+def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: bool) -> None:
+    """Draw what a model can show.
+
+    Without KIND: say what that is.
+
+    \b
+    Examples:
+      zoo plot ddpm-moons
+      zoo plot ddpm-moons score --out score.png
+      zoo plot ./runs/ddpm-moons/model training
+    """
+    warn_about_plugins()
+    if kind is None:
+        family = lookup.family_of(name)
+        fits = [c for c in plugins.load().catalogue.all("plot") if c.misfit(family) is None]
+        if as_json:
+            print_json([{"name": c.name, "summary": c.summary, "plugin": c.plugin} for c in fits])
+        else:
+            table([[c.name, c.plugin, c.summary] for c in fits], ["plot", "from", "what it shows"])
+        return
+    from zoo_core.loading import load
+    from zoo_core.plots.draw import draw
+
+    target = out or Path(f"{name.rstrip('/').rpartition('/')[2]}-{kind}.png")
+    draw(load(name), kind, target, seed=seed)
+    if as_json:
+        print_json({"model": name, "plot": kind, "out": str(target)})
+    else:
+        click.echo(f"{kind} of {name}: {target}", err=True)

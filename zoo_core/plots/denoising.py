@@ -1,0 +1,67 @@
+r"""Samples, and how a path model comes to them and the data goes away from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from zoo_core import datasets
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Denoiser, Frame, Model, Streams
+from zoo_core.plots.draw import INK, show_samples, subplots
+from zoo_core.sampling import quick_sampler, sample
+from zoo_core.training.examples import model_side
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["noising", "samples", "trajectory"]
+
+
+def samples(model: Model, figure: Figure, seed: int) -> None:
+    """64 images or 2,000 points."""
+    count = 64 if model.space.kind == "image" else 2000
+    (axes,) = subplots(figure, 1, 1, size=5.0)
+    show_samples(axes, sample(model, count, seed=seed, sampler=quick_sampler(model, 200), batch_size=count), model)
+
+
+def trajectory(model: Model, figure: Figure, seed: int) -> None:
+    """Eight moments on the way from noise: the state above, what the model believes the data to be below."""
+    count = 16 if model.space.kind == "image" else 1000
+    seen: list[Frame] = []
+    chosen = quick_sampler(model, 200)
+    sample(model, count, seed=seed, sampler=chosen, batch_size=count, observer=lambda _, frame: seen.append(frame))
+    if not seen:
+        raise IncompatibleError(f"the sampler {type(chosen).__name__.lower()} draws in one go; there is no trajectory")
+    moments = [seen[round(i * (len(seen) - 1) / 7)] for i in range(8)]
+    axes = subplots(figure, 2, 8, size=1.6)
+    reach = max(float(frame.state.abs().max()) for frame in moments)
+    for column, frame in enumerate(moments):
+        for row, values in enumerate((frame.state, frame.data)):
+            at = axes[row * 8 + column]
+            show_samples(at, model.space.to_user(values.float()).cpu(), model)
+            at.set_xticks([])
+            at.set_yticks([])
+            if model.space.kind == "points":  # one scale, or the shrinking would not be seen
+                at.set_xlim(-reach, reach)
+                at.set_ylim(-reach, reach)
+        axes[column].set_title(f"step {frame.step}", fontsize=8)
+
+
+def noising(model: Model, figure: Figure, seed: int) -> None:
+    """How the values of the data are distributed at five times of the path, against N(0, 1)."""
+    assert isinstance(model, Denoiser)
+    if model.entry is None or "data" not in model.entry.recipe:
+        raise IncompatibleError("plot 'noising' shows the model's own data, and this one has no recipe that names them")
+    data = datasets.load(**{k: v for k, v in model.entry.recipe["data"].items() if k != "n"}, n=2000)
+    x = model_side(model, data, torch.arange(len(data)), None)
+    noise = Streams(seed, "plot", 0, len(x)).normal(*x.shape[1:])
+    axes = subplots(figure, 1, 5)
+    grid = torch.linspace(-4, 4, 200)
+    for at, t in zip(axes, (0.0, 0.25, 0.5, 0.75, 1.0), strict=True):
+        values = model.path.diffuse(x, noise, t).flatten()
+        at.hist(values.numpy(), bins=80, range=(-4, 4), density=True, color=INK)
+        at.plot(grid.numpy(), torch.exp(-0.5 * grid**2).numpy() / 2.5066, color="black", linewidth=0.8)
+        at.set_title(f"t = {t:g}: α {model.path.alpha(t):.2f}, σ {model.path.sigma(t):.2f}", fontsize=8)
+        at.set_ylim(0, 1)

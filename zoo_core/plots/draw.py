@@ -1,0 +1,85 @@
+"""From a model and the name of a plot to a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_core import plugins
+from zoo_core.catalogue import resolve
+from zoo_core.errors import IncompatibleError, PluginError
+from zoo_core.interfaces import Model, capabilities
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["SUFFIXES", "draw", "show_samples"]
+
+SUFFIXES = (".png", ".svg", ".pdf")
+INK = "#1f4e8c"
+
+
+def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
+    """Draws a registered plot of a model into a file.
+
+    Args:
+        model: what to show.
+        kind: see ``zoo plot NAME``.
+        out: a ``.png``, ``.svg`` or ``.pdf`` file; it appears when it is complete.
+        seed: of what is drawn at random.
+
+    Raises:
+        UnknownNameError: no such plot.
+        IncompatibleError: the model cannot show it, or the file cannot be written.
+        PluginError: Matplotlib is not installed.
+    """
+    plot = plugins.load().catalogue.get("plot", kind)
+    missing = [c for c in plot.needs if c not in capabilities(model)]
+    family = model.entry.family if model.entry else ""
+    if missing or (plot.families and family not in plot.families):
+        what = " and ".join(missing) or f"a model of {', '.join(plot.families)}"
+        raise IncompatibleError(f"plot {kind!r} needs {what}; this is a {type(model).__name__}")
+    if out.suffix.lower() not in SUFFIXES or not out.resolve().parent.is_dir():
+        raise IncompatibleError(
+            f"cannot write a plot to {out}; use a .png, .svg or .pdf file in a folder that is there"
+        )
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as err:
+        raise PluginError("plots need Matplotlib; pip install matplotlib") from err
+    figure = Figure(layout="constrained")
+    resolve(plot.target)(model, figure, seed)
+    beside = out.with_name(f".{os.getpid()}.{out.name}")
+    try:
+        figure.savefig(beside, dpi=120)
+        os.replace(beside, out)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def show_samples(axes: Axes, samples: object, model: Model) -> None:
+    """Draws samples on the user's side into axes: a grid of images, dots, or a histogram."""
+    import torch
+
+    from zoo_core.pictures import grid
+
+    assert isinstance(samples, torch.Tensor)
+    if model.space.kind == "image":
+        axes.imshow(grid(samples), cmap="gray", vmin=0, vmax=255)
+        axes.set_axis_off()
+    elif samples.shape[1] == 1:
+        axes.hist(samples[:, 0].numpy(), bins=60, density=True, color=INK)
+    elif samples.shape[1] == 2:
+        axes.scatter(samples[:, 0].numpy(), samples[:, 1].numpy(), s=2, color=INK, linewidths=0)
+        axes.set_aspect("equal")
+    else:
+        shape = "×".join(map(str, samples.shape[1:]))
+        raise IncompatibleError(f"there is no picture of {model.space.kind} of shape {shape}")
+
+
+def subplots(figure: Figure, rows: int, columns: int, size: float = 2.4) -> list[Axes]:
+    """Axes in a grid, row by row, on a figure that is large enough for them."""
+    figure.set_size_inches(columns * size, rows * size)
+    return list(figure.subplots(rows, columns, squeeze=False).flat)

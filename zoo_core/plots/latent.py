@@ -1,0 +1,76 @@
+"""What lies between latent codes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import LatentVariable, Model, Streams
+from zoo_core.plots.draw import show_samples, subplots
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["interpolation", "latent_grid", "slerp"]
+
+
+def slerp(a: Tensor, b: Tensor, u: float) -> Tensor:
+    """Spherical interpolation, row by row: the norm of Gaussian codes is kept on the way (Shoemake 1985).
+
+    Args:
+        a, b: ``(n, d)``.
+        u: 0 gives ``a``, 1 gives ``b``.
+    """
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=1, eps=1e-12).clamp(-1.0, 1.0).unsqueeze(1)
+    angle = torch.acos(cosine)
+    flat = angle.abs() < 1e-4  # there the formula divides nothing by nothing
+    sine = torch.sin(torch.where(flat, torch.ones_like(angle), angle))
+    arc = (torch.sin((1 - u) * angle) * a + torch.sin(u * angle) * b) / sine
+    return torch.where(flat, (1 - u) * a + u * b, arc)
+
+
+def interpolation(model: Model, figure: Figure, seed: int) -> None:
+    """Six pairs of latent codes and eight steps between each."""
+    assert isinstance(model, LatentVariable)
+    a = model.draw_latent(Streams(seed, "plot from", 0, 6))
+    b = model.draw_latent(Streams(seed, "plot to", 0, 6))
+    with torch.inference_mode():
+        rows = [_decoded(model, slerp(a, b, i / 7)) for i in range(8)]
+    (axes,) = subplots(figure, 1, 1, size=6.0)
+    if model.space.kind == "image":
+        from zoo_core.pictures import grid
+
+        axes.imshow(grid(torch.stack(rows, dim=1).flatten(0, 1), columns=8), cmap="gray", vmin=0, vmax=255)
+        axes.set_axis_off()
+        return
+    path = torch.stack(rows, dim=1)
+    if path.shape[2] != 2:
+        raise IncompatibleError(f"there is no picture of points of shape {tuple(path.shape[2:])}")
+    for line in path:
+        axes.plot(line[:, 0].numpy(), line[:, 1].numpy(), marker="o", markersize=3)
+
+
+def latent_grid(model: Model, figure: Figure, seed: int) -> None:
+    """Images over the first two latent coordinates, at equal steps of probability; the others are 0."""
+    assert isinstance(model, LatentVariable)
+    if model.space.kind != "image":
+        raise IncompatibleError(f"a latent grid shows images; this model draws {model.space.kind}")
+    width = model.draw_latent(Streams(seed, "plot", 0, 1)).shape[1]
+    u = torch.linspace(0.03, 0.97, 12)
+    quantiles = math.sqrt(2.0) * torch.erfinv(2 * u - 1)
+    z = torch.zeros(144, width)
+    z[:, : min(2, width)] = torch.cartesian_prod(quantiles.flip(0), quantiles).flip(1)[:, :width]
+    with torch.inference_mode():
+        x = _decoded(model, z)
+    (axes,) = subplots(figure, 1, 1, size=6.0)
+    show_samples(axes, x, model)
+
+
+def _decoded(model: Model, z: Tensor) -> Tensor:
+    """The data of latent codes on the user's side."""
+    assert isinstance(model, LatentVariable)
+    return model.space.to_user(model.decode(z.to(model.device, model.dtype)).float()).cpu()
