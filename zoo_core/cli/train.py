@@ -70,7 +70,9 @@ def command(
         entry = changed(entry, changes)
     folder = out or Path("runs") / entry.id
     train(entry, folder, Options(device, max_steps, checkpoint_every, samples_every))
-    click.echo(f"zoo: {entry.id} is in {folder}/model; next: zoo sample ./{folder}/model -n 64", err=True)
+    place = folder / "model"
+    reference = place if place.is_absolute() else f"./{place}"
+    click.echo(f"zoo: {entry.id} is in {place}; next: zoo sample {reference} -n 64", err=True)
 
 
 def _like(family: str, dataset: str) -> Entry:
