@@ -83,7 +83,7 @@ def test_a_broken_plugin_is_named_with_its_cause(site, kind):
     assert record.status == status
     assert cause in record.reason
     assert "\n" not in record.line()
-    assert {r.status for r in found.records if r.distribution in plugins.FIRST_PARTY} == {"loaded"}
+    assert {r.status for r in found.records if r.distribution in plugins.first_party()} == {"loaded"}
 
 
 def test_two_claims_to_one_entry_point_name_both(site):

@@ -20,6 +20,7 @@ import difflib
 import importlib.util
 import os
 import re
+import tomllib
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
@@ -39,9 +40,6 @@ from zoo_core.errors import PluginError
 __all__ = ["PluginRecord", "Plugins", "discover", "fragments", "load", "reset"]
 
 GROUP = "zoo.plugins"
-FIRST_PARTY = frozenset({"zoo-ddpm", "zoo-gmm", "zoo-metrics"})
-"""Ours: where another distribution claims the entry point of one of these, ours is loaded and the other is not."""
-
 Status = Literal["loaded", "disabled", "conflict", "incompatible", "broken"]
 
 
@@ -130,10 +128,10 @@ def load() -> Plugins:
     records = []
     for record, point in candidates:
         rivals = [d for d in claims[record.name] if d != record.distribution]
-        ours = record.distribution in FIRST_PARTY
+        ours = first_party() if rivals else frozenset()
         if _is_disabled(record, disabled):
             record = replace(record, status="disabled", reason="by ZOO_DISABLE_PLUGINS or --no-plugins")
-        elif rivals and not (ours and not FIRST_PARTY.intersection(rivals)):
+        elif rivals and (record.distribution not in ours or ours.intersection(rivals)):
             reason = f"the entry point {record.name!r} is claimed by {' and '.join(sorted(claims[record.name]))}"
             record = replace(record, status="conflict", reason=f"{reason}; uninstall one of them")
         else:
@@ -143,6 +141,15 @@ def load() -> Plugins:
     if os.environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0") and plugins.bad():
         raise PluginError(plugins.bad()[0].line())
     return plugins
+
+
+@cache
+def first_party() -> frozenset[str]:
+    """Ours, as the central registry says: where another distribution claims the entry point of one, ours is loaded."""
+    from zoo_core import registry
+
+    with open(registry.central_file(), "rb") as file:
+        return frozenset(tomllib.load(file).get("first_party", ()))
 
 
 def reset() -> None:

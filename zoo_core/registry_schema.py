@@ -84,7 +84,7 @@ EVAL = {
     "anchors": Key(dict, "numbers measured the same way that give it a meaning"),
 }
 
-_TOP = {"schema", "plugin", "models", "deprecated"}
+_TOP = {"schema", "plugin", "models", "deprecated", "first_party"}
 
 
 def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False) -> list[str]:
@@ -190,5 +190,6 @@ def json_schema() -> dict[str, Any]:
             },
             "models": {"type": "object", "propertyNames": {"pattern": f"^(?:{ID})$"}, "additionalProperties": model},
             "deprecated": {"type": "object", "additionalProperties": {"type": "string"}},
+            "first_party": {"type": "array", "items": {"type": "string"}},
         },
     }

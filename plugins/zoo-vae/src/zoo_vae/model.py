@@ -1,0 +1,189 @@
+r"""Variational autoencoders (Kingma & Welling 2014; Rezende, Mohamed & Wierstra 2014).
+
+A latent code z explains the data x through a decoder η(z), and an encoder guesses the code back:
+
+    p(z) = N(0, I),      p(x | z) = p(x; η(z)),      q(z | x) = N(μ(x), diag σ(x)²).
+
+log p(x) = log ∫ p(x | z) p(z) dz has no closed form.  With the importance weights of k draws z_i ~ q(z | x),
+
+    w_i = p(x | z_i) p(z_i) / q(z_i | x),
+    L_k = E log (1/k) Σ_i w_i,          L_1 ≤ L_2 ≤ … ≤ log p(x)       (Burda, Grosse & Salakhutdinov 2016, eq. 8),
+
+where L_1 is the evidence lower bound, which is also
+
+    ELBO = E_q log p(x | z) − KL(q(z | x) ‖ p(z))                      (Kingma & Welling 2014, eq. 3).
+
+**Binarisation.**  A Bernoulli likelihood is of black-and-white images, and MNIST is grey.  The protocol here is
+*dynamic binarisation*: a pixel of grey level v in [0, 1] is white with probability v, drawn anew each time in training,
+and drawn once from the evaluation's seed for the test set.  :meth:`VAE.binarise` does it, and leaves black and white as
+they are; :meth:`VAE.log_prob` and :meth:`VAE.importance_log_prob` call it first, so both speak of the probability of
+the same binary image when they are given the same streams.  Numbers for other binarisations cannot be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from zoo_core.interfaces import Condition, Density, DirectSampler, LatentVariable, Model, SampleSpace, Streams
+from zoo_vae.gaussian import DiagonalGaussian, standard_log_prob
+from zoo_vae.likelihood import make_likelihood
+from zoo_vae.networks import make_networks
+
+__all__ = ["VAE"]
+
+
+class VAE(Model, Density, DirectSampler, LatentVariable):
+    """An encoder, a decoder and what the decoder's answer means.
+
+    Args:
+        shape: one sample: ``[channels, height, width]`` for images in [0, 1], ``[dimensions]`` for points.
+        latent: dimensions of the code z.
+        network: ``{"kind": "conv", "widths": [32, 64], "hidden": 256, "blocks": 0}`` or
+            ``{"kind": "mlp", "hidden": [512, 512]}``; see :mod:`zoo_vae.networks`.
+        likelihood: ``{"kind": "bernoulli"}``, ``{"kind": "continuous-bernoulli"}`` or
+            ``{"kind": "gaussian", "sigma": 1.0, "learned": false}``; see :mod:`zoo_vae.likelihood`.
+        draws: what :meth:`draw` gives: the ``mean`` of p(x | z), or a ``sample`` of it.  Unless given, means for images
+            (independent noise on every pixel is not what anyone wants to look at) and samples for points.
+
+    Raises:
+        ValueError: an argument outside its set.
+
+    Attributes:
+        binarises: whether the likelihood is of binarised data (Bernoulli); ``discrete`` then says so too, and a
+            log-probability is per binary image, not per grey level.
+        bound_draws: codes per example of :meth:`log_prob`.
+    """
+
+    log_prob_is = "bound"
+    bound_draws = 8
+
+    def __init__(
+        self,
+        shape: list[int],
+        latent: int,
+        network: Mapping[str, Any],
+        likelihood: Mapping[str, Any],
+        draws: Literal["mean", "sample"] | None = None,
+    ) -> None:
+        super().__init__()
+        if len(shape) not in (1, 3):
+            raise ValueError(f"shape = {list(shape)}; expected [channels, height, width] or [dimensions]")
+        if latent < 1:
+            raise ValueError(f"latent = {latent}; a code has at least 1 dimension")
+        if draws not in (None, "mean", "sample"):
+            raise ValueError(f"draws = {draws!r}; expected mean or sample")
+        image = len(shape) == 3
+        self.likelihood = make_likelihood(likelihood)
+        ends = (0.0, 1.0) if image or self.likelihood.bounded else (None, None)
+        self.space = SampleSpace("image" if image else "points", tuple(shape), *ends)
+        self.latent = latent
+        self.draws = draws or ("mean" if image else "sample")
+        self.binarises = self.discrete = self.likelihood.binary
+        self.encoder, self.decoder = make_networks(network, shape, latent)
+
+    def binarise(self, x: Tensor, streams: Streams) -> Tensor:
+        """The black-and-white data that a Bernoulli likelihood is of: 1 with probability x, from ``streams``.
+
+        Zeros and ones stay what they are, whatever the streams.  Other likelihoods get ``x`` back, and the streams are
+        left alone.
+
+        Args:
+            x: data in [0, 1], ``(n, *shape)``.
+            streams: one stream per example.
+        """
+        if not self.binarises:
+            return x
+        return (streams.uniform(*x.shape[1:]) < x).to(x.dtype)
+
+    def posterior(self, x: Tensor) -> DiagonalGaussian:
+        """q(z | x) for data ``(n, *shape)``, as it is: binarise it first where the model binarises."""
+        # half-precision answers (autocast) are widened before anything is exponentiated or summed
+        mean, log_sigma = self.encoder(x.to(self.dtype)).to(x.dtype).chunk(2, dim=1)
+        return DiagonalGaussian(mean, log_sigma)
+
+    def eta(self, z: Tensor) -> Tensor:
+        """The decoder's answer η(z) for codes ``(…, latent)``: ``(…, *shape)``."""
+        answer = self.decoder(z.reshape(-1, self.latent).to(self.dtype)).to(z.dtype)
+        return answer.view(*z.shape[:-1], *answer.shape[1:])
+
+    def conditional_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z) in nats for data ``(n, *shape)`` and codes ``(…, n, latent)``: ``(…, n)``."""
+        terms = self.likelihood.log_prob(x, self.eta(z))
+        return terms.flatten(-len(self.space.shape)).sum(-1)
+
+    def log_weight(self, x: Tensor, posterior: DiagonalGaussian, noise: Tensor) -> Tensor:
+        """log w = log p(x | z) + log p(z) − log q(z | x) at z = μ + σ·ε.
+
+        Args:
+            x: data, ``(n, *shape)``.
+            posterior: q(z | x).
+            noise: ε, ``(…, n, latent)``.
+
+        Returns:
+            ``(…, n)``, nats.
+        """
+        z = posterior.at(noise)
+        return self.conditional_log_prob(x, z) + standard_log_prob(z) - posterior.log_prob_at(noise)
+
+    def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
+        """The ELBO, a lower bound of log p(x), in nats, ``(n,)``: ``bound_draws`` codes per example, KL in closed form.
+
+        Where the model :attr:`binarises`, grey data is binarised first, by ``streams``.
+        """
+        if streams is None:
+            streams = Streams(0, "bound", 0, len(x), device=x.device, dtype=x.dtype)
+        x = self.binarise(x, streams)
+        posterior = self.posterior(x)
+        noise = streams.normal(self.bound_draws, self.latent).transpose(0, 1)
+        return self.conditional_log_prob(x, posterior.at(noise)).mean(0) - posterior.kl().sum(1)
+
+    def importance_log_prob(self, x: Tensor, k: int, streams: Streams, *, chunk: int = 10) -> Tensor:
+        """log (1/k) Σ w_i: the importance-weighted bound of k codes, which tends to log p(x); k = 1 is the ELBO.
+
+        Where the model :attr:`binarises`, grey data is binarised first, by the same draws as in :meth:`log_prob`.
+
+        Args:
+            x: data, ``(n, *shape)``.
+            k: codes per example.
+            streams: one stream per example.
+            chunk: codes per example that are decoded at once; memory, and nothing else, depends on it.
+
+        Returns:
+            ``(n,)``, nats.
+
+        Raises:
+            ValueError: ``k`` or ``chunk`` below 1.
+        """
+        if k < 1 or chunk < 1:
+            raise ValueError(f"k = {k} and chunk = {chunk}; both must be at least 1")
+        x = self.binarise(x, streams)
+        posterior = self.posterior(x)
+        # all noise at once: a generator asked in parts gives other numbers, and they would depend on the chunk
+        noise = streams.normal(k, self.latent).transpose(0, 1)
+        total = x.new_full((len(x),), -math.inf)
+        for start in range(0, k, chunk):
+            part = noise[start : start + chunk]
+            total = torch.logaddexp(total, torch.logsumexp(self.log_weight(x, posterior, part), dim=0))
+        return total - math.log(k)
+
+    def draw_latent(self, streams: Streams) -> Tensor:
+        """z ~ N(0, I), ``(len(streams), latent)``."""
+        return streams.normal(self.latent)
+
+    def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
+        """μ(x), ``(n, latent)``; grey pixels go in as they are, which for a Bernoulli model is their expectation."""
+        return self.posterior(x).mean
+
+    def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
+        """E[x | z], ``(n, *shape)``."""
+        return self.likelihood.mean(self.eta(z))
+
+    def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
+        """Decodes codes drawn from the prior: the mean of p(x | z) or a sample of it, as ``draws`` says."""
+        eta = self.eta(self.draw_latent(streams))
+        return self.likelihood.mean(eta) if self.draws == "mean" else self.likelihood.draw(eta, streams)

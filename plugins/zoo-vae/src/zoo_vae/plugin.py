@@ -1,0 +1,28 @@
+"""What zoo-vae offers."""
+
+from __future__ import annotations
+
+from zoo_core.catalogue import Catalogue
+from zoo_core.hookspecs import hookimpl
+
+ZOO_API = (1, 0)
+
+
+@hookimpl
+def zoo_register(catalogue: Catalogue) -> None:
+    """Registers the family and its objectives."""
+    catalogue.family(
+        "vae",
+        "zoo_vae.model:VAE",
+        "variational autoencoders (Kingma & Welling 2014)",
+        capabilities=["Density", "DirectSampler", "LatentVariable"],
+    )
+    catalogue.objective(
+        "elbo",
+        "zoo_vae.objective:ELBO",
+        "evidence lower bound, with β, KL annealing and free bits",
+        families=["vae"],
+    )
+    catalogue.objective(
+        "iwae", "zoo_vae.objective:IWAE", "importance-weighted bound of k draws (Burda et al. 2016)", families=["vae"]
+    )
