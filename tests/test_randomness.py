@@ -30,6 +30,13 @@ def test_chunks_are_parts_of_the_whole():
     assert torch.equal(torch.cat(parts), whole)
 
 
+def test_streams_begin_again():
+    streams = Streams(5, "x", 10, 6)
+    first = streams.normal(3)
+    assert torch.equal(streams.again().normal(3), first)
+    assert not torch.equal(streams.normal(3), first)
+
+
 def test_draws_go_on():
     streams = Streams(0, "sample", 0, 4)
     assert not torch.equal(streams.normal(2), streams.normal(2))

@@ -1,75 +1,212 @@
-"""Measuring a model against data it has not seen."""
+"""Measuring a model: on data it has not seen, or by its samples.
+
+All metrics of one run look at the same pass: held-out data goes by once, and each sample is drawn once.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from zoo_core import datasets, plugins
 from zoo_core.catalogue import resolve
 from zoo_core.datasets.dataset import DataSet
+from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
-from zoo_core.sampling import Progress
+from zoo_core.interfaces import Batch, Condition, Density, Metric, Model, Result, Sampler, Streams
+from zoo_core.sampling import Progress, make_sampler, sample
 
-__all__ = ["evaluate", "held_out"]
+if TYPE_CHECKING:
+    from zoo_core.processes import Processes
+
+__all__ = ["agrees", "data_for", "describe", "evaluate", "evaluate_all", "fitting", "metric_named", "row"]
+
+_SPLIT = {"data": "test", "samples": "train"}
 
 
-def held_out(model: Model, n: int | None = None) -> DataSet:
-    """The test split of the data that the model's recipe names (with its classes)."""
+def metric_named(metric: str | Metric[Any]) -> Metric[Any]:
+    """A metric by name.
+
+    Raises:
+        UnknownNameError: no such metric.
+    """
+    if not isinstance(metric, str):
+        return metric
+    found: Metric[Any] = resolve(plugins.load().catalogue.get("metric", metric).target)()
+    return found
+
+
+def data_for(model: Model, metric: Metric[Any]) -> DataSet:
+    """What a metric measures a model against: the test split for likelihoods, the training split for samples.
+
+    Samples are compared with what the model was shown, so that the test split can say what the best score is.
+    """
     if model.entry is None or "data" not in model.entry.recipe:
         raise IncompatibleError(f"{type(model).__name__} has no recipe that names its data; give the data set")
     recipe = dict(model.entry.recipe["data"])
-    return datasets.load(recipe["name"], split="test", classes=recipe.get("classes"), n=n)
+    return datasets.load(recipe["name"], split=_SPLIT[metric.uses], classes=recipe.get("classes"))
 
 
-def evaluate(
+def fitting(model: Model) -> list[str]:
+    """The names of the metrics that fit a model and its data and take minutes, not hours."""
+    names = []
+    data: dict[str, DataSet] = {}
+    for component in plugins.load().catalogue.all("metric"):
+        metric = metric_named(component.name)
+        try:
+            if metric.uses not in data:
+                data[metric.uses] = data_for(model, metric)
+            metric.check(model, data[metric.uses])
+        except IncompatibleError:
+            continue
+        if metric.by_default(model):
+            names.append(component.name)
+    return names
+
+
+def evaluate(model: Model, metric: str | Metric[Any], **options: Any) -> Result:
+    """One metric; the options are those of :func:`evaluate_all`."""
+    return evaluate_all(model, [metric], **options)[0]
+
+
+def evaluate_all(
     model: Model,
-    metric: str | Metric[Any],
+    metrics: Sequence[str | Metric[Any]],
     *,
     data: DataSet | None = None,
     n: int | None = None,
     seed: int = 0,
     batch_size: int = 100,
+    sampler: Sampler | None = None,
     progress: Progress | None = None,
-) -> Result:
-    """A metric that looks at held-out data, over the first ``n`` of it in a seeded order.
+    processes: Processes | None = None,
+) -> list[Result]:
+    """Measures a model by several metrics that share what they look at.
 
     Args:
         model: what is measured.
-        metric: a metric or its name.
-        data: against what; the test split of the model's own data unless given.
-        n: how many examples; all unless given.
-        seed: of the order, the dequantisation and the metric's own randomness.
-        batch_size: examples at once; the result depends on it only by rounding.
+        metrics: metrics or their names.
+        data: against what; the model's own data unless given, in the split that each metric asks for.
+        n: how many examples of held-out data, in a seeded order, or samples; as each metric says unless given.
+        seed: of the samples, of the order, the dequantisation and the metrics' own randomness.
+        batch_size: examples at once; results depend on it only by rounding.
+        sampler: what draws the samples; the model's default unless given.
         progress: is told ``(done, of)``.
+        processes: the processes that share the work; every one of them gets the results.
+
+    Returns:
+        One result per metric, in their order.
 
     Raises:
         UnknownNameError: no such metric.
-        IncompatibleError: it does not fit the model or the data.
+        IncompatibleError: one does not fit the model or the data.
     """
-    if isinstance(metric, str):
-        found: Metric[Any] = resolve(plugins.load().catalogue.get("metric", metric).target)()
-    else:
-        found = metric
-    data = data or held_out(model)
-    found.check(model, data)
-    if found.uses != "data":
-        raise IncompatibleError(f"metric {metric!r} looks at samples; this evaluator measures on held-out data")
-    examples = _model_side(model, data, seed)
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[: n or len(examples)]
-    state = found.init(model, data)
-    dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
+    found = [metric_named(metric) for metric in metrics]
+    references: dict[str, DataSet] = {}
+    for metric in found:
+        if metric.uses not in references:
+            references[metric.uses] = data or data_for(model, metric)
+    groups: dict[tuple[str, int], list[int]] = {}
+    for i, metric in enumerate(found):
+        reference = references[metric.uses]
+        metric.check(model, reference)
+        size = (
+            min(n or metric.size(reference), len(reference)) if metric.uses == "data" else n or metric.size(reference)
+        )
+        groups.setdefault((metric.uses, size), []).append(i)
+    results: dict[int, Result] = {}
+    for (uses, size), members in groups.items():
+        reference = references[uses]
+        note = ""
+        if uses == "samples":
+            sampler = sampler or make_sampler(model)
+            note = describe(sampler) + "; "
+        starts = range(0, size, batch_size)
+        mine = starts if processes is None else [starts[i] for i in processes.part(len(starts))]
+        spans = [(start, min(start + batch_size, size)) for start in mine]
+        batches = (
+            _held_out_batches(model, reference, spans, seed)
+            if uses == "data" or sampler is None
+            else _sample_batches(model, reference, spans, seed, sampler)
+        )
+        for i, result in _measure(
+            [(i, found[i]) for i in members], model, reference, batches, size, progress, processes
+        ):
+            results[i] = replace(result, protocol=note + result.protocol)
+    return [results[i] for i in range(len(found))]
+
+
+def _measure(
+    metrics: Sequence[tuple[int, Metric[Any]]],
+    model: Model,
+    data: DataSet,
+    batches: Iterator[tuple[Batch, Streams]],
+    size: int,
+    progress: Progress | None,
+    processes: Processes | None,
+) -> Iterator[tuple[int, Result]]:
+    """One pass; metrics that share a state are updated once."""
+    key_of: dict[int, Hashable] = {i: m.shares() or i for i, m in metrics}
+    owners = {key_of[i]: metric for i, metric in reversed(metrics)}
+    states = {key: metric.init(model, data) for key, metric in owners.items()}
+    done = 0
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            streams = Streams(seed, "evaluation", start, len(rows), device=model.device, dtype=dtype)
-            x = examples[rows].to(model.device, dtype)
-            state = found.update(state, model, Batch(x), streams)
+        for batch, streams in batches:
+            for key, metric in owners.items():  # each draws from the beginning: its number has no company
+                states[key] = metric.update(states[key], model, batch, streams.again())
+            done += len(batch)
             if progress is not None:
-                progress(start + len(rows), len(order))
-    return found.compute(state)
+                progress(done, size)
+    for key, metric in owners.items():
+        states[key] = reduce(metric.merge, _of_all(states[key], processes))
+    for i, metric in metrics:
+        yield i, metric.compute(states[key_of[i]])
+
+
+def _of_all(state: Any, processes: Processes | None) -> list[Any]:
+    """The states of all processes, in the order of their ranks."""
+    if processes is None or processes.size == 1:
+        return [state]
+    states: list[Any] = [None] * processes.size
+    torch.distributed.all_gather_object(states, state)
+    return states
+
+
+def _held_out_batches(
+    model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int
+) -> Iterator[tuple[Batch, Streams]]:
+    """Held-out examples on the model's side, in a seeded order."""
+    examples = _model_side(model, data, seed)
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
+    dtype = _dtype(model)
+    for start, stop in spans:
+        rows = order[start:stop]
+        condition = None
+        if "label" in model.conditions and data.y is not None:
+            condition = Condition(label=data.y[rows]).to(model.device)
+        streams = Streams(seed, "evaluation", start, stop - start, device=model.device, dtype=dtype)
+        yield Batch(examples[rows].to(model.device, dtype), condition), streams
+
+
+def _sample_batches(
+    model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int, sampler: Sampler
+) -> Iterator[tuple[Batch, Streams]]:
+    """Samples on the user's side, rounded to the data's levels; labels, if any, as often as in the data."""
+    for start, stop in spans:
+        count = stop - start
+        condition = None
+        if "label" in model.conditions:
+            if data.y is None:
+                raise IncompatibleError(f"the model is conditioned on a label, and {data.name} has none to draw from")
+            condition = Condition(label=data.y[Streams(seed, "label", start, count).integers(len(data))])
+        x = sample(model, count, sampler=sampler, seed=seed, first=start, batch_size=count, condition=condition)
+        if data.levels is not None:
+            x = (x * (data.levels - 1)).round() / (data.levels - 1)
+        yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=_dtype(model))
 
 
 def _model_side(model: Model, data: DataSet, seed: int) -> torch.Tensor:
@@ -81,3 +218,39 @@ def _model_side(model: Model, data: DataSet, seed: int) -> torch.Tensor:
         raise IncompatibleError(f"{data.name} has levels, but {type(model).__name__} is not bounded")
     discrete = isinstance(model, Density) and model.discrete
     return data.scaled(low, high) if discrete else data.dequantised(low, high, seed)
+
+
+def _dtype(model: Model) -> torch.dtype:
+    return torch.float64 if model.dtype == torch.float64 else torch.float32
+
+
+def describe(sampler: Sampler) -> str:
+    """A sampler in a few words: ``ddim, 50 steps``."""
+    steps = getattr(sampler, "steps", None)
+    return type(sampler).__name__.lower() + (f", {steps} steps" if isinstance(steps, int) else "")
+
+
+def row(metric: str, result: Result, data: DataSet, seed: int, command: str) -> Evaluation:
+    """A result as the registry holds it: no more digits than mean anything, and what measures it again."""
+    return Evaluation(
+        metric,
+        float(f"{result.value:.6g}"),
+        float(f"{result.stderr:.3g}"),
+        result.n,
+        f"{data.name}/{data.split}",
+        seed,
+        command,
+        result.unit,
+        result.protocol,
+        {name: float(f"{value:.6g}") for name, value in result.anchors.items()},
+    )
+
+
+def agrees(committed: Evaluation, result: Result) -> bool:
+    """Whether a committed number is within its stated standard error of one that was measured again.
+
+    The same seed gives the same number but for rounding, which depends on the machine; a number without an error may
+    differ by that.
+    """
+    allowed = max(committed.stderr, 1e-4 * abs(committed.value), 1e-12)
+    return committed.n == result.n and abs(committed.value - result.value) <= allowed

@@ -61,6 +61,10 @@ class Streams:
     def __len__(self) -> int:
         return len(self._generators)
 
+    def again(self) -> Streams:
+        """The same streams from their beginning."""
+        return Streams(self.seed, self.purpose, self.start, len(self), device=self.device, dtype=self.dtype)
+
     def chunks(self, count: int) -> Iterator[Streams]:
         """``count`` runs of streams of equal length, in order; they go on where this one is."""
         size = len(self) // count

@@ -19,9 +19,8 @@ from typing import Any
 
 import tomlkit
 
-from zoo_core import hub, plugins, registry, snapshot, weights_file
+from zoo_core import evaluation, hub, plugins, registry, snapshot, weights_file
 from zoo_core.entry import Entry, Evaluation, Weights
-from zoo_core.evaluation import evaluate, held_out
 from zoo_core.loading import build, load
 
 __all__ = ["measure", "pin", "release"]
@@ -46,22 +45,10 @@ def release(entry: Entry, weights: Path) -> tuple[Weights, int]:
 def measure(entry: Entry, metric: str, n: int | None, seed: int = 0) -> Evaluation:
     """Measures the committed weights."""
     model = load(entry.id)
-    data = held_out(model)
-    result = evaluate(model, metric, data=data, n=n, seed=seed)
+    data = evaluation.data_for(model, evaluation.metric_named(metric))
+    result = evaluation.evaluate(model, metric, data=data, n=n, seed=seed)
     command = f"zoo eval {entry.id} --metric {metric}{f' -n {n}' if n else ''} --seed {seed}"
-    anchors = {k: float(f"{v:.6g}") for k, v in result.anchors.items()}
-    return Evaluation(
-        metric,
-        float(f"{result.value:.6g}"),
-        float(f"{result.stderr:.3g}"),
-        result.n,
-        f"{data.name}/{data.split}",
-        seed,
-        command,
-        result.unit,
-        result.protocol,
-        anchors,
-    )
+    return evaluation.row(metric, result, data, seed, command)
 
 
 def pin(
@@ -95,6 +82,7 @@ def _table(values: dict[str, Any]) -> Any:
     for key, value in values.items():
         if value not in ("", {}):
             table[key] = value
+    table.add(tomlkit.nl())
     return table
 
 

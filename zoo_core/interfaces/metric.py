@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -47,10 +47,26 @@ class Metric(ABC, Generic[State]):
     """Measures a model, batch by batch; states merge, so that batches and machines are the same thing.
 
     Attributes:
-        uses: ``"data"`` where a batch is held-out data (likelihoods), ``"samples"`` where it is the model's samples.
+        uses: ``"data"`` where a batch is held-out data on the model's side (likelihoods); ``"samples"`` where it is the
+            model's samples on the user's side, images in [0, 1] rounded to the levels of the data they are compared
+            with.
+        headline: whether it is what comparisons lead with, unless another is named.
     """
 
     uses: Literal["data", "samples"]
+    headline: bool = False
+
+    def shares(self) -> Hashable | None:
+        """Metrics of one run that say the same here, other than ``None``, are given one state between them."""
+        return None
+
+    def size(self, data: DataSet) -> int:
+        """How many examples or samples to look at unless the user says: all of the data, or 10,000 samples."""
+        return len(data) if self.uses == "data" else 10_000
+
+    def by_default(self, model: Model) -> bool:
+        """Whether it is measured when no metric is named: it takes minutes, not hours."""
+        return True
 
     @abstractmethod
     def check(self, model: Model, data: DataSet) -> None:
@@ -58,7 +74,12 @@ class Metric(ABC, Generic[State]):
 
     @abstractmethod
     def init(self, model: Model, data: DataSet) -> State:
-        """The state before anything was seen; ``data`` is what the model is measured against."""
+        """The state before anything was seen.
+
+        Args:
+            model: what is measured.
+            data: against what: held-out data, or the training data that samples are compared with.
+        """
 
     @abstractmethod
     def update(self, state: State, model: Model, batch: Batch, streams: Streams) -> State:

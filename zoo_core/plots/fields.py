@@ -24,7 +24,7 @@ def density(model: Model, figure: Figure, seed: int) -> None:
     cells = 200 if model.log_prob_is == "exact" else 40  # a bound may cost a thousand evaluations a point
     x, (left, right, bottom, top) = _region(model, seed, cells)
     with torch.inference_mode():
-        p = torch.cat([model.log_prob(part) for part in x.split(4096)]).exp()
+        p = torch.cat([model.log_prob(part) for part in torch.split(x, 4096)]).exp()
     (axes,) = subplots(figure, 1, 1, size=5.0)
     image = axes.imshow(p.view(cells, cells).T.numpy(), origin="lower", extent=(left, right, bottom, top), cmap="Blues")
     figure.colorbar(image, ax=axes, shrink=0.8)

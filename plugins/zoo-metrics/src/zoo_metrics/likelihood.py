@@ -13,22 +13,52 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
 
-__all__ = ["BitsPerDimension", "Moments", "NegativeLogLikelihood"]
+__all__ = ["BitsPerDimension", "Moments", "NegativeLogLikelihood", "Scale", "data_protocol"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How nats per sample are reported: ``factor``·nats + ``offset``, with what else is to be said."""
+
+    factor: float = 1.0
+    offset: float = 0.0
+    entropy: float | None = None
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
 class Moments:
     """Count, mean and sum of squared deviations: they merge without losing digits (Chan et al. 1979)."""
 
-    model: Model
-    data: DataSet
+    scale: Scale
     n: int = 0
     mean: float = 0.0
     squares: float = 0.0
+
+    @property
+    def stderr(self) -> float:
+        """The standard error of the mean."""
+        return math.sqrt(self.squares / max(self.n - 1, 1) / max(self.n, 1))
+
+    def and_also(self, values: Tensor) -> Moments:
+        """With more numbers, ``(n,)``."""
+        values = values.double()
+        mean = values.mean().item()
+        return self.merge(Moments(self.scale, len(values), mean, (values - mean).square().sum().item()))
+
+    def merge(self, other: Moments) -> Moments:
+        n = self.n + other.n
+        if n == 0:
+            return self
+        delta = other.mean - self.mean
+        squares = self.squares + other.squares + delta * delta * self.n * other.n / n
+        return Moments(self.scale, n, self.mean + delta * other.n / n, squares)
 
 
 class NegativeLogLikelihood(Metric[Moments]):
@@ -41,42 +71,46 @@ class NegativeLogLikelihood(Metric[Moments]):
         if not isinstance(model, Density):
             raise IncompatibleError(f"a likelihood needs Density, which {type(model).__name__} is not")
 
+    def by_default(self, model: Model) -> bool:
+        return isinstance(model, Density) and model.log_prob_is == "exact"  # a DDPM's bound takes a second per image
+
     def init(self, model: Model, data: DataSet) -> Moments:
         self.check(model, data)
-        return Moments(model, data)
+        factor, offset = self.conversion(model, data)
+        return Moments(Scale(factor, offset, data.entropy, self.protocol(model, data)))
 
     def update(self, state: Moments, model: Model, batch: Batch, streams: Streams) -> Moments:
+        return state.and_also(-self.log_likelihood(model, batch, streams))
+
+    def log_likelihood(self, model: Model, batch: Batch, streams: Streams) -> Tensor:
+        """log p(x) in nats, or what stands for it, ``(n,)``."""
         assert isinstance(model, Density)
-        nll = -model.log_prob(batch.x, condition=batch.condition, streams=streams).double()
-        mean = nll.mean().item()
-        new = Moments(model, state.data, len(nll), mean, (nll - mean).square().sum().item())
-        return self.merge(state, new)
+        return model.log_prob(batch.x, condition=batch.condition, streams=streams)
 
     def merge(self, a: Moments, b: Moments) -> Moments:
-        n = a.n + b.n
-        if n == 0:
-            return a
-        delta = b.mean - a.mean
-        mean = a.mean + delta * b.n / n
-        return Moments(a.model, a.data, n, mean, a.squares + b.squares + delta * delta * a.n * b.n / n)
+        return a.merge(b)
 
     def compute(self, state: Moments) -> Result:
-        scale, offset = self.conversion(state)
-        stderr = math.sqrt(state.squares / max(state.n - 1, 1) / max(state.n, 1))
-        entropy = state.data.entropy
+        factor, offset, entropy = state.scale.factor, state.scale.offset, state.scale.entropy
         return Result(
-            value=scale * state.mean + offset,
-            stderr=abs(scale) * stderr,
+            value=factor * state.mean + offset,
+            stderr=abs(factor) * state.stderr,
             n=state.n,
             unit=self.unit,
             direction="lower",
-            anchors={} if entropy is None else {"entropy": scale * entropy + offset},
-            protocol=_protocol(state),
+            anchors={} if entropy is None else {"entropy": factor * entropy + offset},
+            protocol=state.scale.protocol,
         )
 
-    def conversion(self, state: Moments) -> tuple[float, float]:
-        """Scale and offset from nats to the unit."""
+    def conversion(self, model: Model, data: DataSet) -> tuple[float, float]:
+        """Factor and offset from nats to the unit."""
         return 1.0, 0.0
+
+    def protocol(self, model: Model, data: DataSet) -> str:
+        """Whether it is exact, and what was done to the data."""
+        assert isinstance(model, Density)
+        words = {"exact": "exact", "bound": "variational bound", "estimate": "estimate"}[model.log_prob_is]
+        return f"{words}{data_protocol(model, data)}"
 
 
 class BitsPerDimension(NegativeLogLikelihood):
@@ -90,24 +124,24 @@ class BitsPerDimension(NegativeLogLikelihood):
             raise IncompatibleError(
                 f"bits per dimension need data on a grid of levels; {data.name} is continuous: use nll"
             )
+        if isinstance(model, Density) and model.binarises:
+            raise IncompatibleError("this model's likelihood is of black and white, not of grey levels: use nll")
 
-    def conversion(self, state: Moments) -> tuple[float, float]:
-        space = state.model.space
+    def conversion(self, model: Model, data: DataSet) -> tuple[float, float]:
+        space = model.space
         dimensions = math.prod(int(size) for size in space.shape if size is not None)
         scale = 1.0 / (dimensions * math.log(2.0))
-        if getattr(state.model, "discrete", False):
+        if getattr(model, "discrete", False):
             return scale, 0.0
-        assert state.data.levels is not None
+        assert data.levels is not None
         width = 1.0 if space.low is None or space.high is None else space.high - space.low
-        return scale, -math.log2(width / state.data.levels)
+        return scale, -math.log2(width / data.levels)
 
 
-def _protocol(state: Moments) -> str:
-    model = state.model
-    assert isinstance(model, Density)
-    words = [{"exact": "exact", "bound": "variational bound", "estimate": "estimate"}[model.log_prob_is]]
-    if state.data.levels is not None:
-        words.append(
-            f"{state.data.levels} levels" if model.discrete else f"{state.data.levels} levels, uniformly dequantised"
-        )
-    return ", ".join(words)
+def data_protocol(model: Model, data: DataSet) -> str:
+    """What was done to the grey levels of the data, as a continuation of a sentence."""
+    if data.levels is None:
+        return ""
+    if model.binarises:
+        return ", binarised by chance (dynamic binarisation)"
+    return f", {data.levels} levels" + ("" if getattr(model, "discrete", False) else ", uniformly dequantised")

@@ -1,0 +1,138 @@
+"""Divergences of a model's density from the density of its data, where that is known; and the model's entropy.
+
+They are means over draws, with the standard errors of means: see :mod:`zoo_metrics.divergences`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.datasets.densities import DENSITIES
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
+from zoo_metrics import real
+from zoo_metrics.divergences import log_ratio_to_mixture
+from zoo_metrics.likelihood import Moments, NegativeLogLikelihood, Scale
+
+__all__ = ["Entropy", "JensenShannon", "KullbackLeibler"]
+
+
+def _check(model: Model, data: DataSet, *, known: bool) -> None:
+    if not isinstance(model, Density):
+        raise IncompatibleError(f"a divergence needs Density, which {type(model).__name__} is not")
+    if data.levels is not None:
+        raise IncompatibleError(f"{data.name} is on a grid of levels; this is for densities of points")
+    if known and _true_log_prob(data, data.x[:1]) is None:
+        raise IncompatibleError(f"the density of {data.name} is not known")
+
+
+def _true_log_prob(data: DataSet, x: Tensor) -> Tensor | None:
+    density = DENSITIES.get(data.name)
+    return None if density is None else density.log_prob(x.double())
+
+
+class KullbackLeibler(NegativeLogLikelihood):
+    """KL(data ‖ model): how many nats per sample the model falls short of the truth, over held-out data."""
+
+    def check(self, model: Model, data: DataSet) -> None:
+        _check(model, data, known=True)
+
+    def init(self, model: Model, data: DataSet) -> Moments:
+        self.check(model, data)
+        self._data = data
+        return Moments(Scale(protocol=self.protocol(model, data) + ", Monte Carlo over the data"))
+
+    def log_likelihood(self, model: Model, batch: Batch, streams: Streams) -> Tensor:
+        truth = _true_log_prob(self._data, batch.x)
+        assert truth is not None
+        return super().log_likelihood(model, batch, streams).double() - truth
+
+
+class Entropy(Metric[Moments]):
+    """H(model) = −E log p(x) over the model's own samples."""
+
+    uses = "samples"
+
+    def check(self, model: Model, data: DataSet) -> None:
+        _check(model, data, known=False)
+
+    def by_default(self, model: Model) -> bool:
+        return isinstance(model, Density) and model.log_prob_is == "exact"
+
+    def init(self, model: Model, data: DataSet) -> Moments:
+        self.check(model, data)
+        return Moments(Scale(entropy=data.entropy))
+
+    def update(self, state: Moments, model: Model, batch: Batch, streams: Streams) -> Moments:
+        return state.and_also(-_log_prob(model, batch, streams))
+
+    def merge(self, a: Moments, b: Moments) -> Moments:
+        return a.merge(b)
+
+    def compute(self, state: Moments) -> Result:
+        truth = state.scale.entropy
+        anchors = {} if truth is None else {"entropy": truth}
+        return Result(state.mean, state.stderr, state.n, "nats", "lower", anchors, "Monte Carlo over samples")
+
+
+@dataclass(frozen=True)
+class BothSides:
+    """log p/m over the data and log q/m over the samples."""
+
+    data: DataSet
+    of_data: Moments
+    of_samples: Moments
+
+
+class JensenShannon(Metric[BothSides]):
+    """JS(data, model) in nats, between 0 and ln 2: half over training data, half over samples."""
+
+    uses = "samples"
+
+    def check(self, model: Model, data: DataSet) -> None:
+        _check(model, data, known=True)
+        real.check(model, data)
+
+    def by_default(self, model: Model) -> bool:
+        return isinstance(model, Density) and model.log_prob_is == "exact"
+
+    def init(self, model: Model, data: DataSet) -> BothSides:
+        self.check(model, data)
+        return BothSides(data, Moments(Scale()), Moments(Scale()))
+
+    def update(self, state: BothSides, model: Model, batch: Batch, streams: Streams) -> BothSides:
+        rows = torch.arange(streams.start, streams.start + len(batch)) % len(state.data)
+        x = state.data.x[rows]
+        on_data = model.space.from_user(x).to(model.device, model.dtype)
+        of_data = log_ratio_to_mixture(_truth(state.data, x), _log_prob(model, Batch(on_data), streams))
+        of_samples = log_ratio_to_mixture(_log_prob(model, batch, streams), _truth(state.data, batch.x))
+        return BothSides(state.data, state.of_data.and_also(of_data), state.of_samples.and_also(of_samples))
+
+    def merge(self, a: BothSides, b: BothSides) -> BothSides:
+        return BothSides(a.data, a.of_data.merge(b.of_data), a.of_samples.merge(b.of_samples))
+
+    def compute(self, state: BothSides) -> Result:
+        value = (state.of_data.mean + state.of_samples.mean) / 2
+        stderr = math.hypot(state.of_data.stderr, state.of_samples.stderr) / 2
+        n = state.of_samples.n
+        return Result(
+            value, stderr, n, "nats", "lower", {"disjoint": math.log(2.0)}, "Monte Carlo over data and samples"
+        )
+
+
+def _truth(data: DataSet, x: Tensor) -> Tensor:
+    truth = _true_log_prob(data, x)
+    assert truth is not None
+    return truth
+
+
+def _log_prob(model: Model, batch: Batch, streams: Streams) -> Tensor:
+    """log p of points (whose two sides are one), in float64."""
+    assert isinstance(model, Density)
+    x = batch.x.to(model.device, model.dtype)
+    return model.log_prob(x, condition=batch.condition, streams=streams).double().cpu()

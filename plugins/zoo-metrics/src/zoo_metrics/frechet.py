@@ -1,0 +1,203 @@
+r"""The Fréchet distance between the features of samples and of data (Heusel et al. 2017).
+
+Between two Gaussians it is
+
+    FD = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁ Σ₂)^½.
+
+With Σ₁ = R Rᵀ, the eigenvalues of Σ₁Σ₂ are those of the symmetric RᵀΣ₂R, so the last term is Σ √λ(RᵀΣ₂R): always real,
+defined for singular covariances, and R is found once for a reference set.
+
+An FD of n samples is above that of infinitely many by about c/n, so a value means something only beside others of the
+same n.  Two are measured with real test images: the *floor*, and the FD of *one class missing*, averaged over the
+classes. The relative score
+
+    r = (FD − floor)/(FD of one class missing − floor)
+
+is 0 for samples as good as real images and 1 for samples as bad as losing a class.  Its standard error is a jackknife
+over ten blocks of samples; the anchors count as known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Batch, Metric, Model, Result, Streams
+from zoo_metrics import extractor as extractors
+from zoo_metrics import real
+from zoo_metrics.extractor import Extractor, Statistics
+from zoo_metrics.moments import Moments
+
+__all__ = ["FrechetDistance", "RelativeDistance", "frechet_distance", "root_of"]
+
+BLOCKS = 10
+
+
+def root_of(covariance: Tensor) -> Tensor:
+    """R with R Rᵀ = the covariance, from its eigenvectors; exact for singular ones too."""
+    values, vectors = torch.linalg.eigh(covariance.double())
+    return vectors * values.clamp_min(0).sqrt()
+
+
+def frechet_distance(reference: Statistics, mean: Tensor, covariance: Tensor) -> float:
+    """FD between a reference and Gaussian moments, in float64."""
+    mean, covariance = mean.double(), covariance.double()
+    inner = torch.linalg.eigvalsh(reference.root.mT @ covariance @ reference.root).clamp_min(0).sqrt().sum()
+    shift = (reference.mean - mean).square().sum()
+    return float(shift + reference.root.square().sum() + covariance.trace() - 2 * inner)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Moments of the samples, in blocks by index modulo ten.
+
+    Attributes:
+        data: the reference set.
+        blocks: for the jackknife.
+        memo: what was computed of it, for the metrics that share it.
+    """
+
+    data: DataSet
+    blocks: tuple[Moments, ...]
+    memo: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+class FrechetDistance(Metric[Blocks]):
+    """FD with the features of one extractor.
+
+    Args:
+        extractor: its name.
+    """
+
+    uses = "samples"
+
+    def __init__(self, extractor: str) -> None:
+        self.extractor = extractor
+
+    def shares(self) -> Hashable:
+        return ("moments", self.extractor)
+
+    def size(self, data: DataSet) -> int:
+        return real.size(data)
+
+    def check(self, model: Model, data: DataSet) -> None:
+        made_for = extractors.PINNED[self.extractor].dataset
+        if data.name != made_for:
+            raise IncompatibleError(f"the features of {self.extractor} are for {made_for}, not for {data.name}")
+        real.check(model, data)
+
+    def init(self, model: Model, data: DataSet) -> Blocks:
+        self.check(model, data)
+        return Blocks(data, tuple(Moments.empty(extractors.FEATURES) for _ in range(BLOCKS)))
+
+    def update(self, state: Blocks, model: Model, batch: Batch, streams: Streams) -> Blocks:
+        features, _ = extractors.load(self.extractor)(batch.x)
+        block_of = torch.arange(streams.start, streams.start + len(batch)) % BLOCKS
+        new = [Moments.of(features[block_of == b]) for b in range(BLOCKS)]
+        return self.merge(state, Blocks(state.data, tuple(new)))
+
+    def merge(self, a: Blocks, b: Blocks) -> Blocks:
+        return Blocks(a.data, tuple(x.merge(y) for x, y in zip(a.blocks, b.blocks, strict=True)))
+
+    def compute(self, state: Blocks) -> Result:
+        return self.result(state, *self.measured(state))
+
+    def result(self, state: Blocks, distance: float, stderr: float, anchors: Mapping[str, float]) -> Result:
+        """What is reported of a distance, its error and its anchors."""
+        return Result(distance, stderr, _whole(state).n, "", "lower", anchors, self.protocol(state))
+
+    def measured(self, state: Blocks) -> tuple[float, float, Mapping[str, float]]:
+        """The distance, its standard error, its anchors; computed once for the metrics that share the state."""
+        if "measured" not in state.memo:
+            chosen = extractors.load(self.extractor)
+            reference = statistics(state.data, chosen)
+            whole = _whole(state)
+            real.check_count(whole.n)
+            value = distance_of(reference, whole)
+            left_out = torch.tensor([distance_of(reference, whole.without(b)) for b in state.blocks])
+            stderr = math.sqrt((BLOCKS - 1) * left_out.double().var(correction=0).item())
+
+            def scores(features: Tensor) -> dict[str, float]:
+                return {"fd": distance_of(reference, Moments.of(features))}
+
+            anchors = real.anchors(scores, real.features, state.data, whole.n)
+            state.memo["measured"] = (value, stderr, anchors.get("fd", {}))
+        found: tuple[float, float, Mapping[str, float]] = state.memo["measured"]
+        return found
+
+    def protocol(self, state: Blocks) -> str:
+        """Everything that a number depends on."""
+        return f"features {self.extractor}, {state.data.levels} levels, {len(state.data):,} training images"
+
+
+class RelativeDistance(FrechetDistance):
+    """r: the FD on a scale from real images (0) to real images without one of the classes (1)."""
+
+    headline = True
+
+    def check(self, model: Model, data: DataSet) -> None:
+        super().check(model, data)
+        if data.y is None or len(torch.unique(data.y)) < 2:
+            raise IncompatibleError(f"no class can be missing from {data.name}, which has one; use fd-{self.extractor}")
+
+    def result(self, state: Blocks, distance: float, stderr: float, anchors: Mapping[str, float]) -> Result:
+        n = _whole(state).n
+        if real.MISSING not in anchors:
+            raise IncompatibleError(
+                f"n = {n:,}: the anchors of r are test images, of which there are fewer; use -n {self.size(state.data)}"
+            )
+        floor, missing = anchors[real.FLOOR], anchors[real.MISSING]
+        width = missing - floor
+        named = {"FD": distance, "FD floor": floor, f"FD {real.MISSING}": missing}
+        return Result((distance - floor) / width, stderr / width, n, "", "lower", named, self.protocol(state))
+
+
+def statistics(data: DataSet, extractor: Extractor) -> Statistics:
+    """Of the reference set: shipped for the whole training set, computed for a part of it."""
+    if real.is_whole_training_set(data):
+        return extractor.statistics
+    moments = Moments.of(extractor(extractors.images(data))[0])
+    return Statistics(moments.n, moments.mean(), root_of(moments.covariance()))
+
+
+def distance_of(reference: Statistics, moments: Moments) -> float:
+    """FD between a reference and summed features."""
+    return frechet_distance(reference, moments.mean(), moments.covariance())
+
+
+def _whole(state: Blocks) -> Moments:
+    total = state.blocks[0]
+    for block in state.blocks[1:]:
+        total = total.merge(block)
+    return total
+
+
+def fd_mnist_v1() -> FrechetDistance:
+    return FrechetDistance("mnist-v1")
+
+
+def fd_fashion_v1() -> FrechetDistance:
+    return FrechetDistance("fashion-v1")
+
+
+def fd_digits_v1() -> FrechetDistance:
+    return FrechetDistance("digits-v1")
+
+
+def r_mnist_v1() -> RelativeDistance:
+    return RelativeDistance("mnist-v1")
+
+
+def r_fashion_v1() -> RelativeDistance:
+    return RelativeDistance("fashion-v1")
+
+
+def r_digits_v1() -> RelativeDistance:
+    return RelativeDistance("digits-v1")

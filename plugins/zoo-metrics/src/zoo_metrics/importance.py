@@ -1,0 +1,70 @@
+r"""Bounds of the likelihood by importance sampling.
+
+    log p̂_k(x) = log (1/k) Σ_i p(x, z_i)/q(z_i | x),    z_i ~ q(z | x)          (Burda, Grosse & Salakhutdinov 2016)
+
+E log p̂_k is a lower bound of log p(x): k = 1 is the ELBO, it grows with k, and it tends to log p(x).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Batch, Model, Streams
+from zoo_metrics.likelihood import BitsPerDimension, NegativeLogLikelihood, data_protocol
+
+__all__ = ["ImportanceBits", "ImportanceNats"]
+
+
+class ImportanceNats(NegativeLogLikelihood):
+    """−E log p̂_k(x), nats per sample.
+
+    Args:
+        k: codes per example.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+    def check(self, model: Model, data: DataSet) -> None:
+        if not hasattr(model, "importance_log_prob"):
+            raise IncompatibleError(f"{type(model).__name__} has no importance_log_prob(x, k, streams) to bound with")
+
+    def by_default(self, model: Model) -> bool:
+        return self.k == 1
+
+    def log_likelihood(self, model: Model, batch: Batch, streams: Streams) -> Tensor:
+        answer: Tensor = model.importance_log_prob(batch.x, self.k, streams)  # type: ignore[operator]
+        return answer
+
+    def protocol(self, model: Model, data: DataSet) -> str:
+        words = "ELBO, one code" if self.k == 1 else f"IWAE, {self.k:,} importance samples"
+        return f"{words} per example{data_protocol(model, data)}"
+
+
+class ImportanceBits(ImportanceNats, BitsPerDimension):
+    """The same in bits per dimension, for data on a grid of levels."""
+
+    def check(self, model: Model, data: DataSet) -> None:
+        ImportanceNats.check(self, model, data)
+        BitsPerDimension.check(self, model, data)
+
+    def by_default(self, model: Model) -> bool:
+        return False
+
+
+def elbo() -> ImportanceNats:
+    return ImportanceNats(1)
+
+
+def elbo_bits() -> ImportanceBits:
+    return ImportanceBits(1)
+
+
+def iwae_5000() -> ImportanceNats:
+    return ImportanceNats(5000)
+
+
+def iwae_5000_bits() -> ImportanceBits:
+    return ImportanceBits(5000)

@@ -1,0 +1,148 @@
+"""The real data that samples are compared with, and what real data itself would score.
+
+Samples are compared with the *training* split.  The anchors are scores of the *test* split, measured in the same way
+and at the same sample size n: the *floor* of n real test examples, and *one class missing*, n of them without a class
+(or all there are, about nine tenths of n), averaged over the classes.  The examples are seeded random subsets: the
+order of MNIST is no random order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zoo_core import datasets
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.errors import IncompatibleError, UnknownNameError
+from zoo_core.interfaces import Model
+from zoo_core.randomness import generator
+from zoo_metrics.extractor import extractor_for, images
+
+__all__ = [
+    "FLOOR",
+    "MISSING",
+    "anchors",
+    "check",
+    "check_count",
+    "coordinates",
+    "features",
+    "is_whole_training_set",
+    "log_probabilities",
+    "shipped",
+    "size",
+    "some",
+    "test_split",
+]
+
+FLOOR = "floor"
+MISSING = "one class missing"
+LEAST = 100
+MOST = 10_000
+FLOORS = 5
+"""The floor is a mean over so many disjoint sets of n test examples, where there are so many."""
+
+View = Callable[[DataSet], Tensor]
+Scores = Callable[[Tensor], Mapping[str, float]]
+
+SHIPPED = Path(__file__).parent / "anchors.json"
+
+
+def features(data: DataSet) -> Tensor:
+    """What the data set's extractor sees, ``(n, 256)``; points are their own features, in float64."""
+    return coordinates(data) if data.levels is None else extractor_for(data)(images(data))[0]
+
+
+def log_probabilities(data: DataSet) -> Tensor:
+    """Of the classes, by the data set's extractor, ``(n, classes)``."""
+    return extractor_for(data)(images(data))[1]
+
+
+def coordinates(data: DataSet) -> Tensor:
+    """The numbers themselves, ``(n, d)``: grey values in [0, 1], or points in float64."""
+    return data.x.flatten(1).double() if data.levels is None else images(data).flatten(1)
+
+
+def check(model: Model, data: DataSet) -> None:
+    """Raises :class:`IncompatibleError` where a model's samples cannot be compared with this data."""
+    shape, found = tuple(model.space.shape), tuple(data.x.shape[1:])
+    if shape != found:
+        raise IncompatibleError(f"{data.name} has examples of shape {found}, the model samples of shape {shape}")
+    if data.split == "test" and test_split(data) is not None:
+        raise IncompatibleError(f"samples are compared with the training split of {data.name}; this is its test split")
+
+
+def check_count(n: int) -> None:
+    """Raises :class:`IncompatibleError` where there are too few samples for a score with an error."""
+    if n < LEAST:
+        raise IncompatibleError(f"n = {n}; a comparison of samples with data takes at least {LEAST}")
+
+
+def size(data: DataSet) -> int:
+    """How many samples to draw: as many as there are real test examples to be the anchor, 10,000 at most."""
+    test = test_split(data)
+    return MOST if test is None else max(LEAST, min(MOST, len(test)))
+
+
+def some(data: DataSet, n: int, purpose: str) -> DataSet:
+    """At most n of the examples, chosen by chance, the same every time."""
+    rows = torch.randperm(len(data), generator=generator(0, purpose, data.name))[:n]
+    return replace(data, x=data.x[rows], y=None if data.y is None else data.y[rows])
+
+
+def test_split(data: DataSet) -> DataSet | None:
+    """The test split with the same classes; ``None`` for data that nobody registered."""
+    try:
+        whole = datasets.load(data.name, "test")
+    except UnknownNameError:
+        return None
+    if data.y is None or whole.y is None:
+        return whole
+    classes = torch.unique(data.y)
+    return whole if len(classes) == len(torch.unique(whole.y)) else whole.only(classes.tolist())
+
+
+def is_whole_training_set(data: DataSet) -> bool:
+    """Whether it is all that the data set's extractor was trained on."""
+    return data.split == "train" and data.levels is not None and len(data) == extractor_for(data).statistics.n
+
+
+def anchors(scores: Scores, view: View, data: DataSet, n: int) -> dict[str, dict[str, float]]:
+    """What real test examples score, by the name of the score and of the anchor.
+
+    Args:
+        scores: from the rows that a view gives to numbers.
+        view: what the score looks at.
+        data: the reference set that the scores compare with.
+        n: the sample size.
+
+    Returns:
+        Nothing where there are fewer than n test examples: anchors of another sample size say nothing.
+    """
+    test = test_split(data)
+    if test is None or len(test) < n or data.split != "train":
+        return {}
+    chosen = some(test, len(test), "anchors")
+    rows = view(chosen)
+    sets = [scores(rows[i * n : (i + 1) * n]) for i in range(min(FLOORS, len(rows) // n))]
+    found = {name: {FLOOR: sum(s[name] for s in sets) / len(sets)} for name in sets[0]}
+    classes = [] if chosen.y is None else torch.unique(chosen.y).tolist()
+    if chosen.y is not None and len(classes) > 1:
+        without = [scores(rows[chosen.y != c][:n]) for c in classes]
+        for name in found:
+            found[name][MISSING] = sum(s[name] for s in without) / len(without)
+    return found
+
+
+@cache
+def shipped() -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+    """Anchors that take minutes, by ``python -m zoo_metrics.anchors``: kind/data set/n → score → anchor → value."""
+    table: dict[str, dict[str, dict[str, float]]] = (
+        json.loads(SHIPPED.read_text(encoding="utf-8")) if SHIPPED.is_file() else {}
+    )
+    return table

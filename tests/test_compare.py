@@ -1,0 +1,121 @@
+"""``zoo compare``: the same data, metric and seed; evaluations that are counted; a table, a page, a picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import pytest
+
+import zoo_core
+from zoo_core.cli import main
+from zoo_core.comparison import compare, headlines, network_evaluations, samplers_for
+from zoo_core.errors import IncompatibleError
+from zoo_core.evaluation import evaluate
+from zoo_core.sampling import make_sampler
+
+RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return call
+
+
+@pytest.mark.parametrize(("name", "steps"), [("ddim", 7), ("ancestral", 3)])
+def test_network_evaluations_are_counted(name, steps):
+    model = zoo_core.load(MOONS)
+    assert network_evaluations(model, make_sampler(model, name, steps=steps)) == steps
+    assert "predict" not in vars(model)
+    ring = zoo_core.load(RING)
+    assert network_evaluations(ring, make_sampler(ring)) == 1
+
+
+def test_every_sampler_that_fits_at_every_number_of_steps():
+    moons, ring = zoo_core.load(MOONS), zoo_core.load(RING)
+    found = [(name, getattr(s, "steps", None)) for name, s in samplers_for(moons, ["ddim", "ancestral"], [1, 5])]
+    assert found == [("ddim", 1), ("ddim", 5), ("ancestral", 1), ("ancestral", 5)]
+    assert [name for name, _ in samplers_for(ring, ["ddim"], [1, 5])] == ["direct"]
+    with pytest.raises(zoo_core.errors.UnknownNameError, match="unknown sampler 'dimm'"):
+        list(samplers_for(moons, ["dimm"], []))
+
+
+def test_a_point_is_what_eval_measures():
+    model = zoo_core.load(MOONS)
+    (point,) = compare([model], ["sliced-wasserstein"], samplers=["ddim"], steps=[4], n=200, seed=2)
+    alone = evaluate(model, "sliced-wasserstein", sampler=make_sampler(model, "ddim", steps=4), n=200, seed=2)
+    assert point.result == alone
+    assert (point.model, point.kind, point.nfe, point.sampler) == (MOONS, "ddim", 4, "ddim, 4 steps")
+    assert point.seconds > 0
+
+
+def test_more_steps_are_better():
+    model = zoo_core.load(MOONS)
+    points = compare([model], ["sliced-wasserstein"], samplers=["ddim"], steps=[1, 20], n=500)
+    few, many = (point.result.value for point in points)
+    assert many < 0.5 * few
+
+
+def test_what_cannot_be_compared():
+    moons, ring = zoo_core.load(MOONS), zoo_core.load(RING)
+    assert headlines([moons]) == ["sliced-wasserstein"]
+    with pytest.raises(IncompatibleError, match="of the same data; these are of eight-gaussians and two-moons"):
+        list(compare([moons, ring], ["sliced-wasserstein"]))
+    with pytest.raises(IncompatibleError, match="metrics that look at samples"):
+        list(compare([moons], ["nll"]))
+
+
+ARGUMENTS = ("compare", MOONS, "--sampler", "ddim", "--steps", "1,2", "-n", "100", "--metric", "sliced-wasserstein")
+
+
+def test_the_table(run, tmp_path):
+    code, out, err = run(*ARGUMENTS, "--out", "x.csv")
+    assert (code, err) == (0, "zoo: wrote x.csv\n")
+    lines = out.splitlines()
+    assert lines[0].split()[:3] == ["MODEL", "SAMPLER", "NFE"]
+    assert len(lines) == 3
+    rows = list(csv.DictReader((tmp_path / "x.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["model"], row["NFE"], row["n"]) for row in rows] == [(MOONS, "1", "100"), (MOONS, "2", "100")]
+    code, out, _ = run(*ARGUMENTS, "--json")
+    assert [row["NFE"] for row in json.loads(out)] == ["1", "2"]
+
+
+def test_the_page_and_the_picture(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert run(*ARGUMENTS, "--out", "x.html")[0] == 0
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert page.count("<tr>") == 3
+    assert "data:image/png;base64,iVBOR" in page
+    assert run(*ARGUMENTS, "--out", "x.png")[0] == 0
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_missing_plotting_library_is_said_first(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, err = run(*ARGUMENTS, "--out", "x.png")
+    assert (code, out) == (6, "")
+    assert "pip install matplotlib" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--out", "x.pdf"), "use .html, .png or .csv"),
+        (("--out", "nowhere/x.csv"), "there is no folder"),
+        (("--steps", "1,two"), "is not a list of numbers"),
+        (("--steps", "0"), "at least 1 step"),
+    ],
+)
+def test_wrong_usage_is_one_line(run, arguments, reason):
+    code, out, err = run("compare", MOONS, *arguments)
+    assert (code, out) == (2, "")
+    assert reason in err

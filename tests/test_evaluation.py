@@ -1,0 +1,266 @@
+"""The evaluator: who sees what, how often, in which order; and ``zoo eval``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+
+import zoo_core
+from zoo_core import datasets, registry, snapshot
+from zoo_core.cli import main
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.entry import Evaluation
+from zoo_core.errors import IncompatibleError
+from zoo_core.evaluation import agrees, data_for, evaluate, evaluate_all, fitting, row
+from zoo_core.interfaces import ConditionSpec, DirectSampler, Metric, Model, Result, SampleSpace
+from zoo_core.sampling import make_sampler, sample
+
+RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"
+
+
+@dataclass
+class Seen:
+    """All that a metric was shown."""
+
+    batches: list = field(default_factory=list)
+
+
+class Watching(Metric[Seen]):
+    """Remembers its batches."""
+
+    def __init__(self, uses="samples", shared=None):
+        self.uses, self.shared, self.updates = uses, shared, 0
+
+    def shares(self):
+        return self.shared
+
+    def check(self, model, data):
+        pass
+
+    def init(self, model, data):
+        return Seen()
+
+    def update(self, state, model, batch, streams):
+        self.updates += 1
+        assert len(streams) == len(batch)
+        return Seen([*state.batches, (streams.start, batch)])
+
+    def merge(self, a, b):
+        return Seen(a.batches + b.batches)
+
+    def compute(self, state):
+        self.state = state
+        return Result(0.0, 0.0, sum(len(b) for _, b in state.batches), "", "lower", protocol="watched")
+
+    def rows(self):
+        return torch.cat([batch.x for _, batch in self.state.batches])
+
+
+class Noise(Model, DirectSampler):
+    """Uniform noise in [-1, 1]; its label, if it has one, is the first pixel."""
+
+    def __init__(self, classes: int | None = None) -> None:
+        super().__init__()
+        self.space = SampleSpace("image", (1, 2, 2), -1.0, 1.0)
+        self.conditions = {} if classes is None else {"label": ConditionSpec(classes=classes)}
+        self.register_buffer("one", torch.ones(()))
+
+    def draw(self, streams, *, condition=None):
+        x = 2 * streams.uniform(1, 2, 2) - 1
+        if condition is not None:
+            x[:, 0, 0, 0] = condition["label"] / 2 - 1
+        return x
+
+
+IMAGES = DataSet("noise", "train", torch.zeros(40, 1, 2, 2, dtype=torch.uint8), torch.arange(40) % 5, levels=5)
+
+
+def run_over(model, *metrics, data=IMAGES, **options):
+    return evaluate_all(model, metrics, data=data, sampler=make_sampler(model, "direct"), **options)
+
+
+def test_samples_are_those_of_the_seed_on_the_users_side_rounded_to_the_levels():
+    model, metric = Noise(), Watching()
+    (result,) = run_over(model, metric, n=50, seed=3, batch_size=7)
+    drawn = sample(model, 50, sampler="direct", seed=3)
+    assert torch.equal(metric.rows(), (drawn * 4).round() / 4)
+    assert set(metric.rows().flatten().tolist()) == {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert (result.n, result.protocol) == (50, "direct; watched")
+    other = Watching()
+    run_over(model, other, n=50, seed=3, batch_size=50)
+    assert torch.equal(other.rows(), metric.rows())
+
+
+def test_metrics_that_share_a_state_are_updated_once_and_samples_are_drawn_once(monkeypatch):
+    model, alone = Noise(), Watching()
+    pair = [Watching(shared="pair"), Watching(shared="pair")]
+    draws = []
+    monkeypatch.setattr(model, "draw", lambda streams, condition=None: draws.append(1) or Noise.draw(model, streams))
+    run_over(model, *pair, alone, n=30, batch_size=10)
+    assert sorted(metric.updates for metric in pair) == [0, 3]
+    assert alone.updates == len(draws) == 3
+    assert pair[0].state is pair[1].state
+
+
+def test_labels_are_drawn_as_often_as_in_the_data():
+    """Labels 0 … 4 in equal parts; sample i has its label whatever the batch."""
+    model, metric, other = Noise(classes=5), Watching(), Watching()
+    run_over(model, metric, n=2000, batch_size=100)
+    run_over(model, other, n=50, batch_size=9)
+    labels = torch.cat([batch.condition["label"] for _, batch in metric.state.batches])
+    assert torch.equal(labels[:50], torch.cat([batch.condition["label"] for _, batch in other.state.batches]))
+    assert (labels.bincount().float() / 2000 - 0.2).abs().max() < 0.05
+    assert torch.equal(metric.rows()[:, 0, 0, 0], labels / 4)
+    with pytest.raises(IncompatibleError, match="noise has none to draw from"):
+        run_over(model, Watching(), data=replace(IMAGES, y=None), n=10)
+
+
+def test_held_out_data_goes_by_once_in_a_seeded_order():
+    metric, again, other = (Watching("data") for _ in range(3))
+    data = datasets.load("eight-gaussians", "test", n=60)
+    for watching, seed in ((metric, 0), (again, 0), (other, 1)):
+        run_over(zoo_core.load(RING), watching, data=data, seed=seed, batch_size=8)
+    assert torch.equal(metric.rows(), again.rows())
+    assert not torch.equal(metric.rows(), other.rows())
+    assert torch.equal(metric.rows().sort(0).values, data.x.double().sort(0).values)
+    (result,) = run_over(zoo_core.load(RING), Watching("data"), data=data, n=500)
+    assert result.n == 60
+
+
+class Half:
+    """One of two processes, on its own."""
+
+    size = 2
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def part(self, count):
+        return range(count * self.rank // 2, count * (self.rank + 1) // 2)
+
+
+def test_processes_share_the_batches(monkeypatch):
+    """Each looks at half; after the exchange both have the same state, in the order of the ranks."""
+    states = {}
+
+    def gather(into, state):
+        states[len(states)] = state
+        into[:] = [states[0], states[0] if len(states) == 1 else state]
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    model, alone, first, second = Noise(), Watching(), Watching(), Watching()
+    run_over(model, alone, n=40, batch_size=8)
+    run_over(model, first, n=40, batch_size=8, processes=Half(0))
+    run_over(model, second, n=40, batch_size=8, processes=Half(1))
+    assert (first.updates, second.updates) == (2, 3)
+    assert torch.equal(second.rows(), alone.rows())
+
+
+def test_evaluating_leaves_the_global_generator_alone():
+    state = torch.random.get_rng_state()
+    evaluate(zoo_core.load(RING), "sliced-wasserstein", n=200)
+    evaluate(zoo_core.load(RING), "nll", n=200)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_what_fits_and_against_what():
+    model = zoo_core.load(RING)
+    names = fitting(model)
+    assert {"nll", "kl", "high-quality", "sliced-wasserstein"} <= set(names)
+    assert not {"bits-per-dim", "r-mnist-v1", "elbo", "inception-score"} & set(names)
+    assert data_for(model, Watching("data")).split == "test"
+    assert data_for(model, Watching("samples")).split == "train"
+
+
+def test_a_row_has_no_more_digits_than_mean_anything():
+    data = datasets.load("two-moons", n=5)
+    result = Result(1.23456789, 0.0123456, 5, "nats", "lower", {"floor": 0.987654321}, "exact")
+    found = row("nll", result, data, 3, "zoo eval x")
+    assert (found.value, found.stderr, found.anchors) == (1.23457, 0.0123, {"floor": 0.987654})
+    assert (found.dataset, found.seed, found.command) == ("two-moons/train", 3, "zoo eval x")
+
+
+@pytest.mark.parametrize(("value", "n", "right"), [(1.0, 5, True), (1.09, 5, True), (1.11, 5, False), (1.0, 6, False)])
+def test_agreement_is_within_the_stated_error(value, n, right):
+    committed = Evaluation("nll", 1.0, 0.1, 5, "x/test", 0, "zoo eval x")
+    assert agrees(committed, Result(value, 0.1, n, "nats", "lower")) is right
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return call
+
+
+def test_eval_measures_several_metrics_in_one_go(run):
+    metrics = ["high-quality", "mode-coverage", "nll"]
+    code, out, _ = run("eval", RING, *[w for m in metrics for w in ("--metric", m)], "-n", "200", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert [r["metric"] for r in rows] == metrics
+    assert [r["dataset"] for r in rows] == ["eight-gaussians/train", "eight-gaussians/train", "eight-gaussians/test"]
+    assert rows[0]["command"] == f"zoo eval {RING} --metric high-quality -n 200 --seed 0"
+    assert {"value", "stderr", "n", "anchors", "protocol"} <= set(rows[0])
+
+
+def test_eval_draws_with_the_sampler_that_is_named(run):
+    options = ("--metric", "sliced-wasserstein", "-n", "100", "--sampler", "ddim", "--steps", "2")
+    code, out, err = run("eval", MOONS, *options)
+    assert (code, err) == (0, "")
+    assert "ddim, 2 steps; " in out
+    code, out, _ = run("eval", MOONS, *options, "--json")
+    assert json.loads(out)[0]["command"].endswith("-n 100 --sampler ddim --steps 2 --seed 0")
+
+
+def folder_with(rows, tmp_path):
+    """The ring's snapshot, with other numbers."""
+    entry = replace(registry.load().get(RING), evaluations=tuple(rows))
+    snapshot.save(tmp_path / "model", entry, zoo_core.load(RING).state_dict())
+    return "./model"
+
+
+def test_check_measures_again_what_is_committed(run, tmp_path):
+    """By the row's own command: n and seed are in it."""
+    model = zoo_core.load(RING)
+    data = data_for(model, Watching("samples"))
+    result = evaluate(model, "high-quality", n=300, seed=4)
+    good = row("high-quality", result, data, 4, "zoo eval model --metric high-quality -n 300 --seed 4")
+    name = folder_with([good], tmp_path)
+    code, out, err = run("eval", name, "--check")
+    assert (code, err) == (0, "")
+    assert "high-quality" in out
+    assert "as committed" in out
+    name = folder_with([good, replace(good, value=good.value - 10 * good.stderr)], tmp_path)
+    code, out, err = run("eval", name, "--check")
+    assert code == 1
+    assert "NOT as committed" in out
+    assert "1 of what was to be measured is not as the registry says" in err
+    code, out, _ = run("eval", name, "--check", "--json")
+    assert code == 1
+    assert [r["agrees"] for r in json.loads(out)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "name a model, or say --all"),
+        ((RING, "--all"), "name a model, or say --all"),
+        ((RING, "--check", "-n", "10"), "takes no metric, count or sampler"),
+        ((RING, "--metric", "kid", "-n", "20"), "takes at least 100"),
+        ((MOONS, "--metric", "nll", "--metric", "bits-per-dim"), "use nll"),
+    ],
+)
+def test_wrong_usage_is_one_line(run, arguments, reason):
+    code, out, err = run("eval", *arguments)
+    assert (code, out) == (2, "")
+    assert reason in err
