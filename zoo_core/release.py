@@ -42,13 +42,16 @@ def release(entry: Entry, weights: Path) -> tuple[Weights, int]:
     return snapshot.save(folder, replace(entry, parameters=count), model.state_dict()), count
 
 
-def measure(entry: Entry, metric: str, n: int | None, seed: int = 0) -> Evaluation:
-    """Measures the committed weights."""
+def measure(entry: Entry, metrics: list[str], n: int | None, seed: int = 0) -> list[Evaluation]:
+    """Measures the committed weights by some metrics at once, which draws its samples once."""
     model = load(entry.id)
-    data = evaluation.data_for(model, evaluation.metric_named(metric))
-    result = evaluation.evaluate(model, metric, data=data, n=n, seed=seed)
-    command = f"zoo eval {entry.id} --metric {metric}{f' -n {n}' if n else ''} --seed {seed}"
-    return evaluation.row(metric, result, data, seed, command)
+    results = evaluation.evaluate_all(model, metrics, n=n, seed=seed)
+    rows = []
+    for metric, result in zip(metrics, results, strict=True):
+        data = evaluation.data_for(model, evaluation.metric_named(metric))
+        command = f"zoo eval {entry.id} --metric {metric}{f' -n {n}' if n else ''} --seed {seed}"
+        rows.append(evaluation.row(metric, result, data, seed, command))
+    return rows
 
 
 def pin(
@@ -98,12 +101,15 @@ def main() -> None:
     if arguments.weights is not None:
         weights, count = release(entry, arguments.weights)
         pin(file, entry.id, weights=weights, parameters=count)
+    wanted: dict[str, list[str]] = {}
     for item in arguments.measure:
-        plugins.reset()
         metric, _, n = item.partition(":")
-        row = measure(registry.load().get(entry.id), metric, int(n) if n else None)
-        pin(file, entry.id, row=row)
-        print(f"{metric}: {row.value} ± {row.stderr} {row.unit} (n = {row.n})")
+        wanted.setdefault(n, []).append(metric)
+    for n, metrics in wanted.items():
+        plugins.reset()
+        for row in measure(registry.load().get(entry.id), metrics, int(n) if n else None):
+            pin(file, entry.id, row=row)
+            print(f"{row.metric}: {row.text()} (n = {row.n:,})")
     plugins.reset()
     entry = registry.load().get(entry.id)
     folder = hub.bundled_folder(entry)
