@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from zoo_core import plugins
+from zoo_core.cli import main
 
 Zoo = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., tuple[object, str, str]]
 
 
 @pytest.fixture
@@ -65,3 +67,17 @@ def zoo_json(zoo: Zoo) -> Callable[..., object]:
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """A verb in this process, in an empty folder: ``(exit code, stdout, stderr)``."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return call

@@ -15,23 +15,9 @@ import pytest
 import safetensors.torch
 from PIL import Image
 
-from zoo_core.cli import VERBS, cli, main
+from zoo_core.cli import VERBS, cli
 
 RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """A verb in this process: ``(exit code, stdout, stderr)``."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return stop.value.code, out, err
-
-    return call
 
 
 def commands():

@@ -9,26 +9,12 @@ import sys
 import pytest
 
 import zoo_core
-from zoo_core.cli import main
 from zoo_core.comparison import compare, headlines, network_evaluations, samplers_for
 from zoo_core.errors import IncompatibleError
 from zoo_core.evaluation import evaluate
 from zoo_core.sampling import make_sampler
 
 RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return stop.value.code, out, err
-
-    return call
 
 
 @pytest.mark.parametrize(("name", "steps"), [("ddim", 7), ("ancestral", 3)])

@@ -10,7 +10,6 @@ import torch
 
 import zoo_core
 from zoo_core import datasets, registry, snapshot
-from zoo_core.cli import main
 from zoo_core.datasets.dataset import DataSet
 from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
@@ -187,19 +186,6 @@ def test_a_row_has_no_more_digits_than_mean_anything():
 def test_agreement_is_within_the_stated_error(value, n, right):
     committed = Evaluation("nll", 1.0, 0.1, 5, "x/test", 0, "zoo eval x")
     assert agrees(committed, Result(value, 0.1, n, "nats", "lower")) is right
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return stop.value.code, out, err
-
-    return call
 
 
 def test_eval_measures_several_metrics_in_one_go(run):

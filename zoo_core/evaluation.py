@@ -15,9 +15,10 @@ import torch
 from zoo_core import datasets, plugins
 from zoo_core.catalogue import resolve
 from zoo_core.datasets.dataset import DataSet
+from zoo_core.datasets.model_side import whole
 from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, Condition, Density, Metric, Model, Result, Sampler, Streams
+from zoo_core.interfaces import Batch, Condition, Metric, Model, Result, Sampler, Streams
 from zoo_core.sampling import Progress, make_sampler, sample
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _held_out_batches(
     model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int
 ) -> Iterator[tuple[Batch, Streams]]:
     """Held-out examples on the model's side, in a seeded order."""
-    examples = _model_side(model, data, seed)
+    examples = whole(model, data, seed)
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
     dtype = _dtype(model)
     for start, stop in spans:
@@ -207,17 +208,6 @@ def _sample_batches(
         if data.levels is not None:
             x = (x * (data.levels - 1)).round() / (data.levels - 1)
         yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=_dtype(model))
-
-
-def _model_side(model: Model, data: DataSet, seed: int) -> torch.Tensor:
-    """The examples as the model wants them: levels, or dequantised for a density of images."""
-    low, high = model.space.low, model.space.high
-    if data.levels is None:
-        return data.x
-    if low is None or high is None:
-        raise IncompatibleError(f"{data.name} has levels, but {type(model).__name__} is not bounded")
-    discrete = isinstance(model, Density) and model.discrete
-    return data.scaled(low, high) if discrete else data.dequantised(low, high, seed)
 
 
 def _dtype(model: Model) -> torch.dtype:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo_core import datasets
+from zoo_core.datasets.model_side import model_side
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser, Frame, Model, Streams
 from zoo_core.plots.draw import INK, show_samples, subplots
 from zoo_core.sampling import quick_sampler, sample
-from zoo_core.training.examples import model_side
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from zoo_core import datasets, pictures, snapshot
 from zoo_core.datasets.dataset import DataSet
+from zoo_core.datasets.model_side import whole
 from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import GradientObjective, Model, StatisticsObjective
 from zoo_core.loading import build
 from zoo_core.processes import Processes
 from zoo_core.sampling import quick_sampler, sample
-from zoo_core.training.examples import Examples, check_fit, is_dequantised, model_side
+from zoo_core.training.examples import Examples
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
 from zoo_core.training.statistics import fit
@@ -129,20 +128,13 @@ def _fit(
     out: Path,
     options: Options,
 ) -> Model:
-    check_fit(model, data)
-
     def report(restart: int, iteration: int, log_likelihood: float) -> None:
         if processes.first:
             print(f"restart {restart} iteration {iteration}: {log_likelihood:.6f} nats", file=sys.stderr, flush=True)
 
-    low, high = model.space.low, model.space.high
-    if is_dequantised(model, data) and low is not None and high is not None:
-        x = data.dequantised(low, high, recipe.seed)
-    else:
-        x = model_side(model, data, torch.arange(len(data)), None)
     history = fit(
         model,
-        x.to(processes.device),
+        whole(model, data, recipe.seed).to(processes.device),
         goal,
         restarts=recipe.restarts,
         tolerance=recipe.tolerance,
