@@ -55,6 +55,8 @@ LISTING = [
     ["objectives", "--for", RING],
     ["metrics", "--for", MOONS],
     ["datasets"],
+    ["datasets", "--for", MOONS],
+    ["families", "--for", MOONS],
     ["plugins", "list"],
     ["plugins", "doctor"],
     ["env"],
@@ -91,6 +93,20 @@ def test_list_filters(run):
     code, out, err = run("list", "no-such-*")
     assert (code, out) == (0, "")
     assert "no model matches" in err
+
+
+def test_what_fits_a_model_and_why_the_others_do_not(run):
+    def names(kind):
+        return [row["name"] for row in json.loads(run(kind, "--for", MOONS, "--json")[1]) if row["fits"]]
+
+    assert names("families") == ["ddpm"]
+    assert names("datasets") == ["two-moons"]
+    assert {"ancestral", "ddim"} <= set(names("samplers"))
+    assert "direct" not in names("samplers")
+    assert names("objectives") == ["ddpm-hybrid", "ddpm-simple", "ddpm-vlb"]
+    assert "nll" in names("metrics")
+    err = run("samplers", "--for", MOONS)[2]
+    assert "zoo: direct does not fit ddpm-moons: needs DirectSampler" in err
 
 
 def test_load_says_what_it_is_and_what_is_next(run):

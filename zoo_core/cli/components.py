@@ -19,14 +19,19 @@ _PLURALS = {
 
 def _verb(kind: str) -> click.Command:
     plural = _PLURALS[kind]
-    selective = kind in ("sampler", "objective", "metric")
 
     @click.command(plural)
     @json_option
     def show(as_json: bool, model: str | None = None) -> None:
         found = plugins.load().catalogue.all(kind)
         family = lookup.family_of(model) if model else None
-        pairs = lookup.fitting(kind, family, found) if family else [(c, None) for c in found]
+        if model and kind == "dataset":
+            trained_on = lookup.info(model)["dataset"]
+            pairs = [(c, None if c.name == trained_on else f"it was trained on {trained_on}") for c in found]
+        elif family and kind == "family":
+            pairs = [(c, None if c == family else f"it is a {family.name}") for c in found]
+        else:
+            pairs = lookup.fitting(kind, family, found) if family else [(c, None) for c in found]
         warn_about_plugins()
         if as_json:
             keys = ("name", "summary", "target", "plugin", "needs", "families", "capabilities")
@@ -49,12 +54,10 @@ def _verb(kind: str) -> click.Command:
             if why is not None:
                 click.echo(f"zoo: {component.name} does not fit {model}: {why}", err=True)
 
-    example = f"  zoo {plural} --json"
-    if selective:
-        show = click.option(
-            "--for", "model", metavar="NAME", shell_complete=complete_model, help="Those that fit this model."
-        )(show)
-        example += f"\n  zoo {plural} --for ddpm-mnist"
+    show = click.option(
+        "--for", "model", metavar="NAME", shell_complete=complete_model, help="Those that fit this model."
+    )(show)
+    example = f"  zoo {plural} --json\n  zoo {plural} --for ddpm-mnist"
     show.help = f"{VERBS[plural][1]}\n\n\b\nExamples:\n{example}"
     return show
 
