@@ -159,7 +159,7 @@ class GradientRun:
     def _report(self, journal: Journal) -> None:
         sums = self.processes.sum({k: v.to(self.processes.device) for k, v in self._sums.items()})
         self._sums = {}
-        values = {k: (v / sums[f"#{k}"]).item() for k, v in sums.items() if not k.startswith("#")}
+        values = {k: (v / sums[f"#{k}"]).item() for k, v in sorted(sums.items()) if not k.startswith("#")}
         for name, value in values.items():
             if value != value or abs(value) == float("inf"):
                 raise self._diverged(f"{name} is {value}")
