@@ -18,11 +18,12 @@ class Row:
 
     Attributes:
         what: the work.
-        ours, theirs: seconds, medians.
+        ours, theirs: medians.
         peer: what it is compared with.
         ratio: theirs / ours: above one, ours is quicker.
         asked: the least ratio that is asked for; ``None`` where the row is for information.
         note: what else one should know.
+        unit: of both, where it is not seconds.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Row:
     theirs: float
     asked: float | None = None
     note: str = ""
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:

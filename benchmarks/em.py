@@ -74,7 +74,7 @@ def measure() -> list[Row]:
         gap = abs(reached[name] / reached["theirs"] - 1.0)
         if gap > 1e-6:
             raise SystemExit(f"EM in {name} reached {reached[name]:.9f}, scikit-learn {reached['theirs']:.9f}")
-        note = f"mean log-likelihood {reached[name]:.7f}, theirs {reached['theirs']:.7f}"
+        note = f"EM's mean log-likelihood {reached[name]:.7f}, theirs {reached['theirs']:.7f}"
         what = f"EM, 20,000 × 64, k = 8, full, ten iterations, pass in {name}"
         rows.append(Row(what, "scikit-learn `GaussianMixture`", took[name], took["theirs"], asked, note))
     return rows

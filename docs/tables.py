@@ -49,7 +49,7 @@ def benchmarks() -> Iterator[str]:
         for row in part["rows"]:
             asked = "" if row["asked"] is None else f"≥ {row['asked']:.2g}"
             yield (
-                f"| {row['what']} | {row['ours']:.3f} s | {row['theirs']:.3f} s, {row['peer']} "
+                f"| {row['what']} | {row['ours']:.3f} {row['unit']} | {row['theirs']:.3f} {row['unit']}, {row['peer']} "
                 f"| **{row['ratio']:.2f}** | {asked} |"
             )
     yield ""
