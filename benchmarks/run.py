@@ -32,9 +32,8 @@ def main() -> None:
         }
         for row in rows:
             asked = "" if row.asked is None else f" (asked: {row.asked:.2f})"
-            print(
-                f"{row.what}: {row.ours:.3f} {row.unit}, {row.peer} {row.theirs:.3f} {row.unit}: {row.ratio:.2f}×{asked} {row.note}"
-            )
+            pair = f"{row.ours:.3f} {row.unit}, {row.peer} {row.theirs:.3f} {row.unit}"
+            print(f"{row.what}: {pair}: {row.ratio:.2f}×{asked} {row.note}")
     RESULTS.write_text(json.dumps({k: results[k] for k in SUBJECTS if k in results}, indent=2) + "\n", encoding="utf-8")
 
 
