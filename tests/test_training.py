@@ -126,6 +126,16 @@ def test_the_loss_falls_and_the_global_generator_is_left_alone(tmp_path):
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_a_run_starts_from_another_models_weights(tmp_path):
+    """Fine-tuning: at a rate of zero what comes out is, to the bit, what the recipe starts from."""
+    entry = registry.load().get("vae-moons")
+    changes = {"start": "vae-moons", "data.n": 500, "steps": 2, "batch": 50, "lr": 0.0, "ema": None}
+    train(changed(entry, changes), tmp_path, Options(samples_every=0))
+    before = zoo_core.load("vae-moons").state_dict()
+    assert weights(tmp_path).keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path).items())
+
+
 def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(ZooError, match=r"diverged at step \d+: .*(last good checkpoint|no checkpoint yet).*lower lr"):
         train(small(lr=1e30, clip=1e30), tmp_path, Options(samples_every=0, checkpoint_every=2))
@@ -239,6 +249,8 @@ def test_flipping_is_seeded_and_half():
         ({"data.name": "mnist-of-mine"}, "unknown dataset"),
         ({"data.name": "two-gaussians-1d"}, r"has examples of shape \(1,\); the model's are \(2,\)"),
         ({"config.network.depth": "deep"}, "refuses this config"),
+        ({"start": "vae-moons"}, "start = 'vae-moons' does not fit the config of ddpm-moons"),
+        ({"start": "ddpm-mons"}, "unknown model 'ddpm-mons'; did you mean ddpm-moons"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_named(tmp_path, changes, message):

@@ -6,6 +6,7 @@ r"""A recipe: what ``[models.ID.recipe]`` of the registry says, with its default
 | ``objective_options`` | its constructor's arguments                                                | none         |
 | ``data``              | ``name``, ``split``, ``classes``, ``n`` of the data set                    |              |
 | ``seed``              | of everything                                                              | 0            |
+| ``start``             | the model whose weights to begin with, as ``zoo load`` names it            | fresh ones   |
 | ``how``               | a sentence about how the weights were made, for the model card             | none         |
 
 and for a gradient objective
@@ -70,6 +71,7 @@ class Recipe:
     decay: str = "cosine"
     clip: float | None = None
     ema: float | None = None
+    start: str | None = None
     precision: str = "float32"
     augment: tuple[str, ...] = ()
     players: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from zoo_core.datasets.model_side import whole
 from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import GradientObjective, Model, StatisticsObjective
-from zoo_core.loading import build
+from zoo_core.loading import build, load
 from zoo_core.processes import Processes
 from zoo_core.sampling import quick_sampler, sample
 from zoo_core.training.examples import Examples
@@ -67,7 +67,7 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
     options = options or Options()
     recipe = Recipe.of(entry.recipe)
     goal = objective(recipe)
-    model = build(entry, recipe.seed)
+    model = begin(entry, recipe)
     data = datasets.load(**recipe.data)
     processes = Processes(options.device, recipe.precision)  # type: ignore[arg-type]
     try:
@@ -85,6 +85,22 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
     finally:
         processes.close()
     return trained.eval().requires_grad_(False)
+
+
+def begin(entry: Entry, recipe: Recipe) -> Model:
+    """The model before its first step: fresh, or with the verified weights of the one that the recipe starts from.
+
+    Raises:
+        IncompatibleError: that one's weights do not fit this entry's config.
+    """
+    model = build(entry, recipe.seed)
+    if recipe.start is not None:
+        try:
+            model.load_state_dict(load(recipe.start).state_dict())
+        except RuntimeError as err:
+            reason = " ".join(str(err).split())
+            raise IncompatibleError(f"start = {recipe.start!r} does not fit the config of {entry.id}: {reason}") from err
+    return model
 
 
 def _descend(
