@@ -20,6 +20,7 @@ __all__ = [
     "ChecksumError",
     "ConditionError",
     "IncompatibleError",
+    "NameTakenError",
     "NetworkError",
     "PluginError",
     "RegistryError",
@@ -43,6 +44,12 @@ class ConditionError(ZooError, ValueError):
 
 class IncompatibleError(ZooError):
     """A sampler, metric or objective that does not fit the model; the message has the reason."""
+
+    exit_code = 2
+
+
+class NameTakenError(ZooError):
+    """A name that something new cannot have; the message has one that it can."""
 
     exit_code = 2
 

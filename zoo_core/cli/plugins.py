@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -16,13 +17,14 @@ from zoo_core.errors import PluginError, UnknownNameError, ZooError
 @click.group("plugins", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show the plugins; say what is wrong with one.
+    """Show the plugins; say what is wrong with one; begin a new one.
 
     \b
     Examples:
       zoo plugins
       zoo plugins doctor
       zoo plugins doctor ddpm
+      zoo plugins new my-family
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_plugins, as_json=False)
@@ -97,6 +99,33 @@ def doctor(name: str | None, as_json: bool) -> None:
         raise PluginError(
             f"{len(sick)} of {len(rows)} plugins have something wrong: {', '.join(sick) or 'a registry file'}"
         )
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("."),
+              help="Where the package's folder goes  [default: here]")  # fmt: skip
+def new(name: str, folder: Path) -> None:
+    """Write a plugin for a family of your own: a package that works and passes its tests.
+
+    NAME is the family's, in lower case: my-family makes the package zoo-my-family.
+
+    \b
+    Examples:
+      zoo plugins new my-family
+      zoo plugins new my-family --dir ~/src
+    """
+    from zoo_core import scaffold
+
+    home = scaffold.new(name, folder)
+    click.echo(home)
+    for line in (
+        f"pip install -e '{home}[dev]'",
+        f"zoo train {name}-moons",
+        f"python -m zoo_core.release {name}-moons --weights runs/{name}-moons/model/model.safetensors --measure nll",
+        f"pytest {home}",
+    ):
+        click.echo(f"zoo: next: {line}", err=True)
 
 
 def _import_all(found: loader.Plugins, record: loader.PluginRecord) -> list[str]:

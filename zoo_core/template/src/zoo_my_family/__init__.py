@@ -1,0 +1,1 @@
+"""my-family, for the zoo."""
