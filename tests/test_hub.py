@@ -69,7 +69,7 @@ def test_first_fetch_downloads_second_asks_nothing(server, toy):
 
 
 def test_offline_works_once_it_is_cached(toy):
-    with pytest.raises(NetworkError, match=r"offline, and model.safetensors of org/toy@.* zoo download toy-moons"):
+    with pytest.raises(NetworkError, match=r"offline, and file .* of org/toy@.* zoo download toy-moons"):
         hub.fetch(toy, offline=True)
     hub.fetch(toy)
     assert hub.fetch(toy, offline=True).origin == "cache"
@@ -126,7 +126,7 @@ def test_no_server_is_said_at_once(server, toy, monkeypatch):
 
 def test_private_and_gated_and_missing(server, home, monkeypatch):
     private = entry_for(server.add_repo("org/toy", {"model.safetensors": CONTENT}, private=True))
-    with pytest.raises(AccessError, match="does not exist or is private"):
+    with pytest.raises(AccessError, match="does not exist, or is private"):
         hub.fetch(private)
     server.repos["org/toy"].private, server.repos["org/toy"].gated = False, True
     with pytest.raises(AccessError, match="is gated"):

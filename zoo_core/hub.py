@@ -2,27 +2,39 @@
 
 Whatever the source, the bytes are read once, their SHA-256 is compared with the registry, and those same bytes are
 returned: nothing can change between the check and the use.  Revisions are commits, so weights in the cache need no
-request.  ``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` are those of ``huggingface_hub``, which does the transfers.
+request.  ``huggingface_hub`` does the transfers (:mod:`zoo_core.connection`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
-import socket
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from zoo_core.connection import asking, cache_dir, endpoint, is_offline, require_connection
 from zoo_core.entry import Entry, Weights
-from zoo_core.errors import AccessError, ChecksumError, NetworkError, WeightsError
+from zoo_core.errors import ChecksumError, NetworkError, WeightsError
 
-__all__ = ["Fetched", "bundled_folder", "cache_dir", "cached", "cached_repos", "fetch", "is_bundled", "remove_cached"]
+__all__ = [
+    "Fetched",
+    "bundled_folder",
+    "cache_dir",
+    "cached",
+    "cached_repos",
+    "delete",
+    "download",
+    "fetch",
+    "inside",
+    "is_bundled",
+    "read",
+    "remove_cached",
+]
 
+CHUNK = 1 << 20
 Origin = Literal["bundled", "folder", "cache", "hub"]
 
 
@@ -33,7 +45,7 @@ class Fetched:
     Attributes:
         path: the file.
         origin: ``bundled``, ``folder``, ``cache`` or ``hub``.
-        content: the bytes.
+        content: the bytes; what is built from them may share their memory.
         sha256: of the bytes.
         size: their number.
         revision: the commit, for the cache and the Hub.
@@ -41,7 +53,7 @@ class Fetched:
 
     path: Path
     origin: Origin
-    content: bytes
+    content: bytearray
     sha256: str
     size: int
     revision: str = ""
@@ -102,18 +114,24 @@ def download(
 ) -> Path:
     """A file of a repository, through the Hub's cache.
 
+    Args:
+        repo_id: ``org/name``.
+        file: a plain file name.
+        revision: a commit.
+        name: what the user called the model.
+        offline: make no request.
+        force: fetch it again even if it is in the cache.
+
     Raises:
         NetworkError, AccessError, WeightsError: what went wrong, and what to do.
     """
     import huggingface_hub
-    from huggingface_hub import errors
 
-    where = f"{repo_id}@{revision[:12]}"
     offline = is_offline(offline)
     if not offline:
         require_connection()
-    try:
-        return Path(
+    with asking(f"file {file!r}", f"{repo_id}@{revision[:12]}", f"zoo download {name}", offline=offline):
+        path = Path(
             huggingface_hub.hf_hub_download(
                 repo_id,
                 file,
@@ -126,54 +144,12 @@ def download(
                 etag_timeout=10,
             )
         )
-    except (errors.GatedRepoError, errors.RepositoryNotFoundError) as err:
-        gated = isinstance(err, errors.GatedRepoError)
-        what = "is gated: accept its terms on the Hub" if gated else "does not exist or is private"
-        raise AccessError(f"{where} {what}; then log in with 'hf auth login' or set HF_TOKEN") from err
-    except errors.RevisionNotFoundError as err:
-        raise WeightsError(f"{repo_id} has no revision {revision}; was it deleted? look for a newer registry") from err
-    except errors.LocalEntryNotFoundError as err:
-        if offline:
-            raise NetworkError(
-                f"offline, and {file} of {where} is not in the cache {cache_dir()}; when online: zoo download {name}"
-            ) from err
+    expected = _repo_folder(repo_id) / "snapshots" / revision / file
+    if path != expected:  # the client files what it gets under the commit that the answer names
         raise NetworkError(
-            f"cannot reach {endpoint()} for {file} of {where}; check the connection, then zoo download {name}"
-        ) from err
-    except errors.EntryNotFoundError as err:
-        raise WeightsError(f"{where} has no file {file!r}") from err
-    except errors.HFValidationError as err:
-        raise WeightsError(f"{repo_id!r} is not the name of a repository: {_one_line(err)}") from err
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as err:
-        status = getattr(getattr(err, "response", None), "status_code", None)
-        if status in (401, 403):
-            raise AccessError(f"{endpoint()} refuses access to {where} ({status}); check HF_TOKEN") from err
-        if isinstance(err, OSError) and err.errno is not None and status is None:
-            raise WeightsError(f"cannot write {file} to the cache {cache_dir()}: {_one_line(err)}") from err
-        raise NetworkError(f"the download of {file} from {where} failed: {_one_line(err)}; try again") from err
-    except Exception as err:  # the transport's own errors, which differ between versions of huggingface_hub
-        if type(err).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "hf_xet"):
-            raise NetworkError(f"the download of {file} from {where} failed: {_one_line(err)}; try again") from err
-        raise
-
-
-def require_connection() -> None:
-    """Raises :class:`NetworkError` at once where the Hub's host cannot be reached; the client would retry for 23 s.
-
-    Behind a proxy there is nothing to be learned this way, and the client is left to find out.
-    """
-    proxies = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
-    if any(os.environ.get(name) for name in proxies):
-        return
-    parts = urlsplit(endpoint())
-    try:
-        socket.create_connection(
-            (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=5
-        ).close()
-    except OSError as err:
-        raise NetworkError(
-            f"cannot reach {endpoint()} ({err.strerror or err}); check the connection, or use --offline"
-        ) from err
+            f"{endpoint()} sent another commit of {repo_id} than {revision}; try again: zoo download {name}"
+        )
+    return path
 
 
 def inside(folder: Path, file: str) -> Path:
@@ -199,15 +175,14 @@ def _checked(path: Path, weights: Weights, origin: Origin) -> Fetched:
     """Reads a file and compares it with the registry; a wrong one in the cache is deleted."""
     try:
         size = path.stat().st_size
-        content = path.read_bytes() if size == weights.size else b""
+        content, found = read(path, weights.size) if size == weights.size else (bytearray(), "")
     except OSError as err:
         raise WeightsError(f"cannot read {path}: {err.strerror or err}") from err
-    found = hashlib.sha256(content).hexdigest()
     if size == weights.size and found == weights.sha256:
         revision = weights.revision if origin in ("cache", "hub") else ""
         return Fetched(path, origin, content, found, size, revision)
     if origin in ("cache", "hub"):
-        _delete(path)
+        delete(path)
         advice = "it was deleted; download it again, and if that fails too do not trust the repository"
     else:
         advice = "reinstall the plugin" if origin == "bundled" else "this is not the model that the registry means"
@@ -216,7 +191,28 @@ def _checked(path: Path, weights: Weights, origin: Origin) -> Fetched:
     raise ChecksumError(f"{path} has sha256 {found}, the registry says {weights.sha256}; {advice}")
 
 
-def _delete(path: Path) -> None:
+def read(path: Path, size: int) -> tuple[bytearray, str]:
+    """The first ``size`` bytes of a file and their SHA-256, read once.
+
+    Raises:
+        OSError: it cannot be read.
+        WeightsError: it does not fit into memory.
+    """
+    try:
+        content = bytearray(size)
+    except (MemoryError, OverflowError) as err:
+        raise WeightsError(f"{path} has {size:,} bytes, more than this machine's memory") from err
+    digest, view = hashlib.sha256(), memoryview(content)
+    with open(path, "rb") as file:
+        for start in range(0, size, CHUNK):
+            part = view[start : start + CHUNK]
+            if file.readinto(part) != len(part):
+                raise WeightsError(f"{path} became shorter while it was read; try again")
+            digest.update(part)
+    return content, digest.hexdigest()
+
+
+def delete(path: Path) -> None:
     """The snapshot's link and the blob behind it, so that nothing loads it again."""
     for victim in (path.resolve(), path):
         victim.unlink(missing_ok=True)
@@ -277,29 +273,3 @@ def remove_cached(entry: Entry) -> int:
     strategy = huggingface_hub.scan_cache_dir(cache_dir()).delete_revisions(entry.weights.revision)
     strategy.execute()
     return strategy.expected_freed_size
-
-
-def cache_dir() -> Path:
-    """The Hub's cache, by the same variables that ``huggingface_hub`` reads (but read now, not at its import)."""
-    if explicit := os.environ.get("HF_HUB_CACHE"):
-        return Path(explicit).expanduser()
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    return Path(home).expanduser() / "hub"
-
-
-def endpoint() -> str:
-    """Where the Hub is."""
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-
-
-def is_offline(explicit: bool | None = None) -> bool:
-    """Whether requests are forbidden."""
-    if explicit is not None:
-        return explicit
-    return any(
-        os.environ.get(v, "").lower() not in ("", "0", "false", "no", "off") for v in ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
-    )
-
-
-def _one_line(err: BaseException) -> str:
-    return " ".join(str(err).split())[:200] or type(err).__name__

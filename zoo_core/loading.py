@@ -15,8 +15,9 @@ from zoo_core.errors import IncompatibleError, PluginError, WeightsError, ZooErr
 from zoo_core.hub import Fetched
 from zoo_core.interfaces import Model, capabilities
 from zoo_core.references import entry_of
+from zoo_core.rehearsal import rehearse
 
-__all__ = ["DTYPES", "build", "load", "load_with_origin", "place"]
+__all__ = ["DTYPES", "build", "fill", "load", "load_with_origin", "place"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -64,13 +65,39 @@ def load_with_origin(
         source = entry.source  # a folder that was named is where its weights are
     fetched = hub.fetch(entry, source=source, offline=offline)
     state = weights_file.parse(fetched.content, name=str(fetched.path))
+    if entry.source.startswith("hf:") or Path(entry.source).is_dir():  # nobody vouches for this config
+        header = weights_file.check_header(fetched.content, str(fetched.path))
+        rehearse(entry, resolve(family_factory(entry, plugins.load())), _plain(entry.config), header)
     model = build(entry)
+    fill(model, state, str(fetched.path))
+    return place(model.eval().requires_grad_(False), device, dtype), fetched
+
+
+def fill(model: Model, state: Mapping[str, torch.Tensor], name: str) -> None:
+    """Copies a state dict into a built model, strictly: every tensor, of its shape, a number of its kind.
+
+    Args:
+        model: what :func:`build` made.
+        state: the tensors of a weights file.
+        name: what to call the file in messages.
+
+    Raises:
+        WeightsError: the two do not fit.
+    """
+    what = f"{name} does not fit {model.entry.factory if model.entry else type(model).__name__} with this config"
+    for key, mine in model.state_dict().items():
+        if key in state and _kind(state[key]) != _kind(mine):
+            raise WeightsError(f"{what}: {key!r} is {state[key].dtype}, expected {mine.dtype}")
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as err:
         first = next((line.strip() for line in str(err).splitlines()[1:] if line.strip()), str(err))
-        raise WeightsError(f"{fetched.path} does not fit {entry.factory} with this config: {first}") from err
-    return place(model.eval().requires_grad_(False), device, dtype), fetched
+        raise WeightsError(f"{what}: {first[:300]}") from err
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    """``floating``, ``truth`` or ``integer``: within a kind a number of another width is converted."""
+    return "floating" if tensor.is_floating_point() else "truth" if tensor.dtype == torch.bool else "integer"
 
 
 def build(entry: Entry, seed: int = 0) -> Model:
@@ -92,8 +119,8 @@ def build(entry: Entry, seed: int = 0) -> Model:
             model = factory(**_plain(entry.config))
         except ZooError:
             raise
-        except (TypeError, ValueError, KeyError, RuntimeError, OverflowError) as err:
-            reason = " ".join(str(err).split())
+        except Exception as err:  # a config that the family did not foresee; the family's code says how it failed
+            reason = " ".join(str(err).split())[:300] or type(err).__name__
             raise WeightsError(f"{entry.id}: {entry.factory} refuses this config: {reason}") from err
     if not isinstance(model, Model):
         raise PluginError(f"{entry.factory} made a {type(model).__name__}, which is no zoo_core.interfaces.Model")

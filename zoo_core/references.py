@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from zoo_core import hub, registry, registry_schema
+from zoo_core.connection import asking, checked_commit, checked_repo_id, endpoint, is_offline, require_connection
 from zoo_core.entry import Entry
-from zoo_core.errors import AccessError, NetworkError, UnknownNameError, WeightsError
+from zoo_core.errors import ChecksumError, NetworkError, UnknownNameError, WeightsError
 
 __all__ = ["entry_of"]
 
@@ -33,7 +35,7 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
     if name.startswith("hf:"):
         return _from_hub(name.removeprefix("hf:"), offline)
     if name.startswith(("local-dir:", "./", "../", "/", "~")) or name in (".", ".."):
-        folder = Path(name.removeprefix("local-dir:")).expanduser()
+        folder = _folder(name.removeprefix("local-dir:"))
         path = hub.inside(folder, "config.json")
         return _entry(path, folder.resolve().name, folder)
     if "/" in name:
@@ -42,12 +44,23 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
     return registry.load().get(name)
 
 
+def _folder(name: str) -> Path:
+    """The folder of that name; ``~`` is the user's own."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as err:  # "~nobody"
+        raise WeightsError(f"no folder {name!r}: {err}") from err
+
+
 def _from_hub(reference: str, offline: bool | None) -> Entry:
     repo_id, _, revision = reference.partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id, re.ASCII) or ".." in repo_id:
-        raise UnknownNameError("repository", repo_id, None, "expected hf:ORG/REPO or hf:ORG/REPO@REVISION")
-    commit = _commit(repo_id, revision or "main", offline)
+    checked_repo_id(repo_id)
+    revision = revision or "main"
+    if not re.fullmatch(r"[\w.][\w./-]{0,199}", revision, re.ASCII) or ".." in revision:
+        raise UnknownNameError("revision", revision[:200], None, "expected a branch, a tag or a commit")
+    commit = _commit(repo_id, revision, offline)
     path = hub.download(repo_id, "config.json", commit, name=f"hf:{reference}", offline=offline)
+    _check_blob(path)
     return _entry(path, f"hf:{repo_id}", None, repo_id=repo_id, revision=commit)
 
 
@@ -55,34 +68,34 @@ def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
     """The commit that a branch or tag means now; from the cache when offline."""
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
-    if hub.is_offline(offline):
+    where = f"{repo_id}@{revision}"
+    if is_offline(offline):
         ref = hub.cache_dir() / f"models--{repo_id.replace('/', '--')}" / "refs" / revision
-        if not re.fullmatch(r"[\w.-]+", revision, re.ASCII) or not ref.is_file():
-            raise NetworkError(
-                f"offline, and {repo_id}@{revision} is not in the cache {hub.cache_dir()}; load it once online"
-            )
-        return ref.read_text(encoding="utf-8").strip()
+        if not ref.is_file():
+            raise NetworkError(f"offline, and {where} is not in the cache {hub.cache_dir()}; load it once online")
+        return checked_commit(ref.read_text(encoding="utf-8", errors="replace").strip(), where)
     import huggingface_hub
-    from huggingface_hub import errors
 
-    hub.require_connection()
-    try:
-        sha = (
-            huggingface_hub.HfApi(endpoint=hub.endpoint(), library_name="zoo")
-            .model_info(repo_id, revision=revision, timeout=10)
-            .sha
-        )
-    except errors.RevisionNotFoundError as err:
-        raise WeightsError(f"{repo_id} has no revision {revision!r}") from err
-    except errors.RepositoryNotFoundError as err:
-        raise AccessError(
-            f"{repo_id} does not exist, or is private or gated; log in with 'hf auth login' or set HF_TOKEN"
-        ) from err
-    except Exception as err:  # the transport's own errors differ between versions of huggingface_hub
-        raise NetworkError(f"cannot ask {hub.endpoint()} about {repo_id}: {' '.join(str(err).split())[:200]}") from err
-    if sha is None:
-        raise NetworkError(f"{hub.endpoint()} does not say which commit {repo_id}@{revision} is")
-    return sha
+    require_connection()
+    with asking("the revision", where, f"zoo load hf:{where}"):
+        api = huggingface_hub.HfApi(endpoint=endpoint(), library_name="zoo")
+        sha = api.model_info(repo_id, revision=revision, timeout=10).sha
+    return checked_commit(sha, where)
+
+
+def _check_blob(path: Path) -> None:
+    """A text file of a repository is named by its git hash in the cache; one that does not match is deleted.
+
+    The Hub's client compares sizes only.  (Names of 64 digits may be of another hash: those are left alone.)
+    """
+    link = Path(os.readlink(path)) if path.is_symlink() else path
+    if not re.fullmatch(r"[0-9a-f]{40}", link.name) or path.stat().st_size > CONFIG_LIMIT:
+        return
+    content = path.read_bytes()
+    found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if found != link.name:
+        hub.delete(path)
+        raise ChecksumError(f"{path} has the git hash {found}, the Hub said {link.name}; it was deleted, try again")
 
 
 def _entry(path: Path, name: str, folder: Path | None, *, repo_id: str = "", revision: str = "") -> Entry:
@@ -100,8 +113,9 @@ def _entry(path: Path, name: str, folder: Path | None, *, repo_id: str = "", rev
     if not isinstance(weights, dict) or not isinstance(weights.get("file"), str):
         raise WeightsError(f"{path}: weights.file: missing; is this a model of the zoo?")
     if folder is not None and "sha256" not in weights:
-        content = hub.inside(folder, weights["file"]).read_bytes()
-        weights = {"file": weights["file"], "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        file = hub.inside(folder, weights["file"])
+        size = file.stat().st_size
+        weights = {"file": weights["file"], "sha256": hub.read(file, size)[1], "size": size}
     where: dict[str, Any] = {"repo_id": repo_id, "revision": revision} if repo_id else {"bundled": True}
     data["weights"] = {k: v for k, v in weights.items() if k not in ("repo_id", "revision", "bundled")} | where
     table = {k: v for k, v in data.items() if k not in ("schema", "id")}

@@ -14,6 +14,12 @@ ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
 FACTORY = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
+DEPTH = 24
+"""How deep a file may be nested."""
+LARGEST = 1e300
+"""Numbers below it, in magnitude: no infinity, no NaN, and no integer that is no float."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 _JSON_TYPES: dict[type, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"
 }  # fmt: skip
@@ -33,15 +39,27 @@ class Key:
         """What is wrong with ``value``; ``None`` where nothing is."""
         right = isinstance(value, self.type) or (self.type is float and isinstance(value, int))
         if not right or (isinstance(value, bool) and self.type is not bool):
-            return f"expected {_JSON_TYPES[self.type]}, found {value!r}"
+            return f"expected {_JSON_TYPES[self.type]}, found {shown(value)}"
         if self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
-            return f"{value!r} is not {self.example}"
-        if self.type is int and value < 0:
-            return f"{value} is negative"
+            return f"{shown(value)} is not {self.example}"
+        if self.type is str and "\n" in value:
+            return f"{shown(value)} is not one line"
+        if self.type is int and not 0 <= value < 1 << 63:
+            return f"{value:.3g} is negative" if value < 0 else "is too large"
+        if self.type is float and not abs(value) < LARGEST:
+            return f"{value!r} is not a number that can be shown"
         if self.type is list and not all(isinstance(item, str) for item in value):
-            return f"expected an array of strings, found {value!r}"
+            return f"expected an array of strings, found {shown(value)}"
         return None
 
+
+def shown(value: Any) -> str:
+    """A value in a message: on one line, of bounded length."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+NUMBER = Key(float, "a number")
 
 MODEL = {
     "family": Key(str, "the family, as its plugin registers it", True, ID, "a name like ddpm"),
@@ -93,9 +111,22 @@ def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False) -> l
 
 
 def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, str]]:
-    if data.get("schema") != SCHEMA:
-        yield "schema", f"{data.get('schema')!r} is not supported; this zoo reads schema = {SCHEMA} (upgrade zoo-core?)"
+    if what := _unreadable(data):
+        yield what
         return
+    if data.get("schema") != SCHEMA or isinstance(data["schema"], bool):
+        schema = shown(data.get("schema"))
+        yield "schema", f"{schema} is not supported; this zoo reads schema = {SCHEMA} (upgrade zoo-core?)"
+        return
+    for name, kind in (("plugin", dict), ("deprecated", dict), ("first_party", list)):
+        if not isinstance(data.get(name, kind()), kind):
+            yield name, f"expected {_JSON_TYPES[kind]}, found {shown(data[name])}"
+            return
+    for old, new in data.get("deprecated", {}).items():
+        if not isinstance(new, str):
+            yield f"deprecated.{old}", f"expected the new id, found {shown(new)}"
+    if not all(isinstance(name, str) for name in data.get("first_party", [])):
+        yield "first_party", "expected an array of strings"
     if fragment and not isinstance(data.get("plugin", {}).get("distribution"), str):
         yield "plugin.distribution", "missing; a plugin's fragment names the distribution that it belongs to"
     models = data.get("models", {})
@@ -130,13 +161,42 @@ def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, st
             )
 
 
+def _unreadable(data: Any) -> tuple[str, str] | None:
+    """Where a value is nested too deep, or has characters that a terminal would act on."""
+    level: list[tuple[str, Any]] = [("", data)]
+    for _ in range(DEPTH):
+        below: list[tuple[str, Any]] = []
+        for where, value in level:
+            if isinstance(value, str):
+                if _CONTROL.search(value):
+                    return where, f"{shown(value)} has a control character or half of a surrogate pair"
+            elif isinstance(value, Mapping):
+                for key, item in value.items():
+                    if _CONTROL.search(key) or "\n" in key:
+                        return where or "the file", f"the key {shown(key)} has a control character"
+                    below.append((f"{where}.{key}".lstrip("."), item))
+            elif isinstance(value, list):
+                below += [(f"{where}[{i}]", item) for i, item in enumerate(value)]
+        if not below:
+            return None
+        level = below
+    return level[0][0][:80], f"nested deeper than {DEPTH} levels"
+
+
 def _table(table: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> Iterator[tuple[str, str]]:
     for name, key in keys.items():
         if name not in table:
             if key.required:
                 yield f"{where}.{name}", "missing"
-        elif name != "eval" and (what := key.problem(table[name])):
+        elif name == "eval":
+            if not isinstance(table[name], list):
+                yield f"{where}.{name}", f"expected tables [[…eval]], found {shown(table[name])}"
+        elif what := key.problem(table[name]):
             yield f"{where}.{name}", what
+        elif name == "anchors":
+            for anchor, value in table[name].items():
+                if what := NUMBER.problem(value):
+                    yield f"{where}.anchors.{anchor}", what
 
 
 def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:

@@ -9,58 +9,82 @@ from __future__ import annotations
 import json
 import math
 import struct
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
+import torch
 from torch import Tensor
 
 from zoo_core.errors import WeightsError
 
-__all__ = ["check_header", "parse", "serialise"]
+__all__ = ["MAX_HEADER", "check_header", "parse", "serialise"]
 
-MAX_HEADER = 100_000_000
-"""The format's own limit, in bytes."""
+MAX_HEADER = 2_000_000
+"""The longest header that is read, in bytes: 13,000 tensors.  JSON takes up to 30 times its size in memory."""
 
-_BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
-    "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
+MAX_RANK = 64
+"""Torch's own limit."""
+
+_TYPES = {
+    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2, "U16": torch.uint16, "I16": torch.int16, "F16": torch.float16,
+    "BF16": torch.bfloat16, "U32": torch.uint32, "I32": torch.int32, "F32": torch.float32, "U64": torch.uint64,
+    "I64": torch.int64, "F64": torch.float64,
 }  # fmt: skip
 
 
-def parse(content: bytes, *, name: str) -> dict[str, Tensor]:
+def parse(content: bytes | bytearray, *, name: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file.
 
     Args:
-        content: the whole file.
+        content: the whole file.  A ``bytearray`` is not copied: the tensors are views of it.
         name: what to call it in messages.
 
     Raises:
         WeightsError: it is not a well-formed safetensors file.
     """
-    check_header(content, name)
-    try:
-        return safetensors.torch.load(content)
-    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as err:
-        raise WeightsError(f"{name} is not a safetensors file: {err}") from err
+    header = check_header(content, name)
+    if sys.byteorder != "little":
+        return safetensors.torch.load(bytes(content))
+    memory = content if isinstance(content, bytearray) else bytearray(content)
+    first = 8 + struct.unpack_from("<Q", memory)[0]
+    return {key: _tensor(memory, first, claim, f"{key[:80]!r} of {name}") for key, claim in header.items()}
 
 
-def check_header(content: bytes, name: str) -> dict[str, Any]:
-    """The header, once every claim in it is true of the bytes that follow.
+def _tensor(memory: bytearray, first: int, claim: Mapping[str, Any], name: str) -> Tensor:
+    """A view of the bytes that a checked claim is about; a copy where they lie across a number's natural boundary."""
+    dtype, shape, (begin, end) = _TYPES[claim["dtype"]], claim["shape"], claim["data_offsets"]
+    if begin == end:
+        return torch.empty(shape, dtype=dtype)
+    if (first + begin) % dtype.itemsize:
+        flat = torch.frombuffer(memory[first + begin : first + end], dtype=dtype)
+    else:
+        flat = torch.frombuffer(memory, dtype=dtype, count=(end - begin) // dtype.itemsize, offset=first + begin)
+    if dtype == torch.bool and bool((flat.view(torch.uint8) > 1).any()):
+        raise WeightsError(f"{name} has truth values other than 0 and 1; delete the file and fetch it again")
+    return flat.view(shape)
 
-    Raises:
-        WeightsError: with the first claim that is not.
+
+def check_header(content: bytes | bytearray, name: str) -> dict[str, Any]:
+    """What a file claims about its tensors, once it is sure that the bytes agree.
+
+    Every byte after the header belongs to exactly one tensor; every shape fills its bytes.
     """
 
     def wrong(what: str) -> WeightsError:
+        what = " ".join(what.split())
+        what = what if len(what) < 300 else f"{what[:300]}…"
         return WeightsError(f"{name} is not a whole safetensors file: {what}; delete it and fetch it again")
 
     if len(content) < 8:
         raise wrong(f"{len(content)} bytes")
     (length,) = struct.unpack_from("<Q", content)
-    if length > min(MAX_HEADER, len(content) - 8):
+    if length > len(content) - 8:
         raise wrong(f"its header claims {length:,} bytes of {len(content) - 8:,}")
+    if length > MAX_HEADER:
+        raise wrong(f"its header claims {length:,} bytes, more than {MAX_HEADER:,}")
     try:
         header = json.loads(content[8 : 8 + length], object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as err:
@@ -76,11 +100,13 @@ def check_header(content: bytes, name: str) -> dict[str, Any]:
         if not isinstance(claim, dict) or set(claim) != {"dtype", "shape", "data_offsets"}:
             raise wrong(f"the header's entry for {key!r} is not dtype, shape and data_offsets")
         dtype, shape, offsets = claim["dtype"], claim["shape"], claim["data_offsets"]
-        if dtype not in _BITS:
-            raise wrong(f"{key!r} has the unknown dtype {dtype!r}")
-        if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
-            raise wrong(f"{key!r} has the shape {shape!r} and the offsets {offsets!r}")
-        if math.prod(shape) * _BITS[dtype] != 8 * (offsets[1] - offsets[0]):
+        if not isinstance(dtype, str) or dtype not in _TYPES:
+            raise wrong(f"{key!r} has the unknown dtype {_short(dtype)}")
+        if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > MAX_RANK:
+            raise wrong(f"{key!r} has the shape {_short(shape)} and the offsets {_short(offsets)}")
+        if math.prod(side or 1 for side in shape) >= 1 << 60:
+            raise wrong(f"{key!r} has the shape {_short(shape)}")
+        if math.prod(shape) * _TYPES[dtype].itemsize != offsets[1] - offsets[0]:
             raise wrong(f"{key!r} claims {shape} of {dtype} in {offsets[1] - offsets[0]:,} bytes")
         spans.append((offsets[0], offsets[1], key))
     for begin, end, key in sorted(spans):
@@ -102,7 +128,17 @@ def serialise(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _naturals(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value)
+    """Whether it is a list of integers that torch can count with."""
+    return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 63 for v in value)
+
+
+def _short(value: Any) -> str:
+    """A value of any depth and length, for a message."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "(nested too deep to show)"
+    return text if len(text) < 80 else f"{text[:80]}…"
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
