@@ -19,6 +19,7 @@ from torch import Tensor
 
 from zoo_core import weights_file
 from zoo_core.entry import Entry, Weights
+from zoo_core.model_card import card
 
 __all__ = ["FILE", "README", "annotate", "card", "config", "save"]
 
@@ -84,60 +85,3 @@ def config(entry: Entry) -> str:
     table["weights"] = {"file": entry.weights.file, "sha256": entry.weights.sha256, "size": entry.weights.size}
     table["eval"] = [{k: v for k, v in asdict(row).items() if v not in ("", {})} for row in entry.evaluations]
     return json.dumps({k: v for k, v in table.items() if v not in ("", [], {})}, indent=2) + "\n"
-
-
-def card(entry: Entry) -> str:
-    """The model card: front matter for the Hub, then what a reader wants to know."""
-    assert entry.weights is not None
-    lines = [
-        "---",
-        f"license: {entry.license.lower() or 'unknown'}",
-        "library_name: zoo",
-        f"tags: [zoo, {', '.join([entry.family, *entry.tags])}]",
-    ]
-    if entry.dataset:
-        lines.append(f"datasets: [{entry.dataset}]")
-    if entry.evaluations:
-        lines += ["model-index:", f"- name: {entry.id}", "  results:"]
-        for row in entry.evaluations:
-            lines += [
-                "  - task: {type: unconditional-generation}",
-                f"    dataset: {{type: {row.dataset.partition('/')[0]}, name: {row.dataset}}}",
-                f"    metrics: [{{type: {row.metric}, value: {row.value:.6g}}}]",
-            ]
-    lines += ["---", "", f"# {entry.id}", "", f"{entry.summary}.", ""]
-    lines += [
-        "```",
-        f"pip install {entry.plugin}",
-        f"zoo load {entry.id}",
-        f"zoo sample {entry.id} -n 64 --seed 0 --out samples.png",
-        "```",
-        "",
-    ]
-    lines += ["## How it was made", "", *_recipe(entry), ""]
-    if entry.evaluations:
-        lines += ["## Measured", "", "| metric | value | on | protocol | measured again by |", "|---|---|---|---|---|"]
-        for row in entry.evaluations:
-            lines.append(
-                f"| {row.metric} | {row.text()} | {row.n:,} of {row.dataset} | {row.protocol} | `{row.command}` |"
-            )
-        lines.append("")
-    lines += [
-        "## Use and limits",
-        "",
-        f"For study and as a baseline: it draws what {entry.dataset or 'its data'} looks like and nothing else.",
-        "",
-        f"`{entry.weights.file}`: {entry.weights.size:,} bytes, sha256 `{entry.weights.sha256}`.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _recipe(entry: Entry) -> list[str]:
-    """The recipe as a list; ``how`` comes first as a sentence."""
-    recipe = dict(entry.recipe)
-    how = recipe.pop("how", "")
-    rows = [
-        f"- {key}: `{json.dumps(value) if isinstance(value, (dict, list)) else value}`" for key, value in recipe.items()
-    ]
-    return ([how, ""] if how else []) + rows
