@@ -1,39 +1,52 @@
 """Puts trained weights into a plugin and pins them in the registry (for those who maintain one).
 
-    python -m zoo_core.release ddpm-mnist --weights runs/ddpm-mnist/model/model.safetensors
+    python -m zoo_core.release ddpm-mnist --weights runs/ddpm-mnist/model
     python -m zoo_core.release ddpm-mnist --measure bits-per-dim:128
 
-The first writes the snapshot ``weights/<id>/`` in the plugin's package and the hash and size into the registry; the
-second measures what is committed and writes the row.  Both, and neither, bring the snapshot's ``config.json`` and model
-card up to date with the registry.  Needs ``tomlkit``.
+The first writes the snapshot ``weights/<id>/`` in the plugin's package, and the hash and size into the registry file
+that has the model: the zoo's own or the plugin's.  The second measures what was written and adds the row.  Both, and
+neither, bring the snapshot's ``config.json`` and model card up to date with the registry.  Needs ``tomlkit``.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
-from dataclasses import asdict, replace
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import tomlkit
 
 from zoo_core import evaluation, hub, plugins, registry, snapshot, weights_file
 from zoo_core.entry import Entry, Evaluation, Weights
-from zoo_core.loading import build, load
+from zoo_core.errors import RegistryError, WeightsError, ZooError
+from zoo_core.loading import build, fill, load
+from zoo_core.registry_writer import pin
 
-__all__ = ["measure", "pin", "release"]
+__all__ = ["measure", "release"]
 
 
 def release(entry: Entry, weights: Path) -> tuple[Weights, int]:
     """Checks that the weights fit the entry, and writes them as its bundled snapshot.
 
+    Args:
+        entry: of an installed plugin.
+        weights: a safetensors file, or a folder with a ``model.safetensors``.
+
     Returns:
         What to pin, and how many numbers were learned.
+
+    Raises:
+        WeightsError: they cannot be read or do not fit.
     """
     model = build(entry)
-    model.load_state_dict(weights_file.parse(weights.read_bytes(), name=str(weights)), strict=True)
+    file = weights / snapshot.FILE if weights.is_dir() else weights
+    try:
+        content = file.read_bytes()
+    except OSError as err:
+        made = f"; zoo train {entry.id} makes runs/{entry.id}/model" if entry.recipe else ""
+        raise WeightsError(f"cannot read {file}: {err.strerror}{made}") from err
+    state = weights_file.parse(content, name=str(file))
+    fill(model, state, str(file))
     count = sum(t.numel() for t in [*model.parameters(), *model.buffers()])
     spec = importlib.util.find_spec(entry.factory.partition(":")[0].partition(".")[0])
     assert spec is not None
@@ -54,50 +67,34 @@ def measure(entry: Entry, metrics: list[str], n: int | None, seed: int = 0) -> l
     return rows
 
 
-def pin(
-    file: Path,
-    name: str,
-    *,
-    weights: Weights | None = None,
-    parameters: int | None = None,
-    row: Evaluation | None = None,
-) -> None:
-    """Writes what was released or measured into a registry file, leaving the rest of its text alone."""
-    document = tomlkit.parse(file.read_text(encoding="utf-8"))
-    table: Any = document["models"][name]
-    if parameters is not None:
-        table["parameters"] = parameters
-    if weights is not None:
-        table["weights"] = _table(asdict(weights))
-        table.pop("eval", None)  # measured on other weights
-    if row is not None:
-        rows = [r for r in table.get("eval", []) if r["metric"] != row.metric]
-        table["eval"] = tomlkit.aot()
-        for r in [*rows, _table(asdict(row))]:
-            table["eval"].append(r)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(tomlkit.dumps(document), encoding="utf-8")
-    os.replace(beside, file)
+def registry_file(entry: Entry) -> Path:
+    """The file that has the entry's table: the zoo's own, or a plugin's fragment.
 
-
-def _table(values: dict[str, Any]) -> Any:
-    table = tomlkit.table()
-    for key, value in values.items():
-        if value not in ("", {}):
-            table[key] = value
-    table.add(tomlkit.nl())
-    return table
+    Raises:
+        RegistryError: the entry comes from no file.
+    """
+    if not Path(entry.source).is_file():
+        raise RegistryError([f"{entry.id} is in no registry file (it comes from {entry.source or 'nowhere'})"])
+    return Path(entry.source)
 
 
 def main() -> None:
     """The command line."""
+    try:
+        _main()
+    except ZooError as err:
+        print(f"zoo: {err}", file=sys.stderr)
+        sys.exit(err.exit_code)
+
+
+def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--measure", action="append", default=[], metavar="METRIC[:N]")
     arguments = parser.parse_args()
-    file = registry.central_file()
     entry = registry.load().get(arguments.name)
+    file = registry_file(entry)
     if arguments.weights is not None:
         weights, count = release(entry, arguments.weights)
         pin(file, entry.id, weights=weights, parameters=count)

@@ -21,7 +21,7 @@ from zoo_core import weights_file
 from zoo_core.entry import Entry, Weights
 from zoo_core.model_card import card
 
-__all__ = ["FILE", "README", "annotate", "card", "config", "save"]
+__all__ = ["FILE", "README", "annotate", "card", "config", "facts", "save"]
 
 FILE = "model.safetensors"
 CONFIG = "config.json"
@@ -75,13 +75,18 @@ def annotate(folder: Path, entry: Entry) -> None:
 
 def config(entry: Entry) -> str:
     """The registry table in JSON: what ``hf:`` and ``./folder`` are loaded from."""
+    return json.dumps(facts(entry), indent=2) + "\n"
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """All that an entry says, in the shape of a registry table, without what is empty."""
     assert entry.weights is not None
-    facts = asdict(entry)
+    values = asdict(entry)
     table: dict[str, Any] = {"schema": 1, "id": entry.id}
-    table |= {k: facts[k] for k in ("family", "plugin", "factory", "config", "summary", "dataset", "license", "paper")}
-    table |= {"tags": list(entry.tags), "parameters": entry.parameters, "recipe": facts["recipe"]}
+    table |= {k: values[k] for k in ("family", "plugin", "factory", "config", "summary", "dataset", "license", "paper")}
+    table |= {"tags": list(entry.tags), "parameters": entry.parameters, "recipe": values["recipe"]}
     if entry.sampler:
         table["sampler"] = {"name": entry.sampler.name, **entry.sampler.options}
     table["weights"] = {"file": entry.weights.file, "sha256": entry.weights.sha256, "size": entry.weights.size}
     table["eval"] = [{k: v for k, v in asdict(row).items() if v not in ("", {})} for row in entry.evaluations]
-    return json.dumps({k: v for k, v in table.items() if v not in ("", [], {})}, indent=2) + "\n"
+    return {k: v for k, v in table.items() if v not in ("", [], {})}
