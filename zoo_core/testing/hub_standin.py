@@ -6,66 +6,56 @@
         assert hub.requests == [...]
 
 Downloads (resolve, tree, info) and uploads (create, preupload, LFS, commit, tags) both work, so that a round trip needs
-no mock.  Everything is served from one port and nothing redirects.
+no mock.  Weights are uploaded by LFS or, with ``HubStandIn(lfs=False)``, in the commit itself.  Everything is served
+from one port and nothing redirects.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
+import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-__all__ = ["HubStandIn", "Repo"]
+from zoo_core.testing.hub_repositories import READ_TOKEN, TOKEN, Answer, Repo, Repositories
 
-TOKEN = "hf_test"
-Answer = tuple[int, dict[str, str], bytes]
+__all__ = ["READ_TOKEN", "TOKEN", "Fault", "HubStandIn", "Repo"]
 
 
 @dataclass
-class Repo:
-    """A repository: its commits, newest last, each a tree of files."""
+class Fault:
+    """What happens to requests in place of, or before, their answer.
 
-    commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
-    private: bool = False
-    gated: bool = False
+    Attributes:
+        pattern: a regular expression that the request's ``"METHOD /path"`` matches somewhere.
+        answer: status, headers and body; ``None`` for the true answer.
+        times: how often.
+        cut: close the connection after so many bytes of the answer's body; 0 sends nothing at all.
+        wait: this many seconds before the answer.
+        after: do what the request asks first, so that only its answer is lost.
+    """
 
-    def commit(self, files: dict[str, bytes]) -> str:
-        """Adds a commit with exactly these files and returns its 40 hex digits."""
-        parent = self.commits[-1][0] if self.commits else ""
-        digest = hashlib.sha1(parent.encode())
-        for name in sorted(files):
-            digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
-        self.commits.append((digest.hexdigest(), files))
-        return self.commits[-1][0]
-
-    def at(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
-        """The commit that a revision means, and its files."""
-        if revision == "main":
-            return self.commits[-1] if self.commits else None
-        revision = self.tags.get(revision, revision)
-        return next((c for c in self.commits if c[0] == revision), None)
+    pattern: str = ""
+    answer: Answer | None = None
+    times: int = 1
+    cut: int | None = None
+    wait: float = 0.0
+    after: bool = False
 
 
-class HubStandIn:
+class HubStandIn(Repositories):
     """The server.  A context manager; ``requests`` is the log, ``("GET", "/org/toy/resolve/…")`` each."""
 
-    def __init__(self) -> None:
-        self.repos: dict[str, Repo] = {}
+    def __init__(self, *, lfs: bool = True) -> None:
+        super().__init__(lfs=lfs)
         self.requests: list[tuple[str, str]] = []
-        self.lfs: dict[str, bytes] = {}
-        self._faults: list[int] = []
-        self._corrupt: set[str] = set()
+        self._faults: list[Fault] = []
         self._cut_after: int | None = None
         self._seconds_per_chunk = 0.0
         self._lock = threading.Lock()
@@ -88,8 +78,13 @@ class HubStandIn:
         """What ``HF_ENDPOINT`` should be."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def environment(self, home: Path, *, token: bool = False) -> dict[str, str]:
-        """The variables with which a process talks to this Hub, with its cache in ``home``."""
+    def environment(self, home: Path, *, token: bool | str = False) -> dict[str, str]:
+        """The variables with which a process talks to this Hub, with its cache in ``home``.
+
+        Args:
+            home: the client's ``HF_HOME``.
+            token: log in, with :data:`TOKEN` or with the one given.
+        """
         variables = {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -100,17 +95,25 @@ class HubStandIn:
             "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0" if token else "1",
             "NO_PROXY": "127.0.0.1",
         }
-        return variables | ({"HF_TOKEN": TOKEN} if token else {})
+        return variables | ({"HF_TOKEN": token if isinstance(token, str) else TOKEN} if token else {})
 
-    def add_repo(self, repo_id: str, files: dict[str, bytes], *, private: bool = False, gated: bool = False) -> str:
-        """Adds a commit to a repository (made if need be); returns the commit."""
-        repo = self.repos.setdefault(repo_id, Repo())
-        repo.private, repo.gated = private, gated
-        return repo.commit(dict(files))
+    def fail_next(self, status: int, times: int = 1, *, pattern: str = "", retry_after: int | None = None) -> None:
+        """Answers the next requests (those that match) with an HTTP status."""
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        self.fault(Fault(pattern, (status, headers, b'{"error": "as asked"}'), times))
 
-    def fail_next(self, status: int, times: int = 1) -> None:
-        """Answers the next requests with an HTTP status."""
-        self._faults += [status] * times
+    def fault(self, *faults: Fault) -> None:
+        """Adds faults; of those that match a request, the first added that is not used up happens."""
+        with self._lock:
+            self._faults += faults
+
+    def heal(self) -> None:
+        """Forgets all faults."""
+        with self._lock:
+            self._faults.clear()
+        self.cut_after(None)
+        self.slow(0.0)
+        self._corrupt.clear()
 
     def corrupt(self, file: str, wrong: bool = True) -> None:
         """Flips a byte in the middle of every download of ``file`` (the size stays)."""
@@ -130,173 +133,17 @@ class HubStandIn:
 
     # What follows is called by the handler, in its threads.
 
-    def answer(self, method: str, raw_path: str, headers: dict[str, str], body: bytes) -> Answer:
-        """The answer to one request."""
+    def answer(self, method: str, raw_path: str, headers: dict[str, str], body: bytes) -> tuple[Answer, Fault | None]:
+        """The answer to one request, and the fault that is to happen to it."""
         path = urlsplit(raw_path).path
         with self._lock:
             self.requests.append((method, path))
-            if self._faults:
-                return self._faults.pop(0), {}, b'{"error": "as asked"}'
-            for verb, pattern, action in _ROUTES:
-                if method == verb and (match := re.fullmatch(pattern, path)):
-                    return action(self, headers, body, *map(unquote, match.groups()))
-        return _error(404, "", f"no route for {method} {path}")
-
-    def found(
-        self, repo_id: str, headers: dict[str, str], revision: str = "main"
-    ) -> Answer | tuple[str, dict[str, bytes]]:
-        """A commit and its files, or the refusal that the Hub would give."""
-        repo, authorised = self.repos.get(repo_id), headers.get("authorization") == f"Bearer {TOKEN}"
-        if repo is None or (repo.private and not authorised):
-            return _error(404 if authorised else 401, "RepoNotFound", "Repository not found")
-        if repo.gated and not authorised:
-            return _error(403, "GatedRepo", f"Access to model {repo_id} is restricted")
-        return repo.at(revision) or _error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-
-    def info(self, headers: dict[str, str], body: bytes, repo_id: str, revision: str = "main") -> Answer:
-        found = self.found(repo_id, headers, revision)
-        if len(found) == 3:
-            return found
-        siblings = [{"rfilename": name} for name in found[1]]
-        private = self.repos[repo_id].private
-        return _json({"id": repo_id, "sha": found[0], "private": private, "tags": [], "siblings": siblings})
-
-    def tree(self, headers: dict[str, str], body: bytes, repo_id: str, revision: str) -> Answer:
-        found = self.found(repo_id, headers, revision)
-        if len(found) == 3:
-            return found
-        return _json([{"type": "file", "path": n, "size": len(c), "oid": _git_oid(c)} for n, c in found[1].items()])
-
-    def resolve(self, headers: dict[str, str], body: bytes, repo_id: str, revision: str, file: str) -> Answer:
-        found = self.found(repo_id, headers, revision)
-        if len(found) == 3:
-            return found
-        commit, files = found
-        if file not in files:
-            status, extra, text = _error(404, "EntryNotFound", "Entry not found")
-            return status, extra | {"X-Repo-Commit": commit}, text
-        content = files[file]
-        extra = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
-        if file in self._corrupt and content:
-            middle = len(content) // 2
-            content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        if match := re.fullmatch(r"bytes=(\d+)-", headers.get("range", "")):
-            begin = int(match[1])
-            extra["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
-            return 206, extra, content[begin:]
-        return 200, extra, content
-
-    def create(self, headers: dict[str, str], body: bytes) -> Answer:
-        if headers.get("authorization") != f"Bearer {TOKEN}":
-            return _error(401, "", "Invalid credentials in Authorization header")
-        asked = json.loads(body)
-        repo_id = f"{asked.get('organization') or 'tester'}/{asked['name']}"
-        url = f"{self.url}/{repo_id}"
-        if repo_id in self.repos:
-            return 409, {}, json.dumps({"error": "You already created this model repo", "url": url}).encode()
-        private = asked.get("private", False) or asked.get("visibility") == "private"
-        self.repos[repo_id] = Repo(private=private)
-        self.repos[repo_id].commit({})
-        return _json({"url": url})
-
-    def preupload(self, headers: dict[str, str], body: bytes, repo_id: str, revision: str) -> Answer:
-        current = self.repos[repo_id].at(revision)
-        rows = []
-        for file in json.loads(body)["files"]:
-            large = file["path"].endswith(".safetensors")
-            row: dict[str, Any] = {
-                "path": file["path"],
-                "uploadMode": "lfs" if large else "regular",
-                "shouldIgnore": False,
-            }
-            content = current[1].get(file["path"]) if current else None
-            if content is not None:
-                row["oid"] = hashlib.sha256(content).hexdigest() if large else _git_oid(content)
-            rows.append(row)
-        return _json({"files": rows})
-
-    def lfs_batch(self, headers: dict[str, str], body: bytes, repo_id: str) -> Answer:
-        objects = []
-        for item in json.loads(body)["objects"]:
-            there = item["oid"] in self.lfs
-            actions = {} if there else {"actions": {"upload": {"href": f"{self.url}/lfs/{item['oid']}"}}}
-            objects.append({"oid": item["oid"], "size": item["size"], **actions})
-        return _json({"transfer": "basic", "objects": objects})
-
-    def lfs_put(self, headers: dict[str, str], body: bytes, oid: str) -> Answer:
-        if hashlib.sha256(body).hexdigest() != oid:
-            return _error(400, "", "the content is not that of its oid")
-        self.lfs[oid] = body
-        return 200, {}, b""
-
-    def commit(self, headers: dict[str, str], body: bytes, repo_id: str, revision: str) -> Answer:
-        if headers.get("authorization") != f"Bearer {TOKEN}":
-            return _error(401, "", "Invalid credentials in Authorization header")
-        repo = self.repos[repo_id]
-        head = repo.at(revision)
-        files = dict(head[1]) if head else {}
-        for line in filter(None, body.split(b"\n")):
-            item = json.loads(line)
-            value = item["value"]
-            if item["key"] == "header" and value.get("parentCommit") not in (None, head[0] if head else None):
-                return _error(412, "", "parentCommit is not the head")
-            if item["key"] == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif item["key"] == "lfsFile":
-                files[value["path"]] = self.lfs[value["oid"]]
-            elif item["key"] == "deletedFile":
-                files.pop(value["path"], None)
-        commit = repo.commit(files)
-        return _json({"commitOid": commit, "commitUrl": f"{self.url}/{repo_id}/commit/{commit}"})
-
-    def tag(self, headers: dict[str, str], body: bytes, repo_id: str, revision: str) -> Answer:
-        name, found = json.loads(body)["tag"], self.repos[repo_id].at(revision)
-        if name in self.repos[repo_id].tags:
-            return _error(409, "", "Tag reference exists already")
-        if found is None:
-            return _error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        self.repos[repo_id].tags[name] = found[0]
-        return _json({})
-
-    def whoami(self, headers: dict[str, str], body: bytes) -> Answer:
-        if headers.get("authorization") != f"Bearer {TOKEN}":
-            return _error(401, "", "Invalid credentials in Authorization header")
-        return _json({"type": "user", "name": "tester", "orgs": [], "auth": {}})
-
-    def validate(self, headers: dict[str, str], body: bytes) -> Answer:
-        return _json({"errors": [], "warnings": []})
-
-
-_ID = r"([\w.-]+/[\w.-]+)"
-_ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
-    ("GET", rf"/{_ID}/resolve/([^/]+)/(.+)", HubStandIn.resolve),
-    ("HEAD", rf"/{_ID}/resolve/([^/]+)/(.+)", HubStandIn.resolve),
-    ("GET", rf"/api/models/{_ID}", HubStandIn.info),
-    ("GET", rf"/api/models/{_ID}/revision/([^/]+)", HubStandIn.info),
-    ("GET", rf"/api/models/{_ID}/tree/([^/]+)", HubStandIn.tree),
-    ("GET", r"/api/whoami-v2", HubStandIn.whoami),
-    ("POST", r"/api/validate-yaml", HubStandIn.validate),
-    ("POST", r"/api/repos/create", HubStandIn.create),
-    ("POST", rf"/api/models/{_ID}/preupload/([^/]+)", HubStandIn.preupload),
-    ("POST", rf"/{_ID}\.git/info/lfs/objects/batch", HubStandIn.lfs_batch),
-    ("PUT", r"/lfs/([0-9a-f]{64})", HubStandIn.lfs_put),
-    ("POST", rf"/api/models/{_ID}/commit/([^/]+)", HubStandIn.commit),
-    ("POST", rf"/api/models/{_ID}/tag/([^/]+)", HubStandIn.tag),
-]
-
-
-def _json(value: Any) -> Answer:
-    return 200, {"Content-Type": "application/json"}, json.dumps(value).encode()
-
-
-def _error(status: int, code: str, message: str) -> Answer:
-    """The client decides by ``X-Error-Code``, not by the status alone."""
-    headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-    return status, headers, json.dumps({"error": message}).encode()
-
-
-def _git_oid(content: bytes) -> str:
-    return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+            fault = next((f for f in self._faults if f.times > 0 and re.search(f.pattern, f"{method} {path}")), None)
+            if fault is not None:
+                fault.times -= 1
+                if not fault.after and (fault.answer or fault.cut == 0):
+                    return fault.answer or (500, {}, b""), fault
+            return self.route(method, path, headers, body), fault
 
 
 def _handler(hub: HubStandIn) -> type[BaseHTTPRequestHandler]:
@@ -308,34 +155,48 @@ def _handler(hub: HubStandIn) -> type[BaseHTTPRequestHandler]:
         def serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
+            if len(body) < length:  # the client was killed
+                self.close_connection = True
+                return
             headers = {k.lower(): v for k, v in self.headers.items()}
-            status, extra, content = hub.answer(self.command, self.path, headers, body)
+            answer, fault = hub.answer(self.command, self.path, headers, body)
+            if fault is not None:
+                if fault.answer is not None:
+                    answer = fault.answer
+                time.sleep(fault.wait)
+                if fault.cut == 0:
+                    self.cut()
+                    return
+            status, extra, content = answer
+            is_file = "/resolve/" in self.path
             self.send_response(status)
-            for name, value in extra.items():
+            for name, value in ({"Content-Length": str(len(content))} | extra).items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.command != "HEAD":
-                self.send_body(content, is_file="/resolve/" in self.path)
+                cut = fault.cut if fault is not None and fault.cut is not None else hub._cut_after if is_file else None
+                self.send_body(content, cut, hub._seconds_per_chunk if is_file else 0.0)
 
-        def send_body(self, content: bytes, *, is_file: bool) -> None:
-            cut = hub._cut_after if is_file else None
+        def send_body(self, content: bytes, cut: int | None, seconds: float) -> None:
             for start in range(0, len(content), 65536):
-                if is_file and hub._seconds_per_chunk:
-                    time.sleep(hub._seconds_per_chunk)
+                if seconds:
+                    time.sleep(seconds)
                 chunk = content[start : start + 65536]
                 if cut is not None and start + len(chunk) > cut:
                     self.wfile.write(chunk[: max(cut - start, 0)])
                     self.wfile.flush()
-                    self.close_connection = True
-                    self.connection.close()
+                    self.cut()
                     return
                 self.wfile.write(chunk)
+
+        def cut(self) -> None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
 
         def handle(self) -> None:
             try:
                 super().handle()
-            except (ConnectionError, ValueError):  # the client was killed, or the connection was cut as asked
+            except (OSError, ValueError):  # the client was killed, or the connection was cut as asked
                 self.close_connection = True
 
         def log_message(self, format: str, *args: Any) -> None:
