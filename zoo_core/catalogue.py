@@ -112,7 +112,7 @@ class Catalogue:
             if key in self._components:
                 kind, name = key
                 owner = self._components[key].plugin
-                raise PluginError(f"{kind} {name!r} is registered by {owner} and by {plugin}; uninstall one of them")
+                raise PluginError(f"{kind} {name!r} is registered by {owner} and by {plugin}")
         for key, c in other._components.items():
             self._components[key] = Component(**{**c.__dict__, "plugin": plugin})
 
@@ -154,5 +154,6 @@ def resolve(target: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as err:
         raise PluginError(f"{target} needs the module {err.name!r}, which is not installed; pip install it") from err
-    except (ImportError, AttributeError, SyntaxError) as err:
-        raise PluginError(f"{target} cannot be imported: {err}") from err
+    except (Exception, SystemExit) as err:  # a module of a plugin may raise anything
+        reason = " ".join(str(err).split())
+        raise PluginError(f"{target} cannot be imported: {type(err).__name__}: {reason}") from err

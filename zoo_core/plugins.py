@@ -22,6 +22,7 @@ import os
 import re
 import tomllib
 import traceback
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,7 @@ from typing import Literal
 
 import pluggy
 
-from zoo_core import builtin, hookspecs
+from zoo_core import builtin, hookspecs, plugin_errors
 from zoo_core.catalogue import Catalogue
 from zoo_core.errors import PluginError
 
@@ -53,7 +54,9 @@ class PluginRecord:
         module: the entry point's value.
         status: one of the five.
         reason: one line, empty where it is loaded.
+        advice: what to do about it.
         details: the traceback, for ``zoo plugins doctor``.
+        deprecations: what it uses that will go away.
     """
 
     name: str
@@ -62,12 +65,15 @@ class PluginRecord:
     module: str
     status: Status = "loaded"
     reason: str = ""
+    advice: str = ""
     details: str = field(default="", repr=False)
+    deprecations: tuple[str, ...] = ()
 
     def line(self) -> str:
         """What is wrong, for a person."""
         who = f"plugin {self.name!r} ({self.distribution} {self.version})"
-        return f"{who} not loaded: {self.status}: {self.reason}; run 'zoo plugins doctor {self.name}'"
+        what = f"{self.reason}; {self.advice}" if self.advice else self.reason
+        return f"{who} not loaded: {self.status}: {what}; run 'zoo plugins doctor {self.name}'"
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def load() -> Plugins:
             record = replace(record, status="disabled", reason="by ZOO_DISABLE_PLUGINS or --no-plugins")
         elif rivals and (record.distribution not in ours or ours.intersection(rivals)):
             reason = f"the entry point {record.name!r} is claimed by {' and '.join(sorted(claims[record.name]))}"
-            record = replace(record, status="conflict", reason=f"{reason}; uninstall one of them")
+            record = replace(record, status="conflict", reason=reason, advice="uninstall one of them")
         else:
             record = _load_one(record, point, catalogue)
         records.append(record)
@@ -163,51 +169,57 @@ def reset() -> None:
 def _load_one(record: PluginRecord, point: EntryPoint, catalogue: Catalogue) -> PluginRecord:
     """Imports and registers one plugin; whatever it does, only its own record tells."""
     try:
-        module = point.load()
-        if reason := _api_mismatch(module):
-            return replace(record, status="incompatible", reason=reason)
-        own = Catalogue()
-        _call_hooks(module, own)
-    except ModuleNotFoundError as err:
-        reason = f"missing dependency {err.name!r}; pip install it (or reinstall {record.distribution})"
-        return replace(record, status="broken", reason=reason, details=traceback.format_exc())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            module = point.load()
+            if mismatch := _api_mismatch(module):
+                return replace(record, status="incompatible", reason=mismatch[0], advice=mismatch[1])
+            own = Catalogue()
+            call_hooks(module, own)
+        for warning in caught:  # shown, or an error, as whoever runs the process wants it
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     except (Exception, SystemExit) as err:
-        reason = f"{type(err).__name__}: {' '.join(str(err).split()) or 'no message'}"
-        return replace(record, status="broken", reason=reason, details=traceback.format_exc())
+        reason, advice = plugin_errors.explain(err, record.module, record.distribution)
+        return replace(record, status="broken", reason=reason, advice=advice, details=traceback.format_exc())
     try:
         catalogue.merge(own, record.distribution)
     except PluginError as err:
-        return replace(record, status="conflict", reason=str(err))
-    return record
+        return replace(record, status="conflict", reason=str(err), advice="rename yours, or uninstall one of them")
+    old = tuple(str(w.message) for w in caught if issubclass(w.category, DeprecationWarning))
+    return replace(record, deprecations=old)
 
 
-def _call_hooks(module: ModuleType, own: Catalogue) -> None:
+def call_hooks(module: ModuleType, own: Catalogue) -> None:
+    """Has a plugin's module fill a catalogue of its own.
+
+    Raises:
+        PluginError: it implements a hook that there is not; pluggy's, or whatever its hooks raise.
+    """
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
     manager.register(module)
-    for caller in manager.get_hookcallers(module) or []:
+    known = [n for n in vars(manager.hook) if n.startswith("zoo_") and getattr(manager.hook, n).has_spec()]
+    implemented = manager.get_hookcallers(module) or []
+    for caller in implemented:
         if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
-            known = [
-                name
-                for name in vars(manager.hook)
-                if name.startswith("zoo_") and getattr(manager.hook, name).has_spec()
-            ]
             close = difflib.get_close_matches(caller.name, known, n=1)
             raise PluginError(
                 f"implements {caller.name!r}, which is no hook{f'; did you mean {close[0]}?' if close else ''}"
             )
+    if not implemented:
+        raise PluginError(f"implements no hook: no function of it is a @hookimpl; the hooks are {', '.join(known)}")
     manager.hook.zoo_register(catalogue=own)
 
 
-def _api_mismatch(module: ModuleType) -> str | None:
+def _api_mismatch(module: ModuleType) -> tuple[str, str] | None:
+    """Why the module is not for this core, and what to do."""
     declared = getattr(module, "ZOO_API", None)
     core = hookspecs.ZOO_API
     if not (isinstance(declared, tuple) and len(declared) == 2 and all(isinstance(v, int) for v in declared)):
-        return f"declares ZOO_API = {declared!r}; expected a pair like {core}"
+        return f"declares ZOO_API = {declared!r}; expected a pair like {core}", f"write ZOO_API = {core} in the module"
     if declared[0] != core[0] or declared[1] > core[1]:
-        newer = declared > core
-        what = "upgrade zoo-core" if newer else "upgrade the plugin"
-        return f"is written for ZOO_API {declared[0]}.{declared[1]}; this core has {core[0]}.{core[1]}: {what}"
+        what = "upgrade zoo-core" if declared > core else "upgrade the plugin"
+        return f"is written for ZOO_API {declared[0]}.{declared[1]}; this core has {core[0]}.{core[1]}", what
     return None
 
 

@@ -8,10 +8,8 @@ from pathlib import Path
 import click
 
 from zoo_core import plugins as loader
-from zoo_core import registry
-from zoo_core.catalogue import KINDS, resolve
 from zoo_core.cli.output import json_option, print_json, table
-from zoo_core.errors import PluginError, UnknownNameError, ZooError
+from zoo_core.errors import PluginError, UnknownNameError
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -53,7 +51,7 @@ def list_plugins(as_json: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def doctor(name: str | None, as_json: bool) -> None:
-    """Load every plugin, import all that it registers, read its registry; name what is wrong and why.
+    """Load every plugin, import all that it registers, load its models; name what is wrong and what to do.
 
     Exits with 6 where anything is.
 
@@ -62,42 +60,35 @@ def doctor(name: str | None, as_json: bool) -> None:
       zoo plugins doctor
       zoo plugins doctor my-family --json
     """
-    found = loader.load()
-    records = [r for r in found.records if name in (None, r.name, r.distribution)]
+    from zoo_core import doctor as healer
+
+    records = [r for r in loader.load().records if name in (None, r.name, r.distribution)]
     if name is not None and not records:
         raise UnknownNameError("plugin", name, None, "zoo plugins lists those that are installed")
-    rows = []
-    for record in records:
-        causes = [record.reason] if record.status not in ("loaded", "disabled") else []
-        if record.status == "loaded":
-            causes += _import_all(found, record)
-        causes += [p for p in registry.load().problems if record.distribution in p]
-        rows.append(
-            {
-                "plugin": record.name,
-                "distribution": record.distribution,
-                "version": record.version,
-                "status": record.status,
-                "causes": causes,
-                "details": record.details,
-            }
-        )
-    others = [p for p in registry.load().problems if name is None and not any(p in r["causes"] for r in rows)]
+    findings = {id(record): healer.examine(record) for record in records}
+    others = healer.unowned() if name is None else []
     if as_json:
+        keys = ("name", "distribution", "version", "status", "deprecations", "details")
+        rows = [
+            {key: getattr(r, key) for key in keys} | {"findings": [asdict(f) for f in findings[id(r)]]} for r in records
+        ]
         print_json({"plugins": rows, "registry": others})
     else:
-        for row in rows:
-            click.echo(f"{row['plugin']} ({row['distribution']} {row['version']}): {row['status']}")
-            for cause in row["causes"]:
-                click.echo(f"  cause: {cause}")
-            if name is not None and row["details"]:
-                click.echo(str(row["details"]).rstrip())
+        for record in records:
+            click.echo(f"{record.name} ({record.distribution} {record.version}): {record.status}")
+            for finding in findings[id(record)]:
+                click.echo(f"  cause: {finding.cause}")
+                click.echo(f"  next:  {finding.next}")
+            for warning in record.deprecations:
+                click.echo(f"  soon:  {warning}")
+            if name is not None and record.details:
+                click.echo(record.details.rstrip())
         for problem in others:
             click.echo(f"registry: {problem}")
-    sick = [str(r["plugin"]) for r in rows if r["causes"]]
+    sick = [r.name for r in records if findings[id(r)]]
     if sick or others:
         raise PluginError(
-            f"{len(sick)} of {len(rows)} plugins have something wrong: {', '.join(sick) or 'a registry file'}"
+            f"{len(sick)} of {len(records)} plugins have something wrong: {', '.join(sick) or 'a registry file'}"
         )
 
 
@@ -122,20 +113,7 @@ def new(name: str, folder: Path) -> None:
     for line in (
         f"pip install -e '{home}[dev]'",
         f"zoo train {name}-moons",
-        f"python -m zoo_core.release {name}-moons --weights runs/{name}-moons/model/model.safetensors --measure nll",
+        f"python -m zoo_core.release {name}-moons --weights runs/{name}-moons/model --measure nll",
         f"pytest {home}",
     ):
         click.echo(f"zoo: next: {line}", err=True)
-
-
-def _import_all(found: loader.Plugins, record: loader.PluginRecord) -> list[str]:
-    """Imports every target that the plugin registered: what loading a model would meet."""
-    causes = []
-    for kind in KINDS:
-        for component in found.catalogue.all(kind):
-            if component.plugin == record.distribution:
-                try:
-                    resolve(component.target)
-                except ZooError as err:
-                    causes.append(f"{kind} {component.name!r}: {err}")
-    return causes
