@@ -74,9 +74,13 @@ class FrechetDistance(Metric[Blocks]):
 
     Args:
         extractor: its name.
+
+    Attributes:
+        dimension: how many features it has.
     """
 
     uses = "samples"
+    dimension = extractors.FEATURES
 
     def __init__(self, extractor: str) -> None:
         self.extractor = extractor
@@ -93,12 +97,24 @@ class FrechetDistance(Metric[Blocks]):
             raise IncompatibleError(f"the features of {self.extractor} are for {made_for}, not for {data.name}")
         real.check(model, data)
 
+    def features(self, x: Tensor) -> Tensor:
+        """The features of images in [0, 1], ``(n, dimension)``."""
+        return extractors.load(self.extractor)(x)[0]
+
+    def view(self, data: DataSet) -> Tensor:
+        """The features of a data set, ``(n, dimension)``."""
+        return real.features(data)
+
+    def reference(self, data: DataSet) -> Statistics:
+        """What samples are compared with."""
+        return statistics(data, extractors.load(self.extractor))
+
     def init(self, model: Model, data: DataSet) -> Blocks:
         self.check(model, data)
-        return Blocks(data, tuple(Moments.empty(extractors.FEATURES) for _ in range(BLOCKS)))
+        return Blocks(data, tuple(Moments.empty(self.dimension) for _ in range(BLOCKS)))
 
     def update(self, state: Blocks, model: Model, batch: Batch, streams: Streams) -> Blocks:
-        features, _ = extractors.load(self.extractor)(batch.x)
+        features = self.features(batch.x)
         block_of = torch.arange(streams.start, streams.start + len(batch)) % BLOCKS
         new = [Moments.of(features[block_of == b]) for b in range(BLOCKS)]
         return self.merge(state, Blocks(state.data, tuple(new)))
@@ -116,8 +132,7 @@ class FrechetDistance(Metric[Blocks]):
     def measured(self, state: Blocks) -> tuple[float, float, Mapping[str, float]]:
         """The distance, its standard error, its anchors; computed once for the metrics that share the state."""
         if "measured" not in state.memo:
-            chosen = extractors.load(self.extractor)
-            reference = statistics(state.data, chosen)
+            reference = self.reference(state.data)
             whole = _whole(state)
             real.check_count(whole.n)
             value = distance_of(reference, whole)
@@ -127,7 +142,7 @@ class FrechetDistance(Metric[Blocks]):
             def scores(features: Tensor) -> dict[str, float]:
                 return {"fd": distance_of(reference, Moments.of(features))}
 
-            anchors = real.anchors(scores, real.features, state.data, whole.n)
+            anchors = real.anchors(scores, self.view, state.data, whole.n)
             state.memo["measured"] = (value, stderr, anchors.get("fd", {}))
         found: tuple[float, float, Mapping[str, float]] = state.memo["measured"]
         return found

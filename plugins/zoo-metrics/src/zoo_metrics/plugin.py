@@ -17,6 +17,7 @@ _OF_SAMPLES = {
         "the same on a scale from real (0) to one class missing (1), Fashion-MNIST",
     ),
     "r-digits-v1": ("frechet:r_digits_v1", "the same on a scale from real (0) to one class missing (1), digits"),
+    "fid-inception": ("inception:InceptionDistance", "Fréchet distance of Inception's features, RGB; fetches 91 MiB"),
     "kid": ("kernels:KernelInceptionDistance", "kernel distance of features, unbiased"),
     "mmd": ("kernels:MaximumMeanDiscrepancy", "maximum mean discrepancy of points or grey values, unbiased"),
     "precision": ("neighbours:Precision", "the share of samples that could be real"),

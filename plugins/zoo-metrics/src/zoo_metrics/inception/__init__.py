@@ -1,0 +1,86 @@
+r"""The Fréchet Inception distance, for RGB images (Heusel et al. 2017).
+
+The features are those of Inception v3 (:mod:`zoo_metrics.inception.network`).  Its weights are 91 MiB and are fetched
+when the metric is first used, by URL and SHA-256; ``$ZOO_DATA/inception/`` may hold the file.  It is a pickle, as it
+was published: the bytes are compared with the hash first, and then only tensors are read from it (``weights_only``).
+The statistics of the training set are computed in the same run.
+
+Scores of other programs differ in how they resize; this is the protocol of the original and of torch-fidelity.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.datasets.images import fetch
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Model
+from zoo_metrics import real
+from zoo_metrics.extractor import Statistics, images
+from zoo_metrics.frechet import FrechetDistance, root_of
+from zoo_metrics.inception.network import InceptionV3
+from zoo_metrics.moments import Moments
+
+__all__ = ["FILE", "SHA256", "URL", "InceptionDistance", "features", "network"]
+
+URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+FILE = "pt_inception-2015-12-05-6726825d.pth"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+FEATURES = 2048
+BATCH = 50
+
+
+@cache
+def network() -> InceptionV3:
+    """The network with its published weights, on the CPU.
+
+    Raises:
+        NetworkError: they are not here, and cannot be fetched.
+        ChecksumError: what was fetched is not the published file.
+    """
+    path = fetch("inception", FILE, URL, SHA256)
+    made = InceptionV3()
+    made.load_state_dict(torch.load(io.BytesIO(path.read_bytes()), weights_only=True), strict=True)
+    return made.eval().requires_grad_(False)
+
+
+def features(x: Tensor) -> Tensor:
+    """Features ``(n, 2048)`` of RGB images ``(n, 3, h, w)`` in [0, 1], which are rounded to 256 levels."""
+    with torch.inference_mode():
+        levels = (x.to("cpu", torch.float32) * 255).round()
+        return torch.cat([network()(part) for part in torch.split(levels, BATCH)])
+
+
+class InceptionDistance(FrechetDistance):
+    """FID: the Fréchet distance of Inception's features."""
+
+    dimension = FEATURES
+
+    def __init__(self) -> None:
+        super().__init__("inception-2015-12-05")
+
+    def check(self, model: Model, data: DataSet) -> None:
+        if data.levels is None or data.x.shape[1] != 3:
+            shape = tuple(data.x.shape[1:])
+            raise IncompatibleError(
+                f"Inception's features are of RGB images; {data.name} has examples of shape {shape}"
+            )
+        real.check(model, data)
+
+    def by_default(self, model: Model) -> bool:
+        return False  # it fetches a file
+
+    def features(self, x: Tensor) -> Tensor:
+        return features(x)
+
+    def view(self, data: DataSet) -> Tensor:
+        return features(images(data))
+
+    def reference(self, data: DataSet) -> Statistics:
+        moments = Moments.of(features(images(data)))
+        return Statistics(moments.n, moments.mean(), root_of(moments.covariance()))
