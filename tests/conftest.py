@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,13 +28,9 @@ def fresh_plugins() -> Iterator[None]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_plugins: None) -> Path:
-    """A folder on the path into which tests install plugins; strictness is off."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delenv("ZOO_STRICT_PLUGINS", raising=False)
-    return folder
+def site(zoo_site: Path) -> Path:
+    """``zoo_site`` of the conformance kit, under a shorter name."""
+    return zoo_site
 
 
 @pytest.fixture
@@ -81,3 +78,32 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         return stop.value.code, out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def author(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """A clean environment with the core in it, as the first block of docs/plugins.md makes it: runs shell scripts there.
+
+    All tests that need one share it, because installing torch takes most of a minute.
+    """
+    root, home = Path(__file__).parent.parent, tmp_path_factory.mktemp("author")
+    (home / "zoo").symlink_to(root)
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_", "PYTHON", "VIRTUAL_ENV"))}
+    variables |= {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PIP_CONSTRAINT": str(root / "constraints.txt"),
+        "HF_HOME": str(home / "hf"),
+    }
+
+    def run(script: str, **environment: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables | environment, cwd=home,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+        return done.stdout
+
+    first = re.search(r"```sh\n(.*?)```", (root / "docs" / "plugins.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert first
+    run(first[1])
+    return run

@@ -29,22 +29,13 @@ def entry_for(commit: str, content: bytes = CONTENT, **weights: object) -> Entry
 
 
 @pytest.fixture
-def server():
-    with HubStandIn() as standin:
-        yield standin
+def server(zoo_hub):
+    return zoo_hub
 
 
 @pytest.fixture
-def home(server, tmp_path, monkeypatch):
-    """This process talks to the stand-in, with a cache of its own and short waits between retries."""
-    import huggingface_hub.constants as constants
-
-    for name, value in server.environment(tmp_path / "hf").items():
-        monkeypatch.setenv(name, value)
-    for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+def home(zoo_hub, tmp_path):
+    """The cache of this process, which talks to the stand-in."""
     return tmp_path / "hf"
 
 

@@ -6,6 +6,7 @@ What the import system and ``importlib.metadata`` see is exactly what they see o
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["install"]
@@ -19,6 +20,7 @@ def install(
     entry_point: str | None = None,
     version: str = "1.0",
     registry: str | None = None,
+    modules: Mapping[str, str] | None = None,
 ) -> str:
     """Writes a distribution with one plugin into ``folder`` (which belongs on ``sys.path``).
 
@@ -29,6 +31,7 @@ def install(
         entry_point: the name in the group ``zoo.plugins``; the distribution's without ``zoo-`` unless given.
         version: of the distribution.
         registry: the text of a ``registry.toml`` fragment.
+        modules: the sources of its other modules, by name (``{"model": …}``).
 
     Returns:
         The package's name.
@@ -38,6 +41,8 @@ def install(
     home.mkdir(parents=True, exist_ok=True)
     (home / "__init__.py").write_text("", encoding="utf-8")
     (home / "plugin.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    for name, text in (modules or {}).items():
+        (home / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
     if registry is not None:
         (home / "registry.toml").write_text(textwrap.dedent(registry), encoding="utf-8")
     info = folder / f"{package}-{version}.dist-info"

@@ -1,0 +1,68 @@
+"""All that a model can be asked, asked once: what the checks compare between two states of one model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo_core.interfaces import Batch, Condition, Denoiser, Density, DirectSampler, LatentVariable, Model, Streams
+from zoo_core.testing import tiny_data
+from zoo_core.testing.subjects import ModelSubject
+
+__all__ = ["TIMES", "answers", "noisy", "streams_for"]
+
+TIMES = (0.1, 0.5, 0.9)
+"""Where denoisers are asked, as a share of the path between its t_min and t_max."""
+
+
+def answers(subject: ModelSubject, model: Model, n: int = 2) -> dict[str, Tensor]:
+    """Samples, log-probabilities, codes, decoded codes and predictions, by name; the same for the same model.
+
+    The log-probability is left out where it takes seconds (``is_slow_density``).
+    """
+    batch = tiny_data.batch(model, n)
+    found: dict[str, Tensor] = {}
+    with torch.inference_mode():
+        if subject.can_be_drawn:
+            found["sample"] = subject.draw(n, model=model)
+        if isinstance(model, DirectSampler):
+            found["draw"] = model.draw(streams_for(model, n), condition=batch.condition)
+        if isinstance(model, Density) and not subject.is_slow_density:
+            found["log_prob"] = model.log_prob(batch.x, condition=batch.condition, streams=streams_for(model, n))
+        if isinstance(model, LatentVariable):
+            found |= _of_latent(model, batch.x, batch.condition)
+        if isinstance(model, Denoiser):
+            for t, x_t in noisy(model, batch):
+                prediction = model.predict(x_t, t, condition=batch.condition)
+                found[f"predict(t = {t:.3g}).data"] = prediction.data
+                found[f"predict(t = {t:.3g}).noise"] = prediction.noise
+    return found
+
+
+def _of_latent(model: LatentVariable, x: Tensor, condition: Condition | None) -> dict[str, Tensor]:
+    assert isinstance(model, Model)
+    z = model.draw_latent(streams_for(model, len(x)))
+    found = {"draw_latent": z, "decode": model.decode(z, condition=condition)}
+    if encodes(model):
+        found["encode"] = model.encode(x, condition=condition)
+    return found
+
+
+def encodes(model: LatentVariable) -> bool:
+    """Whether it has an encoder: a GAN only decodes."""
+    return type(model).encode is not LatentVariable.encode
+
+
+def noisy(model: Denoiser, batch: Batch) -> list[tuple[float, Tensor]]:
+    """Times on a denoiser's path, with noisy data there."""
+    assert isinstance(model, Model)
+    path = model.path
+    times = [path.t_min + share * (path.t_max - path.t_min) for share in TIMES]
+    noise = streams_for(model, len(batch.x)).normal(*batch.x.shape[1:])
+    return [(t, path.diffuse(batch.x, noise, t)) for t in times]
+
+
+def streams_for(model: Model, n: int, *, start: int = 0, seed: int = 0) -> Streams:
+    """Streams as the services make them: on the model's device, in its floating type."""
+    dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
+    return Streams(seed, "check", start, n, device=model.device, dtype=dtype)

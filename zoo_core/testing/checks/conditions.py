@@ -1,0 +1,102 @@
+"""What a conditional model does with its condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import ConditionError
+from zoo_core.interfaces import (
+    Condition,
+    ConditionSpec,
+    Denoiser,
+    Density,
+    DirectSampler,
+    LatentVariable,
+)
+from zoo_core.testing import tiny_data
+from zoo_core.testing.behaviour import encodes, noisy, streams_for
+from zoo_core.testing.check import ConformanceError, check, require
+from zoo_core.testing.subjects import ModelSubject
+
+
+@check("model", when=lambda subject: bool(subject.model.conditions))
+def check_condition_out_of_range_is_refused(subject: ModelSubject) -> None:
+    """A label of −1 or of too many, of a wrong shape or type, or under an unknown name is a ConditionError.
+
+    From the model's own methods and not only from ``sample``: torch takes −1 for the last class, and an index too large
+    is an assertion on the GPU that ends the process.  ``condition.check(self.conditions)`` does it.
+    """
+    for ask, call in _calls(subject):
+        for what, wrong in _wrong(subject):
+            try:
+                call(wrong)
+            except ConditionError:
+                continue
+            except Exception as err:
+                raise ConformanceError(
+                    f"{subject.name}: {ask} with {what} raised {type(err).__name__}: {err}; expected a ConditionError"
+                ) from err
+            raise ConformanceError(
+                f"{subject.name}: {ask} accepted {what}; call condition.check(self.conditions) in it"
+            )
+
+
+@check("model", when=lambda subject: bool(subject.model.conditions) and subject.can_be_drawn)
+def check_condition_matters(subject: ModelSubject) -> None:
+    """The same streams under two conditions give two samples: a condition that is ignored is none."""
+    one, other = subject.condition(1), _another(subject)
+    a, b = subject.draw(1, condition=one), subject.draw(1, condition=other)
+    require(not torch.equal(a, b), f"{subject.name}: two conditions give the same sample; the condition is ignored")
+
+
+def _calls(subject: ModelSubject) -> Iterator[tuple[str, Callable[[Condition], object]]]:
+    """Every method that takes a condition, with good arguments for one sample."""
+    model = subject.model
+    batch = tiny_data.batch(model, 1)
+    if subject.can_be_drawn:
+        yield "sample", lambda c: subject.draw(1, condition=c)
+    if isinstance(model, DirectSampler):
+        yield "draw", lambda c: model.draw(streams_for(model, 1), condition=c)
+    if isinstance(model, Density):
+        yield "log_prob", lambda c: model.log_prob(batch.x, condition=c, streams=streams_for(model, 1))
+    if isinstance(model, LatentVariable):
+        z = model.draw_latent(streams_for(model, 1))
+        yield "decode", lambda c: model.decode(z, condition=c)
+        if encodes(model):
+            yield "encode", lambda c: model.encode(batch.x, condition=c)
+    if isinstance(model, Denoiser):
+        t, x_t = noisy(model, batch)[0]
+        yield "predict", lambda c: model.predict(x_t, t, condition=c)
+
+
+def _wrong(subject: ModelSubject) -> Iterator[tuple[str, Condition]]:
+    """Conditions that must be refused, each wrong in one way."""
+    good = subject.condition(1)
+    assert good is not None
+    for name, spec in subject.model.conditions.items():
+        for what, value in _wrong_values(name, spec):
+            yield what, Condition(**{**good.values, name: value})
+    yield "an unknown condition", Condition(**good.values, no_such_condition=torch.zeros(1))
+
+
+def _wrong_values(name: str, spec: ConditionSpec) -> Iterator[tuple[str, Tensor]]:
+    if spec.classes is not None:
+        yield f"{name} = −1", torch.full((1, *spec.shape), -1)
+        yield f"{name} = {spec.classes} (of {spec.classes} classes)", torch.full((1, *spec.shape), spec.classes)
+        yield f"{name} = 0.5", torch.full((1, *spec.shape), 0.5)
+    kind = torch.int64 if spec.classes is not None else torch.float32
+    yield f"{name} with an axis too many", torch.zeros((1, *spec.shape, 2), dtype=kind)
+
+
+def _another(subject: ModelSubject) -> Condition:
+    """A valid condition that differs from the first in every value."""
+    first = subject.condition(1)
+    assert first is not None
+    changed = {}
+    for name, spec in subject.model.conditions.items():
+        value = first[name]
+        changed[name] = value + 1.0 if spec.classes is None else (value + 1) % spec.classes
+    return Condition(**changed)

@@ -1,0 +1,150 @@
+"""Samples: what they look like, and what they may depend on."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_core import plugins
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Streams
+from zoo_core.sampling import make_sampler, sample
+from zoo_core.testing import tiny_data
+from zoo_core.testing.behaviour import answers
+from zoo_core.testing.check import ConformanceError, check, require
+from zoo_core.testing.subjects import ModelSubject
+
+BATCH_SLACK = 1e-4
+"""Between batch sizes, relative to the largest value: kernels for other shapes add in another order, 1e-7 each time,
+and a few sampler steps through a deep network multiply that by less than a thousand."""
+
+STEPS = 3
+
+
+@check("model", when=lambda subject: subject.can_be_drawn)
+def check_samples_have_shape_dtype_and_range(subject: ModelSubject) -> None:
+    """``sample(model, n)`` is ``(n, *space.shape)``, float32 (tokens: int64), finite, in [0, 1] if bounded.
+
+    On the model's side too nothing is NaN or infinite: clamping to the range hides infinities from the user.
+    """
+    n, space = 3, subject.model.space
+    x = subject.draw(n)
+    shape = tuple(x.shape)
+    fits = len(shape) == 1 + len(space.shape) and shape[0] == n
+    fits = fits and all(size in (None, found) for size, found in zip(space.shape, shape[1:], strict=True))
+    require(fits, f"{subject.name}: samples have shape {shape}; expected ({n}, {', '.join(map(str, space.shape))})")
+    expected = torch.int64 if space.kind == "tokens" else _expected_float(subject)
+    require(x.dtype == expected, f"{subject.name}: samples are {x.dtype}; expected {expected}")
+    require(bool(torch.isfinite(x).all()), f"{subject.name}: samples are not finite")
+    inside = _model_side(subject, n)
+    require(
+        bool(torch.isfinite(inside).all()),
+        f"{subject.name}: samples are not finite before they are clamped to the range",
+    )
+    if space.low is not None:
+        low, high = x.min().item(), x.max().item()
+        require(low >= 0 and high <= 1, f"{subject.name}: samples lie in [{low:.3g}, {high:.3g}]; expected [0, 1]")
+
+
+@check("model", when=lambda subject: subject.can_be_drawn)
+def check_same_seed_same_samples(subject: ModelSubject) -> None:
+    """The same seed gives the same samples to the bit; another seed gives others.
+
+    Numbers that come from anywhere but the streams (a generator of its own, the clock, the state of a former call) are
+    found here.
+    """
+    one, two, other = subject.draw(3, seed=1), subject.draw(3, seed=1), subject.draw(3, seed=2)
+    require(
+        torch.equal(one, two),
+        f"{subject.name}: two draws of seed 1 differ by {_gap(one, two):.3g}; draw all random numbers from the streams",
+    )
+    require(not torch.equal(one, other), f"{subject.name}: seeds 1 and 2 give the same samples; is the seed used?")
+
+
+@check("model", when=lambda subject: subject.can_be_drawn)
+def check_samples_do_not_depend_on_the_batch(subject: ModelSubject) -> None:
+    """Sample i depends on (seed, i) only: alone, in another batch size or drawn later it is the same.
+
+    Within 1e-4 of the largest value: convolutions and matrix products of other shapes add in another order.  Batch
+    normalisation that is not frozen, and one generator for a whole batch, are found here.
+    """
+    n = 5
+    whole = subject.draw(n, batch_size=n)
+    slack = BATCH_SLACK * max(1.0, whole.abs().max().item())
+    for what, part, rows in (
+        ("one by one", subject.draw(n, batch_size=1), slice(0, n)),
+        ("in batches of 3", subject.draw(n, batch_size=3), slice(0, n)),
+        ("from the fourth on", subject.draw(2, first=3), slice(3, n)),
+    ):
+        gap = _gap(whole[rows], part)
+        require(
+            gap <= slack,
+            f"{subject.name}: samples drawn {what} differ by {gap:.3g} from a batch of {n} (allowed {slack:.3g}); "
+            "use one stream per sample and let no batch-mate matter",
+        )
+
+
+@check("model", when=lambda subject: subject.can_be_drawn)
+def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
+    """Each sampler whose needs the family declares accepts the model and draws finite samples of its shape, in 3 steps.
+
+    Those that do not fit refuse it with an IncompatibleError.
+    """
+    drawn = subject.draw(2)
+    for component in plugins.load().catalogue.all("sampler"):
+        if component.misfit(subject.family) is not None:
+            _check_refused(subject, component.name)
+            continue
+        sampler = make_sampler(subject.model, component.name)
+        if getattr(sampler, "steps", None):
+            sampler = make_sampler(subject.model, component.name, steps=STEPS)
+        x = sample(subject.model, 2, sampler=sampler, condition=subject.condition(2))
+        require(
+            x.shape == drawn.shape and bool(torch.isfinite(x).all()),
+            f"{subject.name}: sampler {component.name!r} gives {tuple(x.shape)}, expected {tuple(drawn.shape)}, finite",
+        )
+
+
+def _check_refused(subject: ModelSubject, name: str) -> None:
+    try:
+        make_sampler(subject.model, name)
+    except IncompatibleError:
+        return
+    raise ConformanceError(f"sampler {name!r} accepts {subject.name}, which has not what it needs; see Sampler.check")
+
+
+@check("model")
+def check_global_generators_are_left_alone(subject: ModelSubject) -> None:
+    """Sampling, log-probabilities, codes and predictions leave the generators of torch, numpy and random as they were.
+
+    They are the user's: results must not depend on what else was drawn, nor disturb it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        before = (torch.get_rng_state(), np.random.get_state(), random.getstate())
+        answers(subject, subject.model)
+        after = (torch.get_rng_state(), np.random.get_state(), random.getstate())
+    moved = [
+        name
+        for name, was, now in zip(("torch's", "numpy's", "random's"), before, after, strict=True)
+        if repr(was) != repr(now) or (isinstance(was, Tensor) and isinstance(now, Tensor) and not torch.equal(was, now))
+    ]
+    require(not moved, f"{subject.name} draws from {' and '.join(moved)} global generator; draw from the streams")
+
+
+def _expected_float(subject: ModelSubject) -> torch.dtype:
+    return torch.float64 if subject.model.dtype == torch.float64 else torch.float32
+
+
+def _model_side(subject: ModelSubject, n: int) -> Tensor:
+    model = subject.model
+    streams = Streams(0, "sample", 0, n, device=model.device, dtype=_expected_float(subject))
+    condition = tiny_data.condition(model, 0, n)
+    with torch.inference_mode():
+        return subject.sampler(STEPS).sample(model, streams, condition=condition)
+
+
+def _gap(a: Tensor, b: Tensor) -> float:
+    return (a.double() - b.double()).abs().max().item() if a.shape == b.shape else float("inf")

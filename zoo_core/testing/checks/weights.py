@@ -1,0 +1,129 @@
+"""From weights to a file and back: nothing is lost, nothing else is needed, nothing is unpickled."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_core import hub, loading, weights_file
+from zoo_core.errors import NetworkError
+from zoo_core.testing.behaviour import answers
+from zoo_core.testing.check import ConformanceError, check, require, skip
+from zoo_core.testing.subjects import ModelSubject
+
+PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".py"}
+
+
+@check("model", when=lambda subject: subject.entry is not None and subject.entry.weights is not None)
+def check_weights_are_those_of_the_registry(subject: ModelSubject) -> None:
+    """The bytes can be had, have the registry's hash and size, and fit the model strictly.
+
+    Skipped where they are on the Hub only and it cannot be reached.
+    """
+    try:
+        model = loading.load(subject.address)
+    except NetworkError as err:
+        skip(str(err))
+    broken = [name for name, value in model.state_dict().items() if not _is_finite(value)]
+    require(not broken, f"{subject.name}: {', '.join(broken)} has values that are not finite; train it again")
+
+
+@check("model")
+def check_safetensors_round_trip(subject: ModelSubject) -> None:
+    """A state dict written as safetensors comes back to the bit, and is the whole model.
+
+    It is read into a model that was built from another seed: that one must then answer everything (samples,
+    log-probabilities, codes, predictions) to the bit as the first.  A tensor that is learned or drawn and is neither a
+    parameter nor a persistent buffer is found here.
+    """
+    state = subject.model.state_dict()
+    content = weights_file.serialise(state)
+    require(content == weights_file.serialise(state), f"{subject.name}: writing the same weights twice differs")
+    back = weights_file.parse(content, name=f"{subject.name}'s own bytes")
+    require(set(back) == set(state), f"{subject.name}: {sorted(set(back) ^ set(state))} did not come back")
+    for name, value in state.items():
+        require(_same_bits(value, back[name]), f"{subject.name}: {name} is not the same after safetensors")
+    other = subject.fresh(seed=1)
+    other.load_state_dict(back, strict=True)
+    other.eval().requires_grad_(False)
+    one, two = answers(subject, subject.model), answers(subject, other)
+    for name, value in one.items():
+        require(
+            _same_bits(value, two[name]),
+            f"{subject.name}: {name} differs by {_gap(value, two[name]):.3g} in a model with the same state dict; "
+            "something that it needs is neither a parameter nor a buffer",
+        )
+
+
+@check("model", when=lambda subject: subject.entry is not None and subject.entry.weights is not None)
+def check_loads_without_pickle(subject: ModelSubject) -> None:
+    """Loading unpickles nothing, calls neither ``torch.load`` nor ``numpy.load``, and the snapshot holds no such file.
+
+    A pickle runs code.  Python's own audit events tell of every class that an unpickler looks up, whoever calls it.
+    """
+    assert subject.entry is not None
+    folder = hub.bundled_folder(subject.entry)
+    found = sorted(p.name for p in folder.rglob("*") if p.suffix in PICKLED) if folder is not None else []
+    require(not found, f"{subject.name}: its snapshot holds {', '.join(found)}; weights are safetensors and JSON only")
+    assert subject.entry.weights is not None
+    file = subject.entry.weights.file
+    require(file.endswith(".safetensors"), f"{subject.name}: weights.file = {file!r}; expected a .safetensors file")
+    with _no_pickle():
+        try:
+            loading.load(subject.address)
+        except NetworkError as err:
+            skip(str(err))
+
+
+class _Watch:
+    """Whether unpickling is an error at the moment; an audit hook stays for the life of the process."""
+
+    active = False
+    hooked = False
+
+
+@contextlib.contextmanager
+def _no_pickle() -> Iterator[None]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise ConformanceError("loading unpickles; read weights with zoo_core.weights_file and settings as JSON")
+
+    def audit(event: str, args: tuple[Any, ...]) -> None:
+        if _Watch.active and event == "pickle.find_class":
+            refuse()
+
+    if not _Watch.hooked:
+        sys.addaudithook(audit)
+        _Watch.hooked = True
+    places: list[tuple[Any, str]] = [(pickle, "load"), (pickle, "loads"), (pickle, "Unpickler")]
+    places += [(torch, "load"), (torch.serialization, "load"), (np, "load")]
+    saved = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, refuse)
+    _Watch.active = True
+    try:
+        yield
+    finally:
+        _Watch.active = False
+        for (module, name), value in zip(places, saved, strict=True):
+            setattr(module, name, value)
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8)) if a.numel() else True
+
+
+def _gap(a: Tensor, b: Tensor) -> float:
+    return (a.double() - b.double()).abs().max().item() if a.shape == b.shape and a.numel() else float("nan")
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(torch.isfinite(value).all())

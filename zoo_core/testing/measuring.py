@@ -1,0 +1,183 @@
+"""Metrics on little: a few examples, samples that are drawn once, and the first model that a metric accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core import datasets, evaluation
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.datasets.densities import DENSITIES
+from zoo_core.errors import ZooError
+from zoo_core.evaluation import evaluate, metric_named
+from zoo_core.interfaces import Condition, Metric, Model, Observer, Result, Sampler, Streams
+from zoo_core.testing import tiny_data
+from zoo_core.testing.subjects import MetricSubject, ModelSubject
+
+__all__ = ["Replayed", "Trial", "Want", "count", "few_examples", "trial"]
+
+SAMPLES = 120
+HELD_OUT = 6
+EXAMPLES = 240
+STEPS = 3
+
+IMAGES = ("digits", "mnist", "fashion-mnist")
+"""The core's image data sets: used where they are on this machine, never fetched."""
+
+POINTS = ("eight-gaussians", "two-gaussians-1d")
+
+
+class Want(Exception):
+    """A metric cannot be tried on this machine, or not on little; the message has its reason."""
+
+
+class Replayed(Sampler):
+    """A model's samples, drawn once, in few steps: many metrics look at them, and drawing is what takes time."""
+
+    def __init__(self, subject: ModelSubject) -> None:
+        dtype = torch.float64 if subject.model.dtype == torch.float64 else torch.float32
+        streams = Streams(0, "sample", 0, SAMPLES, device=subject.model.device, dtype=dtype)
+        with torch.inference_mode():
+            sampler = subject.sampler(STEPS)
+            self.x = sampler.sample(subject.model, streams, condition=subject.condition(SAMPLES))
+
+    def check(self, model: Model) -> None:
+        """They are the model's own."""
+
+    def sample(
+        self,
+        model: Model,
+        streams: Streams,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        return self.x[streams.start : streams.start + len(streams)]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A metric with a model and data that it accepts, and samples where it wants them."""
+
+    metric: Metric[Any]
+    model: Model
+    data: DataSet
+    sampler: Sampler | None
+
+    @property
+    def n(self) -> int:
+        return count(self.metric)
+
+    def measure(self) -> Result:
+        """As ``zoo eval`` does."""
+        return evaluate(self.model, self.metric, data=self.data, n=self.n, sampler=self.sampler)
+
+    def computed(self, sizes: list[int], join: Callable[[list[Any]], Any]) -> Result:
+        """The result of batches of these sizes, each with a state of its own, joined."""
+        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        spans = [(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        batches = (
+            evaluation._held_out_batches(self.model, self.data, spans, 0)
+            if self.sampler is None
+            else evaluation._sample_batches(self.model, self.data, spans, 0, self.sampler)
+        )
+        with torch.inference_mode():
+            states = [
+                self.metric.update(self.metric.init(self.model, self.data), self.model, batch, streams)
+                for batch, streams in batches
+            ]
+        return self.metric.compute(join(states))
+
+
+def count(metric: Metric[Any]) -> int:
+    """How many examples or samples a metric is tried with."""
+    return SAMPLES if metric.uses == "samples" else HELD_OUT
+
+
+def few_examples(subject: ModelSubject, metric: Metric[Any]) -> DataSet:
+    """A few examples of the model's own data where they are on this machine, else generated ones."""
+    entry = subject.entry
+    name = entry.recipe.get("data", {}).get("name") if entry else None
+    if name in DENSITIES:
+        return _points(name, metric)
+    if name in IMAGES and (data := images_here(name)) is not None:
+        return _few(data)
+    return replace(tiny_data.data_for(subject.model, EXAMPLES), split="tiny")
+
+
+def trial(subject: MetricSubject, *, whole: bool = False) -> Trial:
+    """The metric with the first model and data that it accepts, found once.
+
+    Args:
+        subject: the metric.
+        whole: with all of a training set in place of a few examples; for metrics that refuse those.
+
+    Raises:
+        Want: there is none; the message is the metric's last refusal.
+    """
+    kept: dict[bool, Trial | str] = subject.__dict__.setdefault("_trials", {})
+    if whole not in kept:
+        kept[whole] = _found(subject, whole)
+    found = kept[whole]
+    if isinstance(found, str):
+        raise Want(found)
+    return found
+
+
+def _found(subject: MetricSubject, whole: bool) -> Trial | str:
+    metric = metric_named(subject.component.name)
+    reason = "no model here has what it needs"
+    for candidate in subject.models:
+        sampler: Sampler | None = None
+        for data in _candidates(candidate, metric, whole):
+            try:
+                metric.check(candidate.model, data)
+                if metric.uses == "samples":
+                    sampler = sampler or Replayed(candidate)
+                found = Trial(metric, candidate.model, data, sampler)
+                if metric.uses == "samples":
+                    found.measure()  # some refuse only once they have seen all samples
+            except ZooError as err:
+                reason = str(err)
+            else:
+                return found
+    return reason
+
+
+def _candidates(candidate: ModelSubject, metric: Metric[Any], whole: bool) -> Iterator[DataSet]:
+    if candidate.entry is None and candidate.is_image:
+        found = [data for name in IMAGES if (data := images_here(name)) is not None]
+        yield from found if whole else map(_few, found)
+    elif candidate.entry is None:
+        yield from (_points(name, metric) for name in POINTS)
+    if not whole:
+        yield few_examples(candidate, metric)
+
+
+def _points(name: str, metric: Metric[Any]) -> DataSet:
+    return replace(datasets.load(name, n=EXAMPLES), split="tiny" if metric.uses == "samples" else "test")
+
+
+def _few(data: DataSet) -> DataSet:
+    """In a split of their own: what real data would score takes all of them."""
+    rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:EXAMPLES]
+    return replace(data, split="tiny", x=data.x[rows], y=None if data.y is None else data.y[rows])
+
+
+@cache
+def images_here(name: str) -> DataSet | None:
+    """A training set that is on this machine; ``None`` where it would have to be fetched."""
+    import pytest
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_OFFLINE", "1")
+        try:
+            return datasets.load(name)
+        except ZooError:
+            return None

@@ -1,0 +1,279 @@
+"""What is checked: the parts of a plugin, each with what the checks want to know of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core import loading, plugins, registry
+from zoo_core.catalogue import Component, resolve
+from zoo_core.entry import Entry
+from zoo_core.errors import NetworkError
+from zoo_core.interfaces import Condition, GradientObjective, Model, Sampler, StatisticsObjective
+from zoo_core.plugins import PluginRecord
+from zoo_core.sampling import make_sampler, sample
+from zoo_core.testing import tiny_data, toy_models
+from zoo_core.testing.check import Kind
+
+__all__ = [
+    "FamilySubject",
+    "MetricSubject",
+    "ModelSubject",
+    "ObjectiveSubject",
+    "PluginSubject",
+    "SamplerSubject",
+    "Subject",
+    "subjects",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Something that checks are of.
+
+    Attributes:
+        name: stands in the item's id.
+    """
+
+    name: str
+
+    @property
+    def kind(self) -> Kind:
+        raise NotImplementedError
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What checks of it may need."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False)
+class PluginSubject(Subject):
+    """A distribution: its module and all that it registers."""
+
+    record: PluginRecord
+    components: tuple[Component, ...]
+
+    @property
+    def kind(self) -> Kind:
+        return "plugin"
+
+
+@dataclass(frozen=True, eq=False)
+class FamilySubject(Subject):
+    """A family, as it was registered."""
+
+    component: Component
+
+    @property
+    def kind(self) -> Kind:
+        return "family"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSubject(Subject):
+    """A model: of the registry, or one of the kit's own."""
+
+    family: Component
+    entry: Entry | None = None
+    toy: Model | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return "model"
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        return self.family.capabilities
+
+    @cached_property
+    def model(self) -> Model:
+        """The model with its weights, in evaluation mode, shared by all checks: none may change it.
+
+        Fresh weights stand in where there are none, or where they are on the Hub and it cannot be reached: nearly all
+        checks hold for any weights.
+        """
+        if self.entry is None:
+            assert self.toy is not None
+            return self.toy
+        if self.entry.weights is not None:
+            try:
+                return loading.load(self.address)
+            except NetworkError:
+                pass
+        return self.fresh().eval().requires_grad_(False)
+
+    @property
+    def address(self) -> str:
+        """What ``load`` calls it, whoever else may claim its id."""
+        assert self.entry is not None
+        clashes = self.entry.id in registry.load().clashes
+        return f"{self.entry.plugin}:{self.entry.id}" if clashes else self.entry.id
+
+    def fresh(self, seed: int = 0) -> Model:
+        """A model of one's own with fresh parameters."""
+        assert self.entry is not None
+        return loading.build(self.entry, seed)
+
+    @cached_property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return sum(t.numel() for t in self.model.state_dict().values())
+
+    @property
+    def dimensions(self) -> int:
+        """Of one sample; axes of any length count as :data:`tiny_data.LENGTH`."""
+        return math.prod(tiny_data.shape_of(self.model.space))
+
+    @property
+    def is_image(self) -> bool:
+        return self.model.space.kind == "image"
+
+    @property
+    def is_planar(self) -> bool:
+        """Whether a sample is one or two real numbers: then integrals over the whole space can be had."""
+        return self.model.space.kind == "points" and self.dimensions <= 2
+
+    @property
+    def is_slow_density(self) -> bool:
+        """Whether a log-probability takes a pass through an image network for every step of a path."""
+        return self.is_image and {"Denoiser", "Density"} <= set(self.capabilities)
+
+    @property
+    def can_be_drawn(self) -> bool:
+        """Whether some sampler fits."""
+        return self.sampler_name is not None
+
+    @property
+    def sampler_name(self) -> str | None:
+        """The default sampler, or the first one that fits."""
+        if self.entry is not None and self.entry.sampler is not None:
+            return self.entry.sampler.name
+        fitting = [c.name for c in plugins.load().catalogue.all("sampler") if c.misfit(self.family) is None]
+        return fitting[0] if fitting else None
+
+    def sampler(self, steps: int | None = None, model: Model | None = None) -> Sampler:
+        """Its sampler, in at most so many steps."""
+        chosen = make_sampler(model or self.model, self.sampler_name)
+        if steps is not None and (getattr(chosen, "steps", None) or 0) > steps:
+            chosen = make_sampler(model or self.model, self.sampler_name, steps=steps)
+        return chosen
+
+    def draw(self, n: int, *, model: Model | None = None, steps: int | None = 3, **options: Any) -> Tensor:
+        """Samples ``(n, …)`` on the user's side, in few steps, with valid conditions where the model takes any."""
+        model = model or self.model
+        first = options.get("first", 0)
+        options.setdefault("condition", self.condition(first + n, first))
+        return sample(model, n, sampler=self.sampler(steps, model), **options)
+
+    def condition(self, stop: int, start: int = 0) -> Condition | None:
+        """Valid conditions of samples ``start`` … ``stop − 1``."""
+        return tiny_data.condition(self.model, start, stop)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectiveSubject(Subject):
+    """An objective and a model that it fits."""
+
+    component: Component
+    model: ModelSubject
+    smallest: bool
+
+    @property
+    def kind(self) -> Kind:
+        return "objective"
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        return self.model.capabilities
+
+    def make(self, **options: Any) -> GradientObjective | StatisticsObjective:
+        """The objective, with the options of the model's recipe where it is that recipe's."""
+        recipe = self.model.entry.recipe if self.model.entry else {}
+        if recipe.get("objective") == self.component.name:
+            options = {**recipe.get("objective_options", {}), **options}
+        made: GradientObjective | StatisticsObjective = resolve(self.component.target)(**options)
+        return made
+
+    @property
+    def is_statistics(self) -> bool:
+        found = resolve(self.component.target)
+        return isinstance(found, type) and issubclass(found, StatisticsObjective)
+
+
+@dataclass(frozen=True, eq=False)
+class SamplerSubject(Subject):
+    """A sampler and the models that it is tried on: the kit's own, else registered ones that it fits."""
+
+    component: Component
+    models: tuple[ModelSubject, ...] = field(repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        return "sampler"
+
+    def make(self) -> Sampler:
+        made: Sampler = resolve(self.component.target)()
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class MetricSubject(Subject):
+    """A metric and the models that it may be tried on, the kit's own first."""
+
+    component: Component
+    models: tuple[ModelSubject, ...] = field(repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        return "metric"
+
+
+def subjects(distribution: str) -> Iterator[Subject]:
+    """The parts of an installed plugin (or of ``zoo-core``)."""
+    found = plugins.load()
+    kinds = ("family", "objective", "sampler", "metric", "dataset", "exporter", "plot")
+    components = [c for kind in kinds for c in found.catalogue.all(kind) if c.plugin == distribution]
+    for record in found.records:
+        if record.distribution == distribution:
+            yield PluginSubject(distribution, record, tuple(components))
+    yield from (FamilySubject(c.name, c) for c in components if c.kind == "family")
+    models = _models()
+    yield from (m for m in models if m.entry is not None and m.entry.plugin == distribution)
+    for component in components:
+        fitting = [m for m in models if component.misfit(m.family) is None]
+        if component.kind == "objective":
+            least = min(fitting, key=lambda m: _size(m), default=None)
+            for m in fitting:
+                yield ObjectiveSubject(f"{component.name}@{m.name}", component, m, m is least)
+        elif component.kind in ("sampler", "metric"):
+            toys = [m for m in _toys() if component.misfit(m.family) is None]
+            make = SamplerSubject if component.kind == "sampler" else MetricSubject
+            yield make(component.name, component, (*toys, *sorted(fitting, key=_size)))
+
+
+def _models() -> list[ModelSubject]:
+    """Every registered model whose family is installed."""
+    found, listed = plugins.load().catalogue, registry.load()
+    entries = [*listed.entries.values(), *(e for claims in listed.clashes.values() for e in claims)]
+    factories = found.factories()
+    return [ModelSubject(e.id, factories[e.factory], e) for e in entries if e.factory in factories]
+
+
+def _toys() -> list[ModelSubject]:
+    return [
+        ModelSubject(name, Component("family", name, "", "", capabilities=toy_models.capabilities_of(toy)), toy=toy)
+        for name, toy in toy_models.all_toys().items()
+    ]
+
+
+def _size(model: ModelSubject) -> float:
+    try:
+        return model.size
+    except Exception:
+        return math.inf
