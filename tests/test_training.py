@@ -102,6 +102,24 @@ def test_two_processes_draw_what_one_draws(tmp_path):
     assert torch.allclose(one, two, atol=1e-6)
 
 
+def test_two_processes_measure_what_one_measures():
+    """Held-out data and samples, shared out under torchrun; one of the two prints."""
+    verb = ["-m", "zoo_core.cli", "eval", "gmm-eight-gaussians", "--metric", "nll", "--metric", "sliced-wasserstein"]
+    verb += ["-n", "500", "--json"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    one, two = (
+        json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+        for command in ([sys.executable, *verb], [sys.executable, *launch, *verb])
+    )
+    assert [row["metric"] for row in two] == ["nll", "sliced-wasserstein"]
+    for a, b in zip(one, two, strict=True):
+        assert b["n"] == 500
+        assert b["value"] == pytest.approx(a["value"], rel=1e-6)  # the order of float64 sums
+        assert b["stderr"] == pytest.approx(a["stderr"], rel=1e-4)
+        assert {k: b[k] for k in ("protocol", "command", "seed")} == {k: a[k] for k in ("protocol", "command", "seed")}
+
+
 def test_what_comes_out_loads_and_draws(straight):
     for kind in RUNS:
         folder = straight / kind / "model"
