@@ -26,6 +26,12 @@ parameters = 12
 name = "ddim"
 steps = 5
 
+[models.toy-moons.recipe]
+objective = "nll"
+betas = [0.9, 1]
+decay = "none"
+data = { name = "two-moons", classes = [1], n = 100 }
+
 [models.toy-moons.weights]
 file = "model.safetensors"
 sha256 = "%s"
@@ -52,6 +58,11 @@ BAD = {
     'tags = ["2d"]': ("tags = [2]", "models.toy-moons.tags: expected an array of strings"),
     "parameters = 12": ("parameters = -1", "models.toy-moons.parameters: -1 is negative"),
     'name = "ddim"': ("", "models.toy-moons.sampler.name: missing"),
+    'objective = "nll"': ("", "models.toy-moons.recipe.objective: missing"),
+    "[0.9, 1]": ('["high"]', "models.toy-moons.recipe.betas: expected an array of numbers"),
+    'decay = "none"': ('decay = "fast"', "models.toy-moons.recipe.decay: 'fast' is not cosine, linear or none"),
+    "n = 100 }": ("n = 1.5 }", "models.toy-moons.recipe.data.n: expected integer, found 1.5"),
+    "[1]": ('["one"]', "models.toy-moons.recipe.data.classes: expected an array of integers"),
     'file = "model.safetensors"': (
         'file = "../secret"',
         "models.toy-moons.weights.file: '../secret' is not a plain file name",
@@ -116,6 +127,23 @@ def test_unknown_keys_warn(tmp_path):
     text = GOOD.replace('summary = "a toy"', 'summary = "a toy"\ncolour = "red"')
     _, _, warnings = registry.read(write(tmp_path, text))
     assert warnings == ["registry.toml: models.toy-moons.colour: unknown key, ignored"]
+
+
+@pytest.mark.parametrize("where", ["recipe", "recipe.data", "weights"])
+def test_unknown_keys_warn_in_every_table(tmp_path, where):
+    new = GOOD.replace("n = 100 }", "n = 100, colour = 3 }") if where == "recipe.data" else GOOD
+    if where != "recipe.data":
+        new = new.replace(f"[models.toy-moons.{where}]", f"[models.toy-moons.{where}]\ncolour = 3")
+    _, _, warnings = registry.read(write(tmp_path, new))
+    assert warnings == [f"registry.toml: models.toy-moons.{where}.colour: unknown key, ignored"]
+
+
+def test_the_schema_knows_every_key_of_a_recipe():
+    from dataclasses import fields
+
+    from zoo_core.training.recipe import Recipe
+
+    assert set(registry_schema.RECIPE) == {f.name for f in fields(Recipe)} | {"how"}
 
 
 @pytest.mark.parametrize("text", ["schema = ", "\x00", "schema = 1\n[models]\nx = 1", "[" * 3000])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["EVAL", "MODEL", "SAMPLER", "WEIGHTS", "Key", "json_schema", "problems", "unknown_keys"]
+__all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "SAMPLER", "WEIGHTS", "Key", "json_schema", "problems", "unknown_keys"]
 
 SCHEMA = 1
 ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
@@ -27,13 +27,14 @@ _JSON_TYPES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its type, whether it must be there, what it says, and what its value must look like."""
+    """One key: its type, what it says, whether it must be there, what its value (or an array's items) must be."""
 
     type: type
     doc: str
     required: bool = False
     pattern: str | None = None
     example: str = ""
+    items: type = str
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with ``value``; ``None`` where nothing is."""
@@ -48,8 +49,8 @@ class Key:
             return f"{value:.3g} is negative" if value < 0 else "is too large"
         if self.type is float and not abs(value) < LARGEST:
             return f"{value!r} is not a number that can be shown"
-        if self.type is list and not all(isinstance(item, str) for item in value):
-            return f"expected an array of strings, found {shown(value)}"
+        if self.type is list and any(Key(self.items, "").problem(item) for item in value):
+            return f"expected an array of {_JSON_TYPES[self.items]}s, found {shown(value)}"
         return None
 
 
@@ -102,6 +103,40 @@ EVAL = {
     "anchors": Key(dict, "numbers measured the same way that give it a meaning"),
 }
 
+RECIPE = {
+    "objective": Key(str, "a registered objective", True, ID, "a name like elbo"),
+    "objective_options": Key(dict, "its constructor's arguments"),
+    "data": Key(dict, "the data set, and which part of it", True),
+    "seed": Key(int, "of everything [0]"),
+    "start": Key(str, "the model whose weights to begin with [fresh ones]"),
+    "how": Key(str, "a sentence about how the weights were made, for the model card"),
+    "steps": Key(int, "optimiser steps [1000]"),
+    "batch": Key(int, "examples in each, over all processes [64]"),
+    "optimiser": Key(str, "what takes the steps [adam]", False, "adam|adamw|adamax|sgd", "adam, adamw, adamax or sgd"),
+    "lr": Key(float, "the learning rate at its greatest [1e-3]"),
+    "betas": Key(list, "the decay of the optimiser's moments [0.9, 0.99]", items=float),
+    "weight_decay": Key(float, "of adamw [0]"),
+    "warmup": Key(int, "steps of linear warm-up [0]"),
+    "decay": Key(
+        str, "of the learning rate afterwards [cosine]", False, "cosine|linear|none", "cosine, linear or none"
+    ),
+    "clip": Key(float, "the greatest norm of a player's gradient [none]"),
+    "ema": Key(float, "decay of the moving average of the weights, which is what is shipped [none]"),
+    "precision": Key(str, "of products [float32]", False, "float32|bfloat16", "float32 or bfloat16"),
+    "augment": Key(list, "of images: flip [none]"),
+    "players": Key(dict, "a table per player with lr and betas of its own"),
+    "iterations": Key(int, "passes over the data, at most, of a statistics objective [100]"),
+    "tolerance": Key(float, "it stops when the mean log-likelihood grows by less, in nats [1e-4]"),
+    "restarts": Key(int, "its starts, the best of which is kept [1]"),
+}
+
+DATA = {
+    "name": Key(str, "a registered data set", True, ID, "a name like mnist"),
+    "split": Key(str, "train or test [train]", False, "train|test", "train or test"),
+    "classes": Key(list, "only examples with these labels [all]", items=int),
+    "n": Key(int, "how many points of a generated density, or the first n of the others [all]"),
+}
+
 _TOP = {"schema", "plugin", "models", "deprecated", "first_party"}
 
 
@@ -143,9 +178,12 @@ def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, st
         yield from _table(model, MODEL, where)
         if not fragment and "plugin" not in model:
             yield f"{where}.plugin", "missing"
-        for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS)):
+        for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS), ("recipe", RECIPE)):
             if isinstance(model.get(key), dict):
                 yield from _table(model[key], keys, f"{where}.{key}")
+        recipe = model.get("recipe")
+        if isinstance(recipe, dict) and isinstance(recipe.get("data"), dict):
+            yield from _table(recipe["data"], DATA, f"{where}.recipe.data")
         weights = model.get("weights")
         if isinstance(weights, dict):
             if ("repo_id" in weights) != ("revision" in weights):
@@ -205,6 +243,9 @@ def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:
     for name, model in data.get("models", {}).items():
         found += [f"models.{name}.{key}" for key in model if key not in MODEL]
         found += [f"models.{name}.weights.{key}" for key in model.get("weights", {}) if key not in WEIGHTS]
+        recipe = model.get("recipe", {})
+        found += [f"models.{name}.recipe.{key}" for key in recipe if key not in RECIPE]
+        found += [f"models.{name}.recipe.data.{key}" for key in recipe.get("data", {}) if key not in DATA]
         found += [f"models.{name}.eval.{key}" for row in model.get("eval", []) for key in row if key not in EVAL]
     return [f"{file}: {key}: unknown key, ignored" for key in found]
 
@@ -227,7 +268,7 @@ def json_schema() -> dict[str, Any]:
         if key.type is int:
             schema["minimum"] = 0
         if key.type is list:
-            schema["items"] = {"type": "string"}
+            schema["items"] = {"type": _JSON_TYPES[key.items]}
         return schema
 
     model = table(MODEL)
@@ -235,6 +276,9 @@ def json_schema() -> dict[str, Any]:
     model["properties"]["weights"] |= table(WEIGHTS) | {
         "dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}
     }
+    recipe = table(RECIPE)
+    recipe["properties"]["data"] |= table(DATA)
+    model["properties"]["recipe"] |= recipe
     model["properties"]["eval"] = {"type": "array", "description": MODEL["eval"].doc, "items": table(EVAL)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
