@@ -10,10 +10,11 @@ import torch
 
 import zoo_core
 from zoo_core import datasets, registry, snapshot
+from zoo_core.cli.eval import _options
 from zoo_core.datasets.dataset import DataSet
 from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
-from zoo_core.evaluation import agrees, data_for, evaluate, evaluate_all, fitting, row
+from zoo_core.evaluation import agrees, data_for, describe, evaluate, evaluate_all, fitting, row
 from zoo_core.interfaces import ConditionSpec, DirectSampler, Metric, Model, Result, SampleSpace
 from zoo_core.sampling import make_sampler, sample
 
@@ -182,6 +183,17 @@ def test_a_row_has_no_more_digits_than_mean_anything():
     assert (found.dataset, found.seed, found.command) == ("two-moons/train", 3, "zoo eval x")
 
 
+def test_a_sampler_is_described_by_what_is_not_usual():
+    model = zoo_core.load(MOONS)
+    for options, words in (
+        ({}, "ddim, 50 steps"),
+        ({"eta": 1.0, "steps": 20}, "ddim, 20 steps, eta = 1"),
+        ({"eta": 0.25, "clip": False}, "ddim, 50 steps, eta = 0.25, clip = False"),
+    ):
+        assert describe(make_sampler(model, "ddim", **options)) == words
+    assert describe(make_sampler(zoo_core.load(RING))) == "direct"
+
+
 @pytest.mark.parametrize(("value", "n", "right"), [(1.0, 5, True), (1.09, 5, True), (1.11, 5, False), (1.0, 6, False)])
 def test_agreement_is_within_the_stated_error(value, n, right):
     committed = Evaluation("nll", 1.0, 0.1, 5, "x/test", 0, "zoo eval x")
@@ -206,6 +218,20 @@ def test_eval_draws_with_the_sampler_that_is_named(run):
     assert "ddim, 2 steps; " in out
     code, out, _ = run("eval", MOONS, *options, "--json")
     assert json.loads(out)[0]["command"].endswith("-n 100 --sampler ddim --steps 2 --seed 0")
+
+
+def test_eval_sets_options_of_the_sampler_and_its_row_remembers_them(run):
+    options = ("--metric", "sliced-wasserstein", "-n", "100", "--steps", "2", "--sampler", "ddim", "--set")
+    code, out, _ = run("eval", MOONS, *options, "eta=0.5", "--json")
+    found = json.loads(out)[0]
+    assert code == 0
+    assert found["protocol"].startswith("ddim, 2 steps, eta = 0.5; ")
+    assert found["command"].endswith("--sampler ddim --steps 2 --set eta=0.5 --seed 0")
+    again = _options(Evaluation("x", 0.0, 0.0, 100, "", 0, found["command"]))
+    assert again == {"count": 100, "seed": 0, "sampler": "ddim", "steps": 2, "settings": {"eta": 0.5}}
+    code, _, err = run("eval", MOONS, *options, "beta=0.5")
+    assert code == 2
+    assert "sampler 'ddim' has no option 'beta'" in err
 
 
 def folder_with(rows, tmp_path):

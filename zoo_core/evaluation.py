@@ -5,6 +5,7 @@ All metrics of one run look at the same pass: held-out data goes by once, and ea
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -215,9 +216,16 @@ def _dtype(model: Model) -> torch.dtype:
 
 
 def describe(sampler: Sampler) -> str:
-    """A sampler in a few words: ``ddim, 50 steps``."""
-    steps = getattr(sampler, "steps", None)
-    return type(sampler).__name__.lower() + (f", {steps} steps" if isinstance(steps, int) else "")
+    """A sampler in a few words, with the options that are not its usual ones: ``ddim, 50 steps, eta = 1``."""
+    kind = type(sampler)
+    words = [kind.__name__.lower()]
+    if isinstance(steps := getattr(sampler, "steps", None), int):
+        words.append(f"{steps} steps")
+    for name, parameter in inspect.signature(kind).parameters.items():
+        value = getattr(sampler, name, parameter.default)
+        if name != "steps" and value != parameter.default:
+            words.append(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}")
+    return ", ".join(words)
 
 
 def row(metric: str, result: Result, data: DataSet, seed: int, command: str) -> Evaluation:

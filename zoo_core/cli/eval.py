@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from zoo_core.cli.load import placement
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
+from zoo_core.cli.sample import key_values
 from zoo_core.errors import ZooError
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ Placement = dict[str, Any]
 @click.option("--seed", default=0, show_default=True, help="Of the samples, the order, dequantisation and noise.")
 @click.option("--sampler", help="What draws the samples; see 'zoo samplers --for NAME'.")
 @click.option("--steps", type=click.IntRange(min=1), help="Network evaluations, for an iterative sampler.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=key_values,
+              help="An option of the sampler (eta=0.5).")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), default=100, show_default=True, help="Examples at once.")
 @click.option("--all", "every", is_flag=True, help="All models that have weights.")
 @click.option("--check", is_flag=True, help="Measure again what the registry says; fail where it is not so.")
@@ -47,6 +51,7 @@ def command(
     seed: int,
     sampler: str | None,
     steps: int | None,
+    settings: dict[str, Any],
     batch_size: int,
     every: bool,
     check: bool,
@@ -73,7 +78,7 @@ def command(
 
     if every == (name is not None):
         raise click.UsageError("name a model, or say --all")
-    if check and (metrics or count or sampler or steps):
+    if check and (metrics or count or sampler or steps or settings):
         raise click.UsageError("--check measures what the registry says; it takes no metric, count or sampler")
     entries = [e for e in registry.load().find() if e.weights] if every else [entry_of(str(name), offline=offline)]
     warn_about_plugins()
@@ -87,7 +92,8 @@ def command(
                 found, wrong = _check(entry, label, place, batch_size, processes, as_json)
                 failed += wrong
             else:
-                options = {"metrics": metrics, "count": count, "seed": seed, "sampler": sampler, "steps": steps}
+                options = {"metrics": metrics, "count": count, "seed": seed}
+                options |= {"sampler": sampler, "steps": steps, "settings": settings}
                 found = _measure(label, options, place, batch_size, processes, as_json)
         except ZooError as err:
             if not every:
@@ -138,8 +144,9 @@ def _results(
     from zoo_core.evaluation import data_for, evaluate_all, metric_named, row
     from zoo_core.sampling import make_sampler
 
-    count, seed, sampler, steps = (options[k] for k in ("count", "seed", "sampler", "steps"))
-    chosen = make_sampler(model, sampler, **({} if steps is None else {"steps": steps})) if sampler or steps else None
+    count, seed, sampler, steps, settings = (options[k] for k in ("count", "seed", "sampler", "steps", "settings"))
+    given = settings | ({} if steps is None else {"steps": steps})
+    chosen = make_sampler(model, sampler, **given) if sampler or given else None
     results = evaluate_all(
         model,
         metrics,
@@ -161,6 +168,7 @@ def _results(
         if kind.uses == "samples":
             words += [f"--sampler {sampler}"] if sampler else []
             words += [f"--steps {steps}"] if steps else []
+            words += [f"--set {key}={json.dumps(value)}" for key, value in settings.items()]
         text = " ".join([*words, f"--seed {seed}"])
         rows.append((metric, result, row(metric, result, data[kind.uses], seed, text)))
     return rows
@@ -203,4 +211,4 @@ def _options(row: Evaluation) -> Placement:
         raise ZooError(
             f"the command of {row.metric} is not understood: {row.command!r}: {err.format_message()}"
         ) from err
-    return {key: parsed[key] for key in ("count", "seed", "sampler", "steps")}
+    return {key: parsed[key] for key in ("count", "seed", "sampler", "steps", "settings")}
