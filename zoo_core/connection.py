@@ -94,13 +94,13 @@ def checked_commit(value: object, where: str) -> str:
     return value
 
 
-def status_of(err: BaseException) -> int | None:
+def status_of(err: BaseException | None) -> int | None:
     """The HTTP status that an error of the client stands for, if any."""
     status = getattr(getattr(err, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 
 
-def retry_after(err: BaseException) -> float | None:
+def retry_after(err: BaseException | None) -> float | None:
     """The seconds that the Hub asks to wait, if it does."""
     value = getattr(getattr(err, "response", None), "headers", {}).get("retry-after", "")
     return float(value) if re.fullmatch(r"\d{1,6}", value) else None
@@ -111,59 +111,59 @@ def asking(what: str, where: str, again: str, *, offline: bool = False) -> Itera
     """Turns the errors of the Hub's client, which differ between its versions, into ours.
 
     Args:
-        what: is asked (``"the file config.json"``).
+        what: is asked (``"file 'config.json'"``).
         where: of (``"org/repo@0123abcd"``).
         again: the command that tries it again.
         offline: whether the client was told to make no request.
     """
-    from huggingface_hub import errors
-
     try:
         yield
     except ZooError:
         raise
-    except errors.GatedRepoError as err:
+    except Exception as err:
+        cause: BaseException = err
+        while isinstance(cause, RuntimeError) and cause.__cause__ is not None:  # "Error while uploading …"
+            cause = cause.__cause__
+        raise _ours(cause, what, where, again, offline) from cause
+
+
+def _ours(err: BaseException, what: str, where: str, again: str, offline: bool) -> ZooError:
+    """The error that is raised for one of the client's."""
+    from huggingface_hub import errors
+
+    status = status_of(err)
+    if isinstance(err, errors.GatedRepoError):
         advice = "accept its terms on the Hub, then log in with 'hf auth login' or set HF_TOKEN"
-        raise AccessError(f"{where} is gated: {advice}") from err
-    except errors.RepositoryNotFoundError as err:
+        return AccessError(f"{where} is gated: {advice}")
+    if isinstance(err, errors.RepositoryNotFoundError):
         advice = "for one of these log in with 'hf auth login' or set HF_TOKEN"
-        raise AccessError(f"{where} does not exist, or is private or gated; {advice}") from err
-    except errors.RevisionNotFoundError as err:
+        return AccessError(f"{where} does not exist, or is private or gated; {advice}")
+    if isinstance(err, errors.RevisionNotFoundError):
         repo_id, _, revision = where.partition("@")
-        raise WeightsError(f"{repo_id} has no revision {revision!r}; was it deleted? look for a newer one") from err
-    except errors.LocalEntryNotFoundError as err:
+        return WeightsError(f"{repo_id} has no revision {revision!r}; was it deleted? look for a newer one")
+    if isinstance(err, errors.LocalEntryNotFoundError):
         if offline:
-            raise NetworkError(
+            return NetworkError(
                 f"offline, and {what} of {where} is not in the cache {cache_dir()}; when online: {again}"
-            ) from err
-        raise NetworkError(
-            f"cannot reach {endpoint()} for {what} of {where}; check the connection, then {again}"
-        ) from err
-    except errors.EntryNotFoundError as err:
-        raise WeightsError(f"{where} has no {what}") from err
-    except errors.HFValidationError as err:
-        raise WeightsError(f"{where!r} is not the name of a repository: {one_line(err)}") from err
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as err:
-        status = status_of(err)
-        if status in (401, 403):
-            raise AccessError(f"{endpoint()} refuses access to {where} ({status}); check HF_TOKEN") from err
-        if status == 429:
-            wait = retry_after(err)
-            when = f"in {wait:.0f} seconds" if wait is not None else "later"
-            raise NetworkError(
-                f"{endpoint()} limits how often it may be asked (429); try again {when}: {again}"
-            ) from err
-        if isinstance(err, OSError) and err.errno is not None and status is None:
-            reason = err.strerror or one_line(err)
-            raise WeightsError(
-                f"cannot write {what} to the cache {cache_dir()}: {reason}; free it, then {again}"
-            ) from err
-        raise NetworkError(f"{what} of {where} failed: {one_line(err)}; try again: {again}") from err
-    except Exception as err:  # whatever else a broken answer makes the client raise
-        who = (
-            "the connection broke" if type(err).__module__.partition(".")[0] in _TRANSPORTS else "the answer is broken"
-        )
-        raise NetworkError(f"{what} of {where}: {who} ({one_line(err)}); try again: {again}") from err
+            )
+        return NetworkError(f"cannot reach {endpoint()} for {what} of {where}; check the connection, then {again}")
+    if isinstance(err, errors.EntryNotFoundError):
+        return WeightsError(f"{where} has no {what}")
+    if isinstance(err, errors.HFValidationError):
+        return WeightsError(f"{where!r} is not the name of a repository: {one_line(err)}")
+    if status in (401, 403):
+        return AccessError(f"{endpoint()} refuses access to {where} ({status}); check HF_TOKEN and what it may do")
+    if status == 429:
+        wait = retry_after(err)
+        when = f"in {wait:.0f} seconds" if wait is not None else "later"
+        return NetworkError(f"{endpoint()} limits how often it may be asked (429); try again {when}: {again}")
+    if isinstance(err, OSError) and err.errno is not None and status is None:
+        reason = err.strerror or one_line(err)
+        return WeightsError(f"cannot write {what} to the cache {cache_dir()}: {reason}; free it, then {again}")
+    if isinstance(err, (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError)):
+        return NetworkError(f"{what} of {where} failed: {one_line(err)}; try again: {again}")
+    broken = "the connection broke" if type(err).__module__.split(".")[0] in _TRANSPORTS else "the answer is broken"
+    return NetworkError(f"{what} of {where}: {broken} ({one_line(err)}); try again: {again}")
 
 
 def one_line(err: BaseException) -> str:

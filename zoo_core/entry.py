@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["Entry", "Evaluation", "SamplerChoice", "Weights"]
@@ -99,3 +99,16 @@ class Entry:
     weights: Weights | None = None
     evaluations: tuple[Evaluation, ...] = ()
     source: str = ""
+
+    def table(self) -> dict[str, Any]:
+        """All that it says, in the shape of a registry table (with ``schema`` and ``id``), without what is empty."""
+        values = asdict(self)
+        kept = ("family", "plugin", "factory", "config", "summary", "dataset", "license", "paper")
+        table: dict[str, Any] = {"schema": 1, "id": self.id, **{key: values[key] for key in kept}}
+        table |= {"tags": list(self.tags), "parameters": self.parameters, "recipe": values["recipe"]}
+        if self.sampler:
+            table["sampler"] = {"name": self.sampler.name, **self.sampler.options}
+        if self.weights:
+            table["weights"] = {"file": self.weights.file, "sha256": self.weights.sha256, "size": self.weights.size}
+        table["eval"] = [{k: v for k, v in asdict(row).items() if v not in ("", {})} for row in self.evaluations]
+        return {key: value for key, value in table.items() if value not in ("", [], {})}

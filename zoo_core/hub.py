@@ -28,6 +28,7 @@ __all__ = [
     "delete",
     "download",
     "fetch",
+    "git_hash",
     "inside",
     "is_bundled",
     "read",
@@ -210,6 +211,11 @@ def read(path: Path, size: int) -> tuple[bytearray, str]:
                 raise WeightsError(f"{path} became shorter while it was read; try again")
             digest.update(part)
     return content, digest.hexdigest()
+
+
+def git_hash(content: bytes | bytearray) -> str:
+    """What git calls a file of this content: the Hub's name for files that are no large ones."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def delete(path: Path) -> None:

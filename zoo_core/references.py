@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -91,8 +90,7 @@ def _check_blob(path: Path) -> None:
     link = Path(os.readlink(path)) if path.is_symlink() else path
     if not re.fullmatch(r"[0-9a-f]{40}", link.name) or path.stat().st_size > CONFIG_LIMIT:
         return
-    content = path.read_bytes()
-    found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    found = hub.git_hash(path.read_bytes())
     if found != link.name:
         hub.delete(path)
         raise ChecksumError(f"{path} has the git hash {found}, the Hub said {link.name}; it was deleted, try again")

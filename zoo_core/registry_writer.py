@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zoo_core import registry_schema, snapshot
+from zoo_core import registry_schema
 from zoo_core.entry import Entry, Evaluation, Weights
 from zoo_core.errors import RegistryError
 
@@ -147,7 +147,7 @@ def _whole_table(entry: Entry) -> Any:
     import tomlkit
 
     table = tomlkit.table()
-    for key, value in snapshot.facts(entry).items():
+    for key, value in entry.table().items():
         if key not in ("schema", "id", "weights", "eval"):
             table[key] = value
     assert entry.weights is not None

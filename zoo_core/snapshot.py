@@ -11,9 +11,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from zoo_core import weights_file
 from zoo_core.entry import Entry, Weights
 from zoo_core.model_card import card
 
-__all__ = ["FILE", "README", "annotate", "card", "config", "facts", "save"]
+__all__ = ["FILE", "README", "annotate", "card", "config", "save"]
 
 FILE = "model.safetensors"
 CONFIG = "config.json"
@@ -75,18 +74,4 @@ def annotate(folder: Path, entry: Entry) -> None:
 
 def config(entry: Entry) -> str:
     """The registry table in JSON: what ``hf:`` and ``./folder`` are loaded from."""
-    return json.dumps(facts(entry), indent=2) + "\n"
-
-
-def facts(entry: Entry) -> dict[str, Any]:
-    """All that an entry says, in the shape of a registry table, without what is empty."""
-    assert entry.weights is not None
-    values = asdict(entry)
-    table: dict[str, Any] = {"schema": 1, "id": entry.id}
-    table |= {k: values[k] for k in ("family", "plugin", "factory", "config", "summary", "dataset", "license", "paper")}
-    table |= {"tags": list(entry.tags), "parameters": entry.parameters, "recipe": values["recipe"]}
-    if entry.sampler:
-        table["sampler"] = {"name": entry.sampler.name, **entry.sampler.options}
-    table["weights"] = {"file": entry.weights.file, "sha256": entry.weights.sha256, "size": entry.weights.size}
-    table["eval"] = [{k: v for k, v in asdict(row).items() if v not in ("", {})} for row in entry.evaluations]
-    return {k: v for k, v in table.items() if v not in ("", [], {})}
+    return json.dumps(entry.table(), indent=2) + "\n"
