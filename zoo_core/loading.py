@@ -59,8 +59,6 @@ def load_with_origin(
     """As :func:`load`, with where the bytes came from."""
     entry = entry_of(name, offline=offline)
     family_factory(entry, plugins.load())  # a missing plugin is said before anything is fetched
-    if entry.weights is None:
-        raise WeightsError(f"{entry.id} has no weights yet; its recipe is in {entry.source or 'the registry'}")
     if source == "auto" and Path(entry.source).is_dir():
         source = entry.source  # a folder that was named is where its weights are
     fetched = hub.fetch(entry, source=source, offline=offline)

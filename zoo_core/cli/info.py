@@ -53,7 +53,9 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("default", f"{sampler['name']} {options}".strip() if sampler else ""),
         (
             "weights",
-            f"{facts['weights_are']}, {weights['size']:,} bytes, sha256 {weights['sha256']}" if weights else "none yet",
+            f"{facts['weights_are']}, {weights['size']:,} bytes, sha256 {weights['sha256']}"
+            if weights
+            else f"none yet; zoo train {facts['id']}",
         ),
         ("Hub", f"{weights['repo_id']}@{weights['revision']}" if weights and weights["repo_id"] else ""),
         ("recipe", ", ".join(f"{k} {v}" for k, v in recipe.items())),

@@ -40,7 +40,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
 def _verified(entry: Entry) -> dict[str, str]:
     row = {"id": entry.id, "status": "absent", "detail": ""}
     if entry.weights is None:
-        return row | {"detail": "no weights yet"}
+        return row | {"detail": f"no weights yet; zoo train {entry.id}" if entry.recipe else "no weights"}
     if not (hub.is_bundled(entry) or hub.cached(entry)):
         return row | {"detail": f"not on this machine; zoo download {entry.id}"}
     try:
