@@ -381,7 +381,7 @@ FAILURES: dict[str, tuple[Fault, type[ZooError], str]] = {
     "cut without end": (Fault("/commit/", cut=0, times=99), NetworkError, "the connection broke"),
     "HTML for JSON": (Fault("/commit/", html(200, b"<html>"), 99), NetworkError, "the answer is broken"),
     "no commit in the answer": (
-        Fault("/commit/", (200, {}, b'{"commitOid": "../../etc", "commitUrl": "https://huggingface.co/org/ring/commit/y"}'), 99),
+        Fault("/commit/", (200, {}, b'{"commitOid": "../../etc", "commitUrl": "https://hf.co/org/ring/commit/y"}'), 99),
         NetworkError,
         "does not say which commit org/ring is",
     ),

@@ -206,8 +206,8 @@ def upload(package: Package, *, private: bool = False) -> Published:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """The client without "No files have been modified", which is said here, and without bars where nobody sees them."""
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from huggingface_hub.utils import logging as log
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     verbosity, hide = log.get_verbosity(), not sys.stderr.isatty() and not are_progress_bars_disabled()
     log.set_verbosity(logging.ERROR)
