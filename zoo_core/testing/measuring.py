@@ -104,7 +104,7 @@ def few_examples(subject: ModelSubject, metric: Metric[Any]) -> DataSet:
     """A few examples of the model's own data where they are on this machine, else generated ones."""
     entry = subject.entry
     name = entry.recipe.get("data", {}).get("name") if entry else None
-    if name in DENSITIES:
+    if name in DENSITIES and "label" not in subject.model.conditions:  # they have no labels
         return _points(name, metric)
     if name in IMAGES and (data := images_here(name)) is not None:
         return _few(data)

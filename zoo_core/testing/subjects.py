@@ -274,6 +274,6 @@ def _toys() -> list[ModelSubject]:
 
 def _size(model: ModelSubject) -> float:
     try:
-        return model.size
+        return (model.entry.parameters if model.entry else 0) or model.size
     except Exception:
         return math.inf

@@ -64,11 +64,8 @@ def tiny_data(space: SampleSpace, n: int = 64, *, seed: int = 0, split: str = "t
 def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
     """Examples for a model: of its recipe's generated density, else :func:`tiny_data`; with labels in its range."""
     name = model.entry.recipe.get("data", {}).get("name") if model.entry else None
-    if (
-        model.space.kind == "points"
-        and name in DENSITIES
-        and DENSITIES[name].sample(Streams(0, "", 0, 1)).shape[1:] == shape_of(model.space)
-    ):
+    fits = name in DENSITIES and tuple(model.space.shape) == (DENSITIES[name].dimensions,)
+    if fits and "label" not in model.conditions:  # generated densities have none
         return datasets.load(name, n=n)
     data = tiny_data(model.space, n, seed=seed)
     spec = model.conditions.get("label")

@@ -27,9 +27,19 @@ def check_condition_out_of_range_is_refused(subject: ModelSubject) -> None:
     """A label of −1 or of too many, of a wrong shape or type, or under an unknown name is a ConditionError.
 
     From the model's own methods and not only from ``sample``: torch takes −1 for the last class, and an index too large
-    is an assertion on the GPU that ends the process.  ``condition.check(self.conditions)`` does it.
+    is an assertion on the GPU that ends the process.  ``condition.check(self.conditions)`` does it.  Without any
+    condition a method answers (a label may be drawn) or raises a ConditionError.
     """
     for ask, call in _calls(subject):
+        try:
+            call(None)
+        except ConditionError:
+            pass
+        except Exception as err:
+            raise ConformanceError(
+                f"{subject.name}: {ask} without a condition raised {type(err).__name__}: {err}; "
+                "expected an answer or a ConditionError"
+            ) from err
         for what, wrong in _wrong(subject):
             try:
                 call(wrong)
@@ -52,7 +62,7 @@ def check_condition_matters(subject: ModelSubject) -> None:
     require(not torch.equal(a, b), f"{subject.name}: two conditions give the same sample; the condition is ignored")
 
 
-def _calls(subject: ModelSubject) -> Iterator[tuple[str, Callable[[Condition], object]]]:
+def _calls(subject: ModelSubject) -> Iterator[tuple[str, Callable[[Condition | None], object]]]:
     """Every method that takes a condition, with good arguments for one sample."""
     model = subject.model
     batch = tiny_data.batch(model, 1)

@@ -71,7 +71,7 @@ def check_same_answers_on_an_accelerator(subject: ModelSubject) -> None:
     Random numbers are drawn on the CPU wherever the model is, so samples are the same but for rounding; matrix products
     on accelerators may be made of 10-bit numbers (TF32).  Skipped where there is neither.
     """
-    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
+    device = accelerator()
     if device is None:
         skip("neither cuda nor mps on this machine")
     here = answers(subject, subject.model)
@@ -79,6 +79,11 @@ def check_same_answers_on_an_accelerator(subject: ModelSubject) -> None:
     for name, value in here.items():
         gap, size = _gap(value, there[name].cpu())
         require(gap <= 1e-2 * size, f"{subject.name}: {name} on {device} is {gap:.3g} from the CPU, of {size:.3g}")
+
+
+def accelerator() -> str | None:
+    """The device to compare the CPU with, if there is one."""
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
 
 
 def _depends_on_chance(subject: ModelSubject, name: str) -> bool:

@@ -14,7 +14,7 @@ from zoo_core.testing.subjects import ModelSubject, SamplerSubject
 SLACK = 1e-4
 """Between batch sizes, relative to the largest value: rounding in another order."""
 
-DRAWS = 1000
+DRAWS = 600
 REGIONS = 24
 
 
@@ -65,7 +65,7 @@ def check_sampler_lets_no_batch_mate_matter(subject: SamplerSubject) -> None:
 
 @check("sampler")
 def check_sampler_draws_the_right_distribution(subject: SamplerSubject) -> None:
-    """With an exact model and its default settings 1,000 samples have the model's density: χ² over 24 regions.
+    """With an exact model and its default settings 600 samples have the model's density: χ² over 24 regions.
 
     The mixture's denoiser and density are known in closed form, so nothing but the sampler can be wrong.  It fails
     where chance alone would in one of a million runs; discretisation error of a few per cent is too small to be seen.

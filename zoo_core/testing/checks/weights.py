@@ -87,11 +87,13 @@ class _Watch:
 
     active = False
     hooked = False
+    seen = False
 
 
 @contextlib.contextmanager
 def _no_pickle() -> Iterator[None]:
     def refuse(*args: Any, **kwargs: Any) -> Any:
+        _Watch.seen = True
         raise ConformanceError("loading unpickles; read weights with zoo_core.weights_file and settings as JSON")
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
@@ -106,13 +108,14 @@ def _no_pickle() -> Iterator[None]:
     saved = [getattr(module, name) for module, name in places]
     for module, name in places:
         setattr(module, name, refuse)
-    _Watch.active = True
+    _Watch.active, _Watch.seen = True, False
     try:
         yield
     finally:
         _Watch.active = False
         for (module, name), value in zip(places, saved, strict=True):
             setattr(module, name, value)
+    require(not _Watch.seen, "loading unpickles and hides it; read weights with zoo_core.weights_file")
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
