@@ -71,11 +71,14 @@ def registry_file(entry: Entry) -> Path:
     """The file that has the entry's table: the zoo's own, or a plugin's fragment.
 
     Raises:
-        RegistryError: the entry comes from no file.
+        RegistryError: the entry comes from no file, or from a copy that the next ``pip install`` replaces.
     """
-    if not Path(entry.source).is_file():
+    file = Path(entry.source)
+    if not file.is_file():
         raise RegistryError([f"{entry.id} is in no registry file (it comes from {entry.source or 'nowhere'})"])
-    return Path(entry.source)
+    if {"site-packages", "dist-packages"}.intersection(file.parts):
+        raise RegistryError([f"{file} is an installed copy; install your checkout with pip install -e, and try again"])
+    return file
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             "weights",
             f"{facts['weights_are']}, {weights['size']:,} bytes, sha256 {weights['sha256']}"
             if weights
-            else f"none yet; zoo train {facts['id']}",
+            else (f"none yet; zoo train {facts['id']}" if recipe else "none"),
         ),
         ("Hub", f"{weights['repo_id']}@{weights['revision']}" if weights and weights["repo_id"] else ""),
         ("recipe", ", ".join(f"{k} {v}" for k, v in recipe.items())),
