@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 
 from zoo_core import plugins
 from zoo_core.cli import main
+from zoo_core.errors import ZooError
 
 Zoo = Callable[..., subprocess.CompletedProcess[str]]
 Run = Callable[..., tuple[object, str, str]]
@@ -107,3 +110,53 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     assert first
     run(first[1])
     return run
+
+
+FORBIDDEN = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen")
+"""Audit events that no input may cause."""
+caught: list[str] | None = None
+
+
+def _audit(event: str, _: object) -> None:
+    if caught is not None and event in FORBIDDEN:
+        caught.append(event)
+
+
+sys.addaudithook(_audit)
+
+
+@pytest.fixture
+def judged() -> Iterator[Callable[..., object]]:
+    """Runs something on an input that nobody vouches for, and judges what becomes of it.
+
+    ``judged(case, action, codes={4})`` returns the result, or ``None`` after a ZooError with one of these exit codes.
+    Any other exception, a message of several lines or of pages, a process, a pickle, or more than ten seconds fail the
+    test in the end, with all cases that did.
+    """
+    failures: list[str] = []
+
+    def late(*_: object) -> None:
+        raise TimeoutError("it hangs")
+
+    def judge(case: str, action: Callable[[], object], *, codes: set[int], seconds: float = 10.0) -> object:
+        global caught
+        before, caught = signal.signal(signal.SIGALRM, late), []
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            return action()
+        except ZooError as err:
+            if err.exit_code not in codes or "\n" in str(err) or len(str(err)) > 1500:
+                failures.append(f"{case}: exit code {err.exit_code}, expected {codes}: {str(err)[:2000]}")
+        except Exception as err:
+            where = traceback.extract_tb(err.__traceback__)[-1]
+            failures.append(f"{case}: {type(err).__name__}: {str(err)[:300]} ({where.filename}:{where.lineno})")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            failures.extend(f"{case}: caused {event}" for event in caught)
+            caught = None
+        return None
+
+    yield judge
+    if failures:
+        pytest.fail(f"{len(failures)} cases:\n" + "\n".join(failures[:40]), pytrace=False)

@@ -16,6 +16,7 @@ import difflib
 import fnmatch
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,9 @@ from typing import Any
 from zoo_core import registry_schema
 from zoo_core.entry import Entry, Evaluation, SamplerChoice, Weights
 from zoo_core.errors import AmbiguousNameError, RegistryError, UnknownNameError
+
+LARGEST = 20_000_000
+"""The largest registry file that is read, in bytes."""
 
 __all__ = ["Registry", "central_file", "load", "natural_key", "read"]
 
@@ -54,9 +58,11 @@ def read(path: Path, *, distribution: str = "") -> tuple[list[Entry], dict[str, 
     """
     name = path.name if not distribution else f"{distribution}/{path.name}"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as err:
-        raise RegistryError([f"{name}: cannot be read: {err}"]) from err
+        data = tomllib.loads(_text(path))
+    except (OSError, ValueError, RecursionError) as err:  # ValueError: no UTF-8, no TOML, a number of 5,000 digits
+        reason = " ".join(str(err).split())[:300]
+        shown = name if name.isprintable() else repr(name)
+        raise RegistryError([f"{shown[:80]}: cannot be read: {reason}"]) from err
     found = registry_schema.problems(data, name, fragment=bool(distribution))
     if found:
         raise RegistryError(found)
@@ -69,6 +75,15 @@ def read(path: Path, *, distribution: str = "") -> tuple[list[Entry], dict[str, 
         entry(key, {"plugin": distribution, **table}, str(path)) for key, table in data.get("models", {}).items()
     ]
     return entries, data.get("deprecated", {}), registry_schema.unknown_keys(data, name)
+
+
+def _text(path: Path) -> str:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST:,} bytes")
+    return path.read_text(encoding="utf-8")
 
 
 def entry(name: str, table: Mapping[str, Any], source: str) -> Entry:

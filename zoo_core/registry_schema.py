@@ -46,7 +46,7 @@ class Key:
         if self.type is str and "\n" in value:
             return f"{shown(value)} is not one line"
         if self.type is int and not 0 <= value < 1 << 63:
-            return f"{value:.3g} is negative" if value < 0 else "is too large"
+            return f"{shown(value)} is {'negative' if value < 0 else 'too large'}"
         if self.type is float and not abs(value) < LARGEST:
             return f"{value!r} is not a number that can be shown"
         if self.type is list and any(Key(self.items, "").problem(item) for item in value):
@@ -142,7 +142,8 @@ _TOP = {"schema", "plugin", "models", "deprecated", "first_party"}
 
 def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False) -> list[str]:
     """All that is wrong with a parsed registry file, each ``file: table.key: problem``."""
-    return [f"{file}: {where}: {what}" for where, what in _problems(data, fragment)]
+    found = _problems(data, fragment)
+    return [f"{file}: {where if len(where) <= 120 else where[:120] + '…'}: {what}" for where, what in found]
 
 
 def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, str]]:
@@ -171,7 +172,7 @@ def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, st
     for name, model in models.items():
         where = f"models.{name}"
         if not re.fullmatch(ID, name, re.ASCII):
-            yield where, f"{name!r} is not an id like ddpm-mnist (lower case, digits, '-' and '.')"
+            yield where, f"{shown(name)} is not an id like ddpm-mnist (lower case, digits, '-' and '.')"
         if not isinstance(model, dict):
             yield where, "expected a table"
             continue
