@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import types
+import warnings
 from pathlib import Path
 
 import pytest
 
-from zoo_core import plugins, registry
+from zoo_core import doctor, hookspecs, plugins, registry
+from zoo_core.catalogue import KINDS, Catalogue
 from zoo_core.errors import AmbiguousNameError, PluginError
 from zoo_core.testing.fake_plugins import install
 
@@ -165,13 +168,83 @@ def test_strictness_makes_the_first_bad_plugin_an_error(site, monkeypatch):
         plugins.load()
 
 
-def test_an_older_minor_version_and_fewer_arguments_still_load(site):
-    install(
-        site,
-        "zoo-old",
-        "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(): pass",
-    )
+OF_1_0 = """
+    # As plugins were written for ZOO_API 1.0, with every argument that the catalogue's methods had.  It stays as it is.
+    from zoo_core.catalogue import Catalogue
+    from zoo_core.hookspecs import hookimpl
+
+    ZOO_API = (1, 0)
+
+    @hookimpl
+    def zoo_register(catalogue: Catalogue) -> None:
+        catalogue.family("old", "zoo_old.code:Model", "a family", capabilities=["Density", "DirectSampler"])
+        catalogue.sampler("old-sampler", "zoo_old.code:Sampler", "a sampler", needs=["Denoiser"], families=["old"])
+        catalogue.objective("old-objective", "zoo_old.code:Objective", "an objective", needs=(), families=["old"])
+        catalogue.metric("old-metric", "zoo_old.code:Metric", "a metric", needs=["Density"])
+        catalogue.dataset("old-data", "zoo_old.code:data", "a data set")
+        catalogue.exporter("old-exporter", "zoo_old.code:export", "a format", families=["old"])
+        catalogue.plot("old-plot", "zoo_old.code:plot", "a plot", needs=["Density"], families=["old"])
+"""
+
+
+def later_hooks(monkeypatch: pytest.MonkeyPatch, **spec: object) -> None:
+    """The core as it may be one day: ZOO_API 1.1, with another hook and an argument more (and one that goes away)."""
+    later = types.ModuleType("hookspecs")
+
+    @hookspecs.hookspec(**spec)
+    def zoo_register(catalogue, settings):
+        """Registers components."""
+
+    @hookspecs.hookspec
+    def zoo_after_load(model):
+        """Is shown every model that was loaded."""
+
+    later.ZOO_API, later.zoo_register, later.zoo_after_load = (1, 1), zoo_register, zoo_after_load
+    monkeypatch.setattr(plugins, "hookspecs", later)
+    monkeypatch.setattr(plugins, "hook_arguments", lambda own: {"catalogue": own, "settings": {}})
+
+
+@pytest.mark.parametrize("core", ["today's", "a later one"])
+def test_an_old_plugin_still_loads(site, core, monkeypatch):
+    if core != "today's":
+        later_hooks(monkeypatch)
+    install(site, "zoo-old", OF_1_0)
+    found = plugins.load()
+    record = next(r for r in found.records if r.distribution == "zoo-old")
+    assert (record.status, record.deprecations) == ("loaded", ())
+    assert {c.kind for kind in KINDS for c in found.catalogue.all(kind) if c.plugin == "zoo-old"} == set(KINDS)
+    assert {r.status for r in found.records} == {"loaded"}
+
+
+def test_an_implementation_may_take_fewer_arguments(site):
+    source = "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(): pass"
+    install(site, "zoo-old", source)
     assert {r.distribution: r.status for r in plugins.load().records}["zoo-old"] == "loaded"
+
+
+@pytest.mark.parametrize("kind", ["argument", "method"])
+def test_what_goes_away_warns_first(site, monkeypatch, run, kind):
+    """The plugin loads; who runs it with warnings sees one, and the doctor says what to use and until when."""
+    advice = f"this {kind} goes away with ZOO_API 2.0; use catalogue.metric"
+    source = GOOD.format(name="soon")
+    if kind == "argument":
+        later_hooks(monkeypatch, warn_on_impl_args={"settings": DeprecationWarning(advice)})
+        source = source.replace("zoo_register(catalogue)", "zoo_register(catalogue, settings)")
+    else:
+
+        def score(self, name, target, summary):
+            warnings.warn(advice, DeprecationWarning, stacklevel=2)
+            self.metric(name, target, summary)
+
+        monkeypatch.setattr(Catalogue, "score", score, raising=False)
+        source += '        catalogue.score("soon-score", "zoo_soon.code:Score", "a metric")\n'
+    install(site, "zoo-soon", source)
+    with pytest.warns(DeprecationWarning, match=advice):
+        record = next(r for r in plugins.load().records if r.distribution == "zoo-soon")
+    assert (record.status, record.deprecations) == ("loaded", (advice,))
+    monkeypatch.setattr(doctor, "examine", lambda record: [])
+    code, out, _ = run("plugins", "doctor", "soon")
+    assert (code, out) == (0, f"soon (zoo-soon 1.0): loaded\n  soon:  {advice}\n")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +280,7 @@ def test_declared_capabilities_are_those_of_the_class(fresh_plugins):
 
 
 def test_every_registered_target_exists(fresh_plugins):
-    from zoo_core.catalogue import KINDS, resolve
+    from zoo_core.catalogue import resolve
 
     catalogue = plugins.load().catalogue
     for kind in KINDS:

@@ -208,7 +208,12 @@ def call_hooks(module: ModuleType, own: Catalogue) -> None:
             )
     if not implemented:
         raise PluginError(f"implements no hook: no function of it is a @hookimpl; the hooks are {', '.join(known)}")
-    manager.hook.zoo_register(catalogue=own)
+    manager.hook.zoo_register(**hook_arguments(own))
+
+
+def hook_arguments(own: Catalogue) -> dict[str, object]:
+    """What a hook is called with; an implementation takes those that it names."""
+    return {"catalogue": own}
 
 
 def _api_mismatch(module: ModuleType) -> tuple[str, str] | None:
