@@ -22,7 +22,7 @@ from zoo_core.testing.subjects import MetricSubject, ModelSubject
 __all__ = ["Replayed", "Trial", "Want", "count", "few_examples", "trial"]
 
 SAMPLES = 120
-HELD_OUT = 6
+HELD_OUT = 3
 EXAMPLES = 240
 STEPS = 3
 

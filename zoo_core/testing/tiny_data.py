@@ -66,7 +66,7 @@ def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
     name = model.entry.recipe.get("data", {}).get("name") if model.entry else None
     fits = name in DENSITIES and tuple(model.space.shape) == (DENSITIES[name].dimensions,)
     if fits and "label" not in model.conditions:  # generated densities have none
-        return datasets.load(name, n=n)
+        return datasets.load(str(name), n=n)
     data = tiny_data(model.space, n, seed=seed)
     spec = model.conditions.get("label")
     if spec is None or spec.classes is None or data.y is None:

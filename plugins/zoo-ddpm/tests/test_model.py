@@ -47,14 +47,6 @@ def test_half_precision_draws_nearly_the_same(digits):
     assert difference.mean() < 0.03
 
 
-@pytest.mark.parametrize("name", ["ddpm-fashion", "ddpm-moons"])
-def test_the_others_load_and_draw(name):
-    model = zoo_core.load(name)
-    x = sample(model, 3, steps=5)
-    assert torch.isfinite(x).all()
-    assert x.shape == (3, *model.space.shape)
-
-
 def test_moons_lie_on_the_moons():
     """95 % of 400 ancestral samples are within four noise widths (0.2) of the curves."""
     from zoo_core.datasets.densities import DENSITIES

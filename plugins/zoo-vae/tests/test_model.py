@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import distributions as td
 
-from zoo_core.interfaces import Streams, capabilities
+from zoo_core.interfaces import Streams
 from zoo_core.sampling import sample
 from zoo_vae.gaussian import DiagonalGaussian, standard_log_prob
 from zoo_vae.model import VAE
@@ -176,15 +176,6 @@ def test_the_state_dict_is_the_whole_model(network, kind):
     x = Streams(0, "data", 0, 4).uniform(1, 8, 8)
     other.load_state_dict(model.state_dict(), strict=True)
     assert torch.equal(model.log_prob(x), other.log_prob(x))
-
-
-def test_the_plugin_says_what_the_model_can():
-    from zoo_core.catalogue import Catalogue
-    from zoo_vae.plugin import zoo_register
-
-    catalogue = Catalogue()
-    zoo_register(catalogue)
-    assert set(catalogue.get("family", "vae").capabilities) == set(capabilities(VAE))
 
 
 @pytest.mark.parametrize(

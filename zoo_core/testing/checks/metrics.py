@@ -15,7 +15,7 @@ from zoo_core import plugins
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.evaluation import metric_named
 from zoo_core.interfaces import Result
-from zoo_core.testing.check import check, require, skip
+from zoo_core.testing.check import ConformanceError, check, require, skip
 from zoo_core.testing.measuring import Replayed, Trial, Want, few_examples, trial
 from zoo_core.testing.subjects import MetricSubject, ModelSubject
 
@@ -40,22 +40,31 @@ def check_every_long_metric_runs(subject: ModelSubject) -> None:
 
 
 def _measure_all(subject: ModelSubject, *, by_default: bool) -> None:
-    model, samples = subject.model, None
+    samples: Replayed | None = None
     for component in plugins.load().catalogue.all("metric"):
         if component.misfit(subject.family) is not None:
             continue
         metric = metric_named(component.name)
-        if metric.by_default(model) is not by_default or (metric.uses == "samples" and not subject.can_be_drawn):
+        of_samples = metric.uses == "samples"
+        if metric.by_default(subject.model) is not by_default or (of_samples and not subject.can_be_drawn):
             continue
-        data = few_examples(subject, metric)
-        try:
-            metric.check(model, data)
-            if metric.uses == "samples":
-                samples = samples or Replayed(subject)
-            found = Trial(metric, model, data, samples if metric.uses == "samples" else None)
-            _check_result(f"{subject.name}: metric {component.name!r}", found.measure(), found.n)
-        except (IncompatibleError, ConditionError):
-            continue
+        if of_samples and samples is None:
+            samples = Replayed(subject)
+        found = Trial(metric, subject.model, few_examples(subject, metric), samples if of_samples else None)
+        result = _result(f"{subject.name}: metric {component.name!r}", found)
+        if result is not None:
+            _check_result(f"{subject.name}: metric {component.name!r}", result, found.n)
+
+
+def _result(who: str, found: Trial) -> Result | None:
+    """What is measured; ``None`` where the metric refuses."""
+    try:
+        found.metric.check(found.model, found.data)
+        return found.measure()
+    except (IncompatibleError, ConditionError):
+        return None
+    except Exception as err:
+        raise ConformanceError(f"{who} raised {type(err).__name__}: {' '.join(str(err).split())}") from err
 
 
 @check("metric")

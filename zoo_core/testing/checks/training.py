@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import ZooError
-from zoo_core.interfaces import Batch, GradientObjective, Loss, Model, StatisticsObjective, Streams
+from zoo_core.interfaces import Batch, Condition, GradientObjective, Loss, Model, StatisticsObjective, Streams
 from zoo_core.randomness import generator
 from zoo_core.testing import tiny_data
 from zoo_core.testing.check import ConformanceError, check, require
@@ -46,7 +46,7 @@ def check_losses_are_finite_with_gradients(subject: ObjectiveSubject) -> None:
     unreached = {name: _trainable(model, name) for name in model.players}
     wanting = {name for name, its in unreached.items() if its}
     optimisers = {name: torch.optim.SGD(list(its.values()), lr=1e-4) for name, its in unreached.items() if its}
-    batch, streams = _batch(model, objective, ROWS, "train/1")
+    batch, streams = _batch(_examples(model), objective, ROWS, "train/1")
     with torch.random.fork_rng(devices=[]):
         for loss in objective.losses(model, batch, streams):
             _check_loss(subject, model, loss)
@@ -80,7 +80,7 @@ def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
         for _ in range(2):
             model = subject.model.fresh().train()
             torch.manual_seed(0)
-            batch, streams = _batch(model, objective, ROWS, "train/1")
+            batch, streams = _batch(_examples(model), objective, ROWS, "train/1")
             before = torch.get_rng_state()
             values.append([loss.value.item() for loss in objective.losses(model, batch, streams)])
             moved = not torch.equal(before, torch.get_rng_state())
@@ -104,17 +104,17 @@ def check_training_lowers_the_loss(subject: ObjectiveSubject) -> None:
 
 
 def _check_player_learns(subject: ObjectiveSubject, model: Model, player: str) -> None:
-    objective = _gradient(subject)
-    _descend(objective, model, player, step=0, optimiser=None)  # what follows a step (clipping) has then been done once
-    start = _loss_of(objective, model, player)
+    objective, examples = _gradient(subject), _examples(model)
+    _descend(objective, model, examples, player, 0, None)  # what follows a step (clipping) has then been done once
+    start = _loss_of(objective, model, examples, player)
     recipe = subject.model.entry.recipe if subject.model.entry else {}
     optimiser = torch.optim.Adam(list(_trainable(model, player).values()), lr=float(recipe.get("lr", 1e-3)))
     try:
         for step in range(STEPS):
-            _descend(objective, model, player, step, optimiser)
+            _descend(objective, model, examples, player, step, optimiser)
     except ZooError as err:
         raise ConformanceError(f"{subject.name}: training {player} failed: {err}") from err
-    end = _loss_of(objective, model, player)
+    end = _loss_of(objective, model, examples, player)
     require(
         math.isfinite(end) and end < start - FALL * abs(start),
         f"{subject.name}: the loss of {player} went from {start:.6g} to {end:.6g} in {STEPS} steps; it should fall",
@@ -122,10 +122,15 @@ def _check_player_learns(subject: ObjectiveSubject, model: Model, player: str) -
 
 
 def _descend(
-    objective: GradientObjective, model: Model, player: str, step: int, optimiser: torch.optim.Optimizer | None
+    objective: GradientObjective,
+    model: Model,
+    examples: Batch,
+    player: str,
+    step: int,
+    optimiser: torch.optim.Optimizer | None,
 ) -> None:
     """One batch, of which one player takes its steps."""
-    batch, streams = _batch(model, objective, ROWS, f"train/{step}", step)
+    batch, streams = _batch(examples, objective, ROWS, f"train/{step}", step)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step)
         for loss in objective.losses(model, batch, streams):
@@ -135,10 +140,10 @@ def _descend(
                 optimiser.step()
 
 
-def _loss_of(objective: GradientObjective, model: Model, player: str) -> float:
+def _loss_of(objective: GradientObjective, model: Model, examples: Batch, player: str) -> float:
     """A player's mean loss over all examples, as it is at the last step; measuring changes nothing."""
     still = copy.deepcopy(model)
-    batch, streams = _batch(still, objective, EXAMPLES, f"train/{STEPS}")
+    batch, streams = _batch(examples, objective, EXAMPLES, f"train/{STEPS}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         values = [loss.value.item() for loss in objective.losses(still, batch, streams) if loss.player == player]
@@ -211,22 +216,23 @@ def _trainable(model: Model, player: str) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.players[player].named_parameters() if p.requires_grad}
 
 
+def _examples(model: Model) -> Batch:
+    return tiny_data.batch(model, EXAMPLES)
+
+
 def _batch(
-    model: Model, objective: GradientObjective, rows: int, purpose: str, step: int | None = None
+    examples: Batch, objective: GradientObjective, rows: int, purpose: str, step: int | None = None
 ) -> tuple[Batch, Streams]:
     """``rows`` examples for each of the objective's batches: the first ones, or drawn anew for every step."""
     count = rows * objective.batches
-    all_of_them = tiny_data.batch(model, max(EXAMPLES, count))
     if step is None:
-        order = torch.arange(count)
+        order = torch.arange(count) % len(examples)
     else:
-        order = torch.randint(len(all_of_them), (count,), generator=generator(0, "order", step))
-    condition = all_of_them.condition
+        order = torch.randint(len(examples), (count,), generator=generator(0, "order", step))
+    condition = examples.condition
     if condition is not None:
-        condition = type(condition)(**{name: value[order] for name, value in condition.values.items()})
-    x = all_of_them.x[order]
-    first = 0 if step is None else step * count
-    return Batch(x, condition), Streams(0, purpose, first, count)
+        condition = Condition(**{name: value[order] for name, value in condition.values.items()})
+    return Batch(examples.x[order], condition), Streams(0, purpose, 0 if step is None else step * count, count)
 
 
 def _gradient(subject: ObjectiveSubject) -> GradientObjective:
