@@ -26,6 +26,7 @@ lint: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python docs/tables.py --check
+	$(BIN)/python docs/reference.py --check
 
 bench: .venv/tested
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
@@ -33,6 +34,7 @@ bench: .venv/tested
 
 readme: .venv/installed
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/reference.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -8,12 +8,16 @@ from a file is in it.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from zoo_core import scaffold
+from zoo_core import registry_schema, scaffold
+from zoo_core.catalogue import KINDS
+from zoo_core.interfaces import CAPABILITIES
 from zoo_core.testing.hub_standin import HubStandIn
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +83,27 @@ def test_every_block_is_used():
     assert {b.language for b in blocks()} == {"sh", "text", "python", "toml", ""}
     assert all(b.verb for b in blocks() if b.language in ("python", "toml"))
     assert len([b for b in blocks() if not b.language]) == 1
+
+
+def test_the_reference_is_that_of_the_code():
+    done = subprocess.run([sys.executable, "docs/reference.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_variable_that_is_read_is_in_the_reference():
+    from zoo_core.cli.env import VARIABLES
+
+    read = set()
+    for path in (ROOT / "zoo_core").rglob("*.py"):
+        if path.name != "env.py":
+            read |= set(re.findall(r"[\"'](ZOO_[A-Z_]+)[\"']", path.read_text(encoding="utf-8")))
+    assert read - {"ZOO_API"} == {name for name in VARIABLES if name.startswith("ZOO_")}
+
+
+def test_what_a_reader_may_rely_on_is_in_the_reference():
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    for name in (*CAPABILITIES, *(f"catalogue.{kind}" for kind in KINDS), "zoo_register", *registry_schema.RECIPE):
+        assert re.search(rf"[`# ]{re.escape(name)}\b", text), name
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ class Catalogue:
         self._add(Component("metric", name, target, summary, needs=tuple(needs)))
 
     def dataset(self, name: str, target: str, summary: str) -> None:
-        """Registers a data set: ``target`` is a function ``(split) -> zoo_core.datasets.DataSet``."""
+        """Registers a data set: ``target`` is a function ``(split, n=…) -> DataSet``, which may ignore n."""
         self._add(Component("dataset", name, target, summary))
 
     def exporter(self, name: str, target: str, summary: str, *, families: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 @hookspec
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers families, samplers, objectives, metrics, data sets and exporters by name.
+    """Registers families, samplers, objectives, metrics, data sets, exporters and plots by name.
 
     Called once, when plugins are first needed.  May not import torch: register strings, ``"package.module:attribute"``.
     """

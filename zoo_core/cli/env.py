@@ -13,8 +13,21 @@ from zoo_core import plugins as loader
 from zoo_core.cli.output import json_option, print_json
 
 _PACKAGES = ("torch", "numpy", "safetensors", "huggingface-hub", "pluggy", "click", "diffusers", "scikit-learn")
-_SETTINGS = ("DATA", "CACHE", "OFFLINE", "REGISTRY", "DISABLE_PLUGINS", "STRICT_PLUGINS")
-_VARIABLES = (*(f"ZOO_{name}" for name in _SETTINGS), "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")
+VARIABLES = {
+    "ZOO_DATA": "a folder that has data sets already: `mnist/`, `fashion-mnist/`",
+    "ZOO_CACHE": "where downloaded data sets are kept",
+    "ZOO_OFFLINE": "`1`: make no request",
+    "ZOO_REGISTRY": "a registry file of your own, read last; its entries replace others",
+    "ZOO_DISABLE_PLUGINS": "plugins not to load: names by commas, or `all`",
+    "ZOO_STRICT_PLUGINS": "`1`: a plugin that does not load is an error",
+    "HF_HOME": "where the Hub's files are kept",
+    "HF_ENDPOINT": "the Hub to ask",
+    "HF_HUB_OFFLINE": "`1`: make no request",
+    "HF_TOKEN": "who you are on the Hub; needed to publish, and for private models",
+    "XDG_CONFIG_HOME": "your own `zoo/registry.toml` is in it [`~/.config`]",
+}
+"""The settings and what they mean; docs/reference.md has them from here."""
+_SECRET = {"HF_TOKEN"}
 
 
 @click.command("env")
@@ -38,7 +51,7 @@ def command(as_json: bool) -> None:
         "models": len(registry.load().entries),
         "plugins": ", ".join(f"{r.name} ({r.status})" for r in loader.load().records),
         "weights cache": str(hub.cache_dir()),
-        **{name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        **{name: "set" if name in _SECRET else os.environ[name] for name in VARIABLES if name in os.environ},
     }
     if as_json:
         print_json(facts)

@@ -1,0 +1,159 @@
+"""Writes docs/reference.md from the code: hooks, capabilities, checks, the registry's schema, exit codes, settings.
+
+python docs/reference.py            writes it
+python docs/reference.py --check    exits with 1 where it is not up to date
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo_core import errors, hookspecs, registry_schema
+from zoo_core.catalogue import KINDS, Catalogue
+from zoo_core.cli.env import VARIABLES
+from zoo_core.interfaces import (
+    CAPABILITIES,
+    GradientObjective,
+    Metric,
+    Model,
+    Sampler,
+    StatisticsObjective,
+)
+from zoo_core.registry_schema import Key
+from zoo_core.testing import conformance, pytest_plugin
+from zoo_core.testing.check import CHECKS
+
+PAGE = Path(__file__).parent / "reference.md"
+INTERFACES = (Model, GradientObjective, StatisticsObjective, Sampler, Metric)
+TABLES = {
+    "models.ID": registry_schema.MODEL,
+    "models.ID.sampler": registry_schema.SAMPLER,
+    "models.ID.recipe": registry_schema.RECIPE,
+    "models.ID.recipe.data": registry_schema.DATA,
+    "models.ID.weights": registry_schema.WEIGHTS,
+    "[models.ID.eval]": registry_schema.EVAL,
+}
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "table", list: "array"}
+
+
+def page() -> Iterator[str]:
+    """The lines of the page."""
+    yield "<!-- Made by docs/reference.py from the code; a change here is lost. -->"
+    yield "# Reference"
+    yield ""
+    yield "For those who write a plugin; [the tutorial](plugins.md) comes first."
+    yield from ["", "## Hooks", ""]
+    version = ".".join(map(str, hookspecs.ZOO_API))
+    yield f"`ZOO_API` is {version}. {prose(hookspecs.__doc__ or '').partition(chr(10) * 2)[2]}"
+    for name, hook in vars(hookspecs).items():
+        if name.startswith("zoo_"):
+            yield from function(name, hook)
+    yield from ["", "## The catalogue", "", "What `zoo_register` is given. A name is unique within its kind."]
+    for kind in KINDS:
+        yield from function(f"catalogue.{kind}", getattr(Catalogue, kind))
+    yield from ["", "## Capabilities", "", "What a model inherits from, beside `Model`, and what it then must have."]
+    for capability in CAPABILITIES.values():
+        yield from interface(capability)
+    yield from ["", "## Interfaces", "", "All of it is imported from `zoo_core.interfaces`."]
+    for kind_of_thing in INTERFACES:
+        yield from interface(kind_of_thing)
+    yield from checks()
+    yield from ["", "## Registry files", ""]
+    yield "A file begins with `schema = 1`; a plugin's names its `distribution` in `[plugin]`. The models follow."
+    yield "An unknown key is a warning. In brackets: what holds where a key is not there."
+    for where, keys in TABLES.items():
+        yield from schema(where, keys)
+    yield from ["", "## Exit codes", "", *table_of(errors.__doc__)]
+    yield from ["", "## Environment variables", "", "| variable | meaning |", "|---|---|"]
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items())
+
+
+def function(name: str, code: Callable[..., Any], level: int = 3) -> Iterator[str]:
+    """A heading with the signature, and the docstring."""
+    yield ""
+    yield f"{'#' * level} `{name}{signature(code)}`"
+    yield from ["", prose(inspect.getdoc(code) or "")]
+
+
+def interface(kind: type) -> Iterator[str]:
+    """A class that others inherit from: its docstring, its methods; those that must be written say so."""
+    yield from ["", f"### {kind.__name__}", "", prose(inspect.getdoc(kind) or "")]
+    missing = getattr(kind, "__abstractmethods__", frozenset())
+    for name, member in vars(kind).items():
+        code = member.fget if isinstance(member, property) else member
+        if name.startswith("_") or not inspect.isfunction(code) or not code.__doc__:
+            continue
+        shown = name if isinstance(member, property) else f"{name}{signature(code)}"
+        yield from ["", f"`{shown}`{' **(to be written)**' if name in missing else ''}", "", prose(code.__doc__)]
+
+
+def checks() -> Iterator[str]:
+    """The conformance checks in the order in which they run, with the first sentence of each."""
+    yield from ["", "## Conformance checks", ""]
+    yield "What `zoo_core.testing.parametrize_with_checks` runs; the docstring of each says why, and how closely."
+    yield from ["", "| check | of every | that has | it asserts |", "|---|---|---|---|"]
+    order = [module.__name__ for module in conformance.MODULES]
+    for each in sorted(CHECKS, key=lambda c: order.index(c.function.__module__)):
+        first = re.split(r"\.\s", " ".join(prose(each.doc).split()) + " ", maxsplit=1)[0].rstrip(". ")
+        yield f"| `{each.name.removeprefix('check_')}` | {each.kind} | {', '.join(each.needs)} | {cell(first)} |"
+    yield from ["", "Fixtures, which pytest finds where zoo-core is installed:", ""]
+    yield from table_of(pytest_plugin.__doc__)
+
+
+def schema(where: str, keys: Mapping[str, Key]) -> Iterator[str]:
+    """One table of a registry file."""
+    yield from ["", f"### `[{where}]`", "", "| key | type | must | what it says | such as |", "|---|---|---|---|---|"]
+    for name, key in keys.items():
+        kind = f"array of {_TYPES[key.items]}s" if key.type is list and name != "eval" else _TYPES[key.type]
+        must = "yes" if key.required else ""
+        yield f"| `{name}` | {kind} | {must} | {cell(key.doc)} | {cell(key.example.removeprefix('a name like '))} |"
+
+
+def signature(code: Callable[..., Any]) -> str:
+    """As it is written in the source, without ``self`` and the quotes around annotations."""
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(code)))
+    return re.sub(r"\(self(?:, )?", "(", text)
+
+
+def prose(doc: str) -> str:
+    """A docstring in Markdown: sections become lists, roles and double backquotes code."""
+    lines = []
+    for line in inspect.cleandoc(doc).splitlines():
+        if section := re.fullmatch(r"(Args|Attributes|Returns|Raises):", line):
+            lines.append(f"*{section[1]}*\n")
+        elif re.match(r"    \S", line):
+            lines.append(f"- {line.strip()}")
+        else:
+            lines.append(line.replace("        ", "  ", 1) if line.startswith("        ") else line)
+    text = re.sub(r":\w+:`~?(?:(?:[a-z_]+\.)+(?=[A-Z]))?([\w.]+)`", r"`\1`", "\n".join(lines))
+    return re.sub(r"(?<=[.;:]) {2}(?=\S)", " ", text.replace("``", "`")).strip()
+
+
+def table_of(doc: str | None) -> list[str]:
+    """The table in a docstring."""
+    rows = [line for line in inspect.cleandoc(doc or "").splitlines() if line.startswith("|")]
+    return [re.sub(r" {2,}", " ", row).replace("``", "`") for row in rows]
+
+
+def cell(text: str) -> str:
+    """Text that does not end the cell of a table."""
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    """The command line."""
+    text = "\n".join(page()) + "\n"
+    if "--check" in sys.argv[1:]:
+        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+            raise SystemExit("docs/reference.md is out of date; run python docs/reference.py")
+        return
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
