@@ -143,8 +143,12 @@ def test_an_editor_finds_the_schema(tmp_path):
 def test_the_new_plugin_is_well(package, run):
     assert run("plugins", "doctor", "hyper-flow")[:2] == (0, "hyper-flow (zoo-hyper-flow 1.0): loaded\n")
     fragment = package / "src" / "zoo_hyper_flow" / "registry.toml"
-    code, out, err = run("registry", "validate", str(fragment), "--distribution", "zoo-hyper-flow")
-    assert (code, out, err) == (0, f"{fragment}: 1 models, all well\n", "")
+    for options in ((), ("--distribution", "zoo-hyper-flow")):
+        code, out, err = run("registry", "validate", str(fragment), *options)
+        assert (code, out, err) == (0, f"{fragment}: 1 model, all well\n", "")
+    code, _, err = run("registry", "validate", str(fragment), "--distribution", "zoo-other")
+    assert code == 6
+    assert "'zoo-hyper-flow' is not the distribution that ships it, 'zoo-other'" in err
 
 
 WITHOUT_WEIGHTS = {

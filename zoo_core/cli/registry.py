@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import click
@@ -25,23 +26,33 @@ def command() -> None:
 
 @command.command("validate")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--distribution", default="", help="The plugin whose fragment it is.")
+@click.option("--distribution", default="", help="The plugin whose file it is  [default: what the file says]")
 def validate(file: Path, distribution: str) -> None:
     """Say all that is wrong with a registry file; exits with 6 where anything is.
 
     \b
     Examples:
-      zoo registry validate src/zoo_mine/registry.toml --distribution zoo-mine
+      zoo registry validate registry.toml
+      zoo registry validate src/zoo_mine/registry.toml
     """
     try:
-        entries, _, warnings = reader.read(file, distribution=distribution)
+        entries, _, warnings = reader.read(file, distribution=distribution or _owner(file))
     except RegistryError as err:
         for problem in err.problems:
             click.echo(problem, err=True)
         raise
     for warning in warnings:
         click.echo(f"zoo: {warning}", err=True)
-    click.echo(f"{file}: {len(entries)} models, all well")
+    click.echo(f"{file}: {len(entries)} model{'' if len(entries) == 1 else 's'}, all well")
+
+
+def _owner(file: Path) -> str:
+    """The distribution that a plugin's file says it belongs to; empty where it is no plugin's, or cannot be read."""
+    try:
+        owner = tomllib.loads(file.read_text(encoding="utf-8"))["plugin"]["distribution"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return owner if isinstance(owner, str) else ""
 
 
 @command.command("schema")
