@@ -25,6 +25,9 @@ _JSON_TYPES: dict[type, str] = {
 }  # fmt: skip
 
 
+_Type = type  # in the class, `type` is its field
+
+
 @dataclass(frozen=True)
 class Key:
     """One key: its type, what it says, whether it must be there, what its value (or an array's items) must be."""
@@ -34,7 +37,7 @@ class Key:
     required: bool = False
     pattern: str | None = None
     example: str = ""
-    items: type = str
+    items: _Type = str
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with ``value``; ``None`` where nothing is."""
