@@ -318,6 +318,22 @@ def test_findings_are_of_one_plugin_only(site, run):
     assert code == 0
 
 
+def test_a_package_without_an_entry_point(site, run):
+    write(site, "mute", Case("", ""))
+    next(site.glob("zoo_mute-*.dist-info")).joinpath("entry_points.txt").unlink()
+    for name in ("mute", "zoo-mute"):
+        code, _, err = run("plugins", "doctor", name)
+        assert code == 6
+        assert 'zoo-mute is installed and names no plugin; add [project.entry-points."zoo.plugins"]' in err
+
+
+def test_a_plugin_that_is_not_installed(run):
+    assert run("plugins", "doctor", "ddmp")[::2] == (
+        3,
+        "zoo: unknown plugin 'ddmp'; did you mean ddpm?; zoo plugins lists those that are installed\n",
+    )
+
+
 def test_the_traceback_is_shown_for_one(site, run):
     write(site, "raises", BROKEN["raises"])
     _, out, _ = run("plugins", "doctor", "raises")

@@ -10,15 +10,16 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 
 from zoo_core import plugins, registry
 from zoo_core.catalogue import KINDS, Component, resolve
 from zoo_core.entry import Entry
-from zoo_core.errors import ZooError
+from zoo_core.errors import PluginError, UnknownNameError, ZooError
 from zoo_core.plugins import PluginRecord
 from zoo_core.start_up import start_up
 
-__all__ = ["Finding", "examine", "unowned"]
+__all__ = ["Finding", "examine", "not_found", "unowned"]
 
 SLOW = 0.5
 """Seconds that importing a plugin's module may take; every listing pays them."""
@@ -39,6 +40,22 @@ def examine(record: PluginRecord) -> list[Finding]:
     if record.status != "loaded":
         return [Finding(record.reason, record.advice), *_files(record)]
     return [*_start_up(record), *_components(record), *_files(record), *_models(record)]
+
+
+def not_found(name: str) -> ZooError:
+    """Why no plugin has this name: it is not installed, or it is and names no entry point."""
+    for distribution in (name, f"zoo-{name}"):
+        try:
+            installed = metadata.distribution(distribution).name
+        except (metadata.PackageNotFoundError, ValueError):
+            continue
+        needed = '[project.entry-points."zoo.plugins"]'
+        return PluginError(
+            f"{installed} is installed and names no plugin; add {needed} to its pyproject.toml, reinstall"
+        )
+    names = [n for record in plugins.load().records for n in (record.name, record.distribution)]
+    close = difflib.get_close_matches(name, names, n=1)
+    return UnknownNameError("plugin", name, close, "zoo plugins lists those that are installed")
 
 
 def unowned() -> list[str]:

@@ -9,7 +9,7 @@ import click
 
 from zoo_core import plugins as loader
 from zoo_core.cli.output import json_option, print_json, table
-from zoo_core.errors import PluginError, UnknownNameError
+from zoo_core.errors import PluginError
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -64,7 +64,7 @@ def doctor(name: str | None, as_json: bool) -> None:
 
     records = [r for r in loader.load().records if name in (None, r.name, r.distribution)]
     if name is not None and not records:
-        raise UnknownNameError("plugin", name, None, "zoo plugins lists those that are installed")
+        raise healer.not_found(name)
     findings = {id(record): healer.examine(record) for record in records}
     others = healer.unowned() if name is None else []
     if as_json:
