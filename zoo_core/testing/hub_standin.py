@@ -151,6 +151,7 @@ def _handler(hub: HubStandIn) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else every body waits 40 ms for the answer to its headers
 
         def serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

@@ -100,15 +100,18 @@ def count(metric: Metric[Any]) -> int:
     return SAMPLES if metric.uses == "samples" else HELD_OUT
 
 
-def few_examples(subject: ModelSubject, metric: Metric[Any]) -> DataSet:
-    """A few examples of the model's own data where they are on this machine, else generated ones."""
+def few_examples(subject: ModelSubject, metric: Metric[Any]) -> Iterator[DataSet]:
+    """Generated examples, and for metrics that refuse those a few of the model's own data, if they are on this machine.
+
+    Nothing is known of generated examples (no density, no features, no test set), which makes them quick.
+    """
+    yield replace(tiny_data.generated_for(subject.model, EXAMPLES), split="tiny")
     entry = subject.entry
     name = entry.recipe.get("data", {}).get("name") if entry else None
     if name in DENSITIES and "label" not in subject.model.conditions:  # they have no labels
-        return _points(name, metric)
+        yield _points(name, metric)
     if name in IMAGES and (data := images_here(name)) is not None:
-        return _few(data)
-    return replace(tiny_data.data_for(subject.model, EXAMPLES), split="tiny")
+        yield _few(data)
 
 
 def trial(subject: MetricSubject, *, whole: bool = False) -> Trial:
@@ -132,7 +135,7 @@ def trial(subject: MetricSubject, *, whole: bool = False) -> Trial:
 
 def _found(subject: MetricSubject, whole: bool) -> Trial | str:
     metric = metric_named(subject.component.name)
-    reason = "no model here has what it needs"
+    refusal, late_refusal = "no model here has what it needs", ""
     for candidate in subject.models:
         sampler: Sampler | None = None
         for data in _candidates(candidate, metric, whole):
@@ -140,24 +143,27 @@ def _found(subject: MetricSubject, whole: bool) -> Trial | str:
                 metric.check(candidate.model, data)
                 if metric.uses == "samples":
                     sampler = sampler or Replayed(candidate)
-                found = Trial(metric, candidate.model, data, sampler)
-                if metric.uses == "samples":
-                    found.measure()  # some refuse only once they have seen all samples
             except ZooError as err:
-                reason = str(err)
-            else:
+                refusal = str(err)
+                continue
+            found = Trial(metric, candidate.model, data, sampler)
+            try:
+                if metric.uses == "samples":
+                    found.measure()
                 return found
-    return reason
+            except ZooError as err:  # only once it had seen all samples: that says more
+                late_refusal = str(err)
+    return late_refusal or refusal
 
 
 def _candidates(candidate: ModelSubject, metric: Metric[Any], whole: bool) -> Iterator[DataSet]:
+    if not whole:
+        yield from few_examples(candidate, metric)
     if candidate.entry is None and candidate.is_image:
         found = [data for name in IMAGES if (data := images_here(name)) is not None]
         yield from found if whole else map(_few, found)
     elif candidate.entry is None:
         yield from (_points(name, metric) for name in POINTS)
-    if not whole:
-        yield few_examples(candidate, metric)
 
 
 def _points(name: str, metric: Metric[Any]) -> DataSet:

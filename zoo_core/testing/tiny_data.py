@@ -17,7 +17,7 @@ from zoo_core.datasets.densities import DENSITIES
 from zoo_core.datasets.model_side import whole
 from zoo_core.interfaces import Batch, Condition, ConditionSpec, Model, SampleSpace, Streams
 
-__all__ = ["LENGTH", "batch", "condition", "data_for", "shape_of", "tiny_data"]
+__all__ = ["LENGTH", "batch", "condition", "data_for", "generated_for", "shape_of", "tiny_data"]
 
 LENGTH = 8
 """What stands for an axis of any length."""
@@ -67,6 +67,11 @@ def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
     fits = name in DENSITIES and tuple(model.space.shape) == (DENSITIES[name].dimensions,)
     if fits and "label" not in model.conditions:  # generated densities have none
         return datasets.load(str(name), n=n)
+    return generated_for(model, n, seed=seed)
+
+
+def generated_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
+    """:func:`tiny_data` for a model, with labels in its range."""
     data = tiny_data(model.space, n, seed=seed)
     spec = model.conditions.get("label")
     if spec is None or spec.classes is None or data.y is None:

@@ -25,7 +25,7 @@ REGIONS = 48
 FALSE_ALARM = 1e-6
 """How often a right model would fail the test of its samples.  Seeds are fixed: what passes once passes always."""
 
-BOUND_POINTS = 1000
+BOUND_POINTS = 500
 BOUND_DRAWS = 4
 BOUND_SLACK = 0.05
 """A bound of few noise draws is random, and the correction for it is that of a normal distribution."""
@@ -116,7 +116,7 @@ def chi_square(observed: Tensor, expected: Tensor) -> tuple[float, int]:
 
 @check("model", needs=("Density",), when=_bounds, slow=lambda subject: "Denoiser" in subject.capabilities)
 def check_bound_integrates_to_at_most_one(subject: ModelSubject) -> None:
-    """∫ exp(bound(x)) dx ≤ 1 in one or two dimensions, by 1,000 importance samples and within five standard errors.
+    """∫ exp(bound(x)) dx ≤ 1 in one or two dimensions, by 500 importance samples and within five standard errors.
 
     A lower bound of a log-density lies below it everywhere, so its exponential integrates to at most one; a term with
     the wrong sign or a missing constant lifts it above.  A bound of few noise draws is random, and e^L̂ is on average

@@ -50,10 +50,12 @@ def _measure_all(subject: ModelSubject, *, by_default: bool) -> None:
             continue
         if of_samples and samples is None:
             samples = Replayed(subject)
-        found = Trial(metric, subject.model, few_examples(subject, metric), samples if of_samples else None)
-        result = _result(f"{subject.name}: metric {component.name!r}", found)
-        if result is not None:
-            _check_result(f"{subject.name}: metric {component.name!r}", result, found.n)
+        for data in few_examples(subject, metric):
+            found = Trial(metric, subject.model, data, samples if of_samples else None)
+            result = _result(f"{subject.name}: metric {component.name!r}", found)
+            if result is not None:
+                _check_result(f"{subject.name}: metric {component.name!r}", result, found.n)
+                break
 
 
 def _result(who: str, found: Trial) -> Result | None:

@@ -18,7 +18,7 @@ from zoo_core.testing.check import ConformanceError, check, require
 from zoo_core.testing.subjects import ObjectiveSubject
 
 ROWS = 16
-STEPS = 120
+STEPS = 60
 EXAMPLES = 256
 FALL = 1e-3
 """By how much of its size a loss must fall.  Before and after are measured with the same examples and noise, so this is
@@ -91,7 +91,7 @@ def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
 
 @check("objective", when=lambda subject: _is_gradient(subject) and subject.smallest)
 def check_training_lowers_the_loss(subject: ObjectiveSubject) -> None:
-    """120 steps on 256 generated examples lower the loss of each player, the others held still, by 0.1 %.
+    """60 steps on 256 generated examples lower the loss of each player, the others held still, by 0.1 %.
 
     Before and after are measured on the same examples with the same noise.  In a game nothing more is promised: the
     critic finds a weakness of a generator that does not move, and the generator one of the critic.  On the smallest
