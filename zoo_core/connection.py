@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from zoo_core.errors import AccessError, NetworkError, UnknownNameError, WeightsError, ZooError
@@ -19,6 +20,7 @@ __all__ = [
     "REPO_ID",
     "asking",
     "cache_dir",
+    "careful_client",
     "checked_commit",
     "checked_repo_id",
     "endpoint",
@@ -30,6 +32,10 @@ __all__ = [
 ]
 
 REPO_ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
+FIRST_WORD = 10.0
+"""Seconds in which the Hub says what it has."""
+TIMEOUT = 120.0
+"""Seconds that the Hub may be silent while it works."""
 _TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "hf_xet")
 
 
@@ -60,6 +66,7 @@ def require_connection() -> None:
 
     Behind a proxy there is nothing to be learned this way, and the client is left to find out.
     """
+    careful_client()
     proxies = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
     if any(os.environ.get(name) for name in proxies):
         return
@@ -70,6 +77,42 @@ def require_connection() -> None:
     except (OSError, ValueError) as err:
         reason = getattr(err, "strerror", None) or err
         raise NetworkError(f"cannot reach {endpoint()} ({reason}); check the connection, or use --offline") from err
+
+
+def careful_client() -> None:
+    """Makes the Hub's client give up on a Hub that is silent, and refuse answers that name a path.
+
+    The client writes what it downloads to ``blobs/<ETag>`` and ``snapshots/<X-Repo-Commit>``, whatever those headers
+    say, and waits without end for the answer to an upload.
+    """
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
+
+    current = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
+    if getattr(current, "is_careful", False):
+        return
+
+    def factory() -> Any:
+        client = current()
+        if client.timeout.read is None:
+            client.timeout = TIMEOUT
+        client.event_hooks = client.event_hooks | {"response": [*client.event_hooks["response"], _check_headers]}
+        return client
+
+    factory.is_careful = True  # type: ignore[attr-defined]
+    set_client_factory(factory)
+
+
+def _check_headers(response: Any) -> None:
+    if "/resolve/" not in response.request.url.path:
+        return
+    commit = response.headers.get("x-repo-commit")
+    if commit is not None and not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise NetworkError(f"{endpoint()} names {commit[:60]!r} as a commit; its answer is not taken")
+    for name in ("etag", "x-linked-etag"):
+        tag = response.headers.get(name, "x").removeprefix("W/").strip('"')
+        if not re.fullmatch(r"[\w.:+=~-]{1,200}", tag, re.ASCII) or tag in (".", ".."):
+            raise NetworkError(f"{endpoint()} names {tag[:60]!r} as a file's hash; its answer is not taken")
 
 
 def checked_repo_id(repo_id: str) -> str:

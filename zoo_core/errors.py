@@ -69,7 +69,8 @@ class UnknownNameError(ZooError):
     def __init__(self, kind: str, name: str, suggestions: list[str] | None = None, hint: str = "") -> None:
         self.kind, self.name, self.suggestions = kind, name, suggestions or []
         close = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
-        super().__init__(f"unknown {kind} {name!r}{close}{'; ' + hint if hint else ''}")
+        shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}…"
+        super().__init__(f"unknown {kind} {shown}{close}{'; ' + hint if hint else ''}")
 
 
 class AmbiguousNameError(ZooError):

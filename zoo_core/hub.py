@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from zoo_core import connection
 from zoo_core.connection import asking, cache_dir, endpoint, is_offline, require_connection
 from zoo_core.entry import Entry, Weights
 from zoo_core.errors import ChecksumError, NetworkError, WeightsError
@@ -27,6 +28,7 @@ __all__ = [
     "cached_repos",
     "delete",
     "download",
+    "expanded",
     "fetch",
     "git_hash",
     "inside",
@@ -75,9 +77,10 @@ def fetch(entry: Entry, *, source: str = "auto", offline: bool | None = None) ->
     """
     weights = entry.weights
     if weights is None:
-        raise WeightsError(f"{entry.id} has no weights")
+        made = f"zoo train {entry.id} makes runs/{entry.id}/model" if entry.recipe else "and no recipe to make them"
+        raise WeightsError(f"{entry.id} has no weights yet; {made}")
     if source not in ("auto", "bundled", "cache", "hub"):
-        return _checked(inside(Path(source).expanduser(), weights.file), weights, "folder")
+        return _checked(inside(expanded(source), weights.file), weights, "folder")
     folder = bundled_folder(entry)
     if source == "bundled" or (source == "auto" and weights.bundled and folder is not None):
         if folder is None:
@@ -142,7 +145,7 @@ def download(
                 local_files_only=offline,
                 force_download=force and not offline,
                 library_name="zoo",
-                etag_timeout=10,
+                etag_timeout=connection.FIRST_WORD,
             )
         )
     expected = _repo_folder(repo_id) / "snapshots" / revision / file
@@ -151,6 +154,18 @@ def download(
             f"{endpoint()} sent another commit of {repo_id} than {revision}; try again: zoo download {name}"
         )
     return path
+
+
+def expanded(folder: str) -> Path:
+    """The folder of that name; ``~`` is the user's own.
+
+    Raises:
+        WeightsError: there is no such user.
+    """
+    try:
+        return Path(folder).expanduser()
+    except (RuntimeError, ValueError) as err:  # "~nobody", and "~\0"
+        raise WeightsError(f"no folder {_shown(folder)}: {err}") from err
 
 
 def inside(folder: Path, file: str) -> Path:
@@ -164,12 +179,18 @@ def inside(folder: Path, file: str) -> Path:
         resolved, home = path.resolve(strict=True), folder.resolve(strict=True)
         regular = stat.S_ISREG(resolved.stat().st_mode)
     except (OSError, ValueError, RuntimeError) as err:
-        raise WeightsError(f"no file {file!r} in {folder}") from err
+        raise WeightsError(f"no file {file!r} in {_shown(folder)}") from err
     if home not in resolved.parents:
-        raise WeightsError(f"{file!r} leads out of {folder}; refused")
+        raise WeightsError(f"{file!r} leads out of {_shown(folder)}; refused")
     if not regular:
-        raise WeightsError(f"{path} is not a regular file; refused")
+        raise WeightsError(f"{_shown(path)} is not a regular file; refused")
     return path
+
+
+def _shown(path: Path | str) -> str:
+    """A path in a message: on one line, of bounded length."""
+    text = str(path) if str(path).isprintable() else repr(str(path))
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _checked(path: Path, weights: Weights, origin: Origin) -> Fetched:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from zoo_core import hub, registry, registry_schema
+from zoo_core import connection, hub, registry, registry_schema
 from zoo_core.connection import asking, checked_commit, checked_repo_id, endpoint, is_offline, require_connection
 from zoo_core.entry import Entry
 from zoo_core.errors import ChecksumError, NetworkError, UnknownNameError, WeightsError
@@ -34,21 +34,14 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
     if name.startswith("hf:"):
         return _from_hub(name.removeprefix("hf:"), offline)
     if name.startswith(("local-dir:", "./", "../", "/", "~")) or name in (".", ".."):
-        folder = _folder(name.removeprefix("local-dir:"))
+        folder = hub.expanded(name.removeprefix("local-dir:"))
         path = hub.inside(folder, "config.json")
         return _entry(path, folder.resolve().name, folder)
     if "/" in name:
-        hint = f"say hf:{name} for a repository on the Hub, or ./{name} for a folder"
+        shown = name if name.isprintable() and len(name) <= 200 else "…"
+        hint = f"say hf:{shown} for a repository on the Hub, or ./{shown} for a folder"
         raise UnknownNameError("model", name, None, hint)
     return registry.load().get(name)
-
-
-def _folder(name: str) -> Path:
-    """The folder of that name; ``~`` is the user's own."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as err:  # "~nobody"
-        raise WeightsError(f"no folder {name!r}: {err}") from err
 
 
 def _from_hub(reference: str, offline: bool | None) -> Entry:
@@ -78,7 +71,7 @@ def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
     require_connection()
     with asking("the revision", where, f"zoo load hf:{where}"):
         api = huggingface_hub.HfApi(endpoint=endpoint(), library_name="zoo")
-        sha = api.model_info(repo_id, revision=revision, timeout=10).sha
+        sha = api.model_info(repo_id, revision=revision, timeout=connection.FIRST_WORD).sha
     return checked_commit(sha, where)
 
 
