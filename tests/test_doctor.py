@@ -136,7 +136,7 @@ BROKEN = {
     "slow": Case(
         "s to import, and every listing waits",
         "-X importtime",
-        plugin=("ZOO_API", "import time; time.sleep(0.6)\n    ZOO_API"),
+        plugin=("ZOO_API", "import time; time.sleep(1.1)\n    ZOO_API"),
     ),
     "heavy": Case("imports numpy", "in the model's module only", plugin=("ZOO_API", "import numpy\n    ZOO_API")),
     "heavyhook": Case(

@@ -21,7 +21,7 @@ from zoo_core.start_up import start_up
 
 __all__ = ["Finding", "examine", "not_found", "unowned"]
 
-SLOW = 0.5
+SLOW = 1.0
 """Seconds that importing a plugin's module may take; every listing pays them."""
 
 
