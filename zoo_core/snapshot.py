@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from zoo_core import weights_file
 from zoo_core.entry import Entry, Weights
+from zoo_core.folders import write_folder
 from zoo_core.model_card import card
 
 __all__ = ["FILE", "README", "annotate", "card", "config", "save"]
@@ -37,30 +37,15 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
 
     Returns:
         File, hash and size, for the registry.
+
+    Raises:
+        ZooError: it cannot be written; what was there is there still.
     """
     content = weights_file.serialise(state)
     weights = Weights(FILE, hashlib.sha256(content).hexdigest(), len(content), bundled=True)
     entry = replace(entry, weights=weights)
     files = {FILE: content, CONFIG: config(entry).encode(), README: card(entry).encode()}
-    beside = folder.parent / f".{folder.name}.{os.getpid()}.partial"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        for name, data in files.items():
-            with open(beside / name, "wb") as f:
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
-        if folder.exists():
-            # A folder cannot be replaced in one step: between the two moves there is none, never half of one.
-            old = folder.parent / f".{folder.name}.{os.getpid()}.old"
-            folder.rename(old)
-            beside.rename(folder)
-            shutil.rmtree(old)
-        else:
-            beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    write_folder(folder, files)
     return weights
 
 

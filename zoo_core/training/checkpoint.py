@@ -9,7 +9,6 @@ like any weights file.  There is no pickle.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from zoo_core import weights_file
 from zoo_core.errors import WeightsError
+from zoo_core.folders import remove_folder, write_folder
 
 __all__ = ["latest", "load_optimiser", "optimiser_tensors", "read", "write"]
 
@@ -35,22 +35,12 @@ def write(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping
         tensors: everything that is a tensor.
         state: everything else, JSON values.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"step-{step:08d}"
-    beside = folder / f".{place.name}.{os.getpid()}"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
     content = weights_file.serialise(tensors)
-    files = {"tensors.safetensors": content, "state.json": json.dumps({"step": step, **state}, indent=2).encode()}
-    for name, data in files.items():
-        with open(beside / name, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-    shutil.rmtree(place, ignore_errors=True)
-    beside.rename(place)
+    text = json.dumps({"step": step, **state}, indent=2).encode()
+    write_folder(place, {"tensors.safetensors": content, "state.json": text})
     for old in _finished(folder)[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(old)
     for left in folder.glob(".step-*"):  # of a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     return place
