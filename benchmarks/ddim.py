@@ -29,10 +29,10 @@ def measure() -> list[Row]:
         source = torch.Generator().manual_seed(0)
         return pipeline(batch_size=64, generator=source, num_inference_steps=50, output_type="np")
 
-    work = {"theirs": theirs, "float32": lambda: zoo_core.sample(full, 64, sampler="ddim", steps=50)}
+    work = {"theirs": theirs, "float32": lambda: zoo_core.sample(full, 64, sampler="ddim", steps=50, eta=0.0)}
     if has_bfloat16():
         half = zoo_core.load("ddpm-mnist", dtype="bfloat16")
-        work["bfloat16"] = lambda: zoo_core.sample(half, 64, sampler="ddim", steps=50)
+        work["bfloat16"] = lambda: zoo_core.sample(half, 64, sampler="ddim", steps=50, eta=0.0)
     took = in_turns(work, 5)
     peer = "diffusers `DDIMPipeline`, float32"
     rows = [Row("DDIM-50, 64 images, float32", peer, took["float32"], took["theirs"], 1.0)]

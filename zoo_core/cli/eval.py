@@ -92,7 +92,7 @@ def command(
                 found, wrong = _check(entry, label, place, batch_size, processes, as_json)
                 failed += wrong
             else:
-                options = {"metrics": metrics, "count": count, "seed": seed}
+                options: Placement = {"metrics": metrics, "count": count, "seed": seed}
                 options |= {"sampler": sampler, "steps": steps, "settings": settings}
                 found = _measure(label, options, place, batch_size, processes, as_json)
         except ZooError as err:

@@ -71,7 +71,8 @@ class Model(nn.Module):
 
     Attributes:
         space: where the samples live.
-        conditions: what the model can be conditioned on, by name; empty for an unconditional model.
+        conditions: what the model can be conditioned on, by name; empty for an unconditional model.  Asked without a
+            condition, a conditional model answers unconditionally or raises ``ConditionError``.
         entry: what the registry says about it, where it was built from an entry.
         players: the parts that objectives train, by name (``{"generator": …, "critic": …}``);
             ``{"model": self}`` unless a family says otherwise.
@@ -136,7 +137,13 @@ class DirectSampler(ABC):
 
 
 class LatentVariable(ABC):
-    """Has a latent code z with a prior."""
+    """Has a latent code z with a prior.
+
+    Attributes:
+        invertible: whether a code is another name for the data: decode(encode(x)) = x, and no noise is lost.
+    """
+
+    invertible: bool = False
 
     @abstractmethod
     def draw_latent(self, streams: Streams) -> Tensor:

@@ -98,8 +98,8 @@ def begin(entry: Entry, recipe: Recipe) -> Model:
         try:
             model.load_state_dict(load(recipe.start).state_dict())
         except RuntimeError as err:
-            reason = " ".join(str(err).split())
-            raise IncompatibleError(f"start = {recipe.start!r} does not fit the config of {entry.id}: {reason}") from err
+            what = f"start = {recipe.start!r} does not fit the config of {entry.id}"
+            raise IncompatibleError(f"{what}: {' '.join(str(err).split())}") from err
     return model
 
 

@@ -68,7 +68,7 @@ def check_codes_are_of_each_sample_alone(subject: ModelSubject) -> None:
 
 
 def _is_invertible(subject: ModelSubject) -> bool:
-    return bool(getattr(subject.model, "invertible", False))
+    return bool(subject.model.invertible)
 
 
 @check("model", needs=("LatentVariable",), when=_is_invertible)

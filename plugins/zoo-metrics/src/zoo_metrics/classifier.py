@@ -143,7 +143,7 @@ class ClassAccuracy(ClassifierMetric):
 
     def anchors(self, state: Classified) -> dict[str, float]:
         """How many real test images the classifier takes for what they are."""
-        test = real.test_split(state.data)
+        test = real.test_split(state.data) if state.data.split == "train" else None
         if test is None or test.y is None:
             return {}
         guess = real.log_probabilities(test).argmax(1)

@@ -96,6 +96,8 @@ class TwoSampleMetric(Metric[Collected]):
             rows = rows.double()
         elif self.view == "features":
             rows = extractor_for(state.data)(batch.x)[0]
+        else:
+            rows = rows.float()  # as the real images are, whatever the model computes in
         return Collected(state.data, (*state.parts, (streams.start, rows)))
 
     def merge(self, a: Collected, b: Collected) -> Collected:

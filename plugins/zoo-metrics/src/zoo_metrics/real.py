@@ -124,8 +124,8 @@ def anchors(scores: Scores, view: View, data: DataSet, n: int) -> dict[str, dict
     Returns:
         Nothing where there are fewer than n test examples: anchors of another sample size say nothing.
     """
-    test = test_split(data)
-    if test is None or len(test) < n or data.split != "train":
+    test = test_split(data) if data.split == "train" else None
+    if test is None or len(test) < n:
         return {}
     chosen = some(test, len(test), "anchors")
     rows = view(chosen)
