@@ -563,3 +563,14 @@ def test_several_who_pin_at_once_lose_nothing(tmp_path):
 
 def test_the_token_is_the_one_that_was_given(quick, server):
     assert publishing.require_token() == TOKEN
+
+
+def test_a_silent_hub_is_given_up(quick, server, monkeypatch):
+    """The Hub's client itself waits without end for the answer to an upload."""
+    monkeypatch.setattr("zoo_core.connection.TIMEOUT", 0.2)
+    monkeypatch.setattr("zoo_core.publishing.WAITS", ())
+    huggingface_hub.close_session()
+    server.fault(Fault(STEPS["commit"], wait=2.0, times=9))
+    with pytest.raises(NetworkError, match=r"the connection broke .*timed out"):
+        publishing.upload(package())
+    huggingface_hub.close_session()
