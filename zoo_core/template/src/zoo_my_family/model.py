@@ -75,6 +75,8 @@ class MyFamily(Model, Density, DirectSampler, LatentVariable):
         ValueError: a size that is no size.
     """
 
+    invertible = True  # decode(encode(x)) = x
+
     def __init__(self, shape: list[int], layers: int = 6, width: int = 32) -> None:
         super().__init__()
         if len(shape) != 1 or shape[0] < 2 or layers < 1 or width < 1:
