@@ -1,0 +1,77 @@
+r"""ActNorm (Kingma & Dhariwal 2018, §3.1): an affine map per channel whose start comes from data.
+
+    z = (x + b)·exp(s),      log |det ∂z/∂x| = h·w·Σ_c s_c      (h·w positions share a channel; 1 for points)
+
+b and s are first chosen so that the first batch leaves with mean 0 and variance 1 per channel; from then on they are
+parameters like any other.  That it has been started is part of the state (``started``): a model that was loaded is not
+started again by the first batch it sees, in training or elsewhere.  Only :meth:`ActNorm.start` starts it; evaluating or
+inverting a fresh model does not.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from zoo_flows.transform import Transform
+
+__all__ = ["ActNorm"]
+
+LEAST_DEVIATION = 1e-3
+"""A channel that is constant in the first batch (the border of MNIST) must not be blown up."""
+
+
+class ActNorm(Transform):
+    """An affine map per channel of ``(n, channels, …)``.
+
+    Args:
+        channels: how many; the dimensions for points.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.log_scale = nn.Parameter(torch.zeros(channels))
+        self.started: Tensor
+        self.register_buffer("started", torch.tensor(False))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        shift, scale = self._broadcast(x)
+        log_det = math.prod(x.shape[2:]) * self.log_scale.sum().to(x.dtype)
+        return (x + shift) * scale, log_det.expand(len(x))
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        shift, scale = self._broadcast(z)
+        return z / scale - shift
+
+    def start(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if not self.started:
+            mean, deviation = _moments(x)
+            with torch.no_grad():
+                self.shift.copy_(-mean)
+                self.log_scale.copy_(-deviation.clamp(min=LEAST_DEVIATION).log())
+                self.started.fill_(True)
+        return self(x)[0]
+
+    def _broadcast(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (-1, *[1] * (x.ndim - 2))
+        return self.shift.view(shape).to(x.dtype), self.log_scale.exp().view(shape).to(x.dtype)
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel, over all processes of a run, in float64."""
+    values = x.detach().double().transpose(0, 1).flatten(1)
+    count = values.new_full((len(values),), float(values.shape[1]))
+    count, total = _sum_over_processes(torch.stack([count, values.sum(1)]))
+    mean = total / count
+    squares = _sum_over_processes((values - mean[:, None]).square().sum(1))
+    return mean, (squares / count).sqrt()
+
+
+def _sum_over_processes(value: Tensor) -> Tensor:
+    """Every process has its share of the first batch, and all must start alike."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(value)
+    return value

@@ -1,0 +1,96 @@
+r"""Conditioners: networks that compute a layer's θ from what the layer leaves as it is.
+
+All end in a layer that is zero at first: a coupling layer begins as the identity (Kingma & Dhariwal 2018, §3.3).  A
+context vector joins after the first layer, by a product of its own.  None has batch normalisation: a density must not
+depend on who else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["ConvConditioner", "MLPConditioner", "check_hidden"]
+
+
+class MLPConditioner(nn.Module):
+    """``(n, features)`` to ``(n, out_features)``: linear layers with ReLU between them.
+
+    Args:
+        features: of the input.
+        out_features: of the answer.
+        hidden: units of the hidden layers, at least one.
+        context: width of the context; 0 for none.
+    """
+
+    def __init__(self, features: int, out_features: int, hidden: Sequence[int], context: int = 0) -> None:
+        super().__init__()
+        check_hidden(hidden)
+        self.first = nn.Linear(features, hidden[0])
+        self.of_context = nn.Linear(context, hidden[0], bias=False) if context else None
+        self.middle = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(hidden))
+        self.last = _zeroed(nn.Linear(hidden[-1], out_features))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        h = self.first(x)
+        if self.of_context is not None:
+            h = h + self.of_context(context)
+        for layer in self.middle:
+            h = layer(F.relu(h))
+        return self.last(F.relu(h))
+
+
+class ConvConditioner(nn.Module):
+    """``(n, features, h, w)`` to ``(n, out_features, h, w)``: 3×3, then blocks, then 3×3.
+
+    Without blocks it is Glow's network, 3×3 – 1×1 – 3×3.  With them, each adds SiLU – 3×3 – SiLU – 1×1 to what came in.
+
+    Args:
+        features: channels of the input.
+        out_features: channels of the answer.
+        width: channels in between.
+        blocks: residual blocks.
+        context: width of the context; 0 for none.
+    """
+
+    def __init__(self, features: int, out_features: int, width: int, blocks: int = 0, context: int = 0) -> None:
+        super().__init__()
+        if width < 1 or blocks < 0:
+            raise ValueError(f"width = {width} and blocks = {blocks}; expected at least 1 and 0")
+        self.first = nn.Conv2d(features, width, 3, padding=1)
+        self.of_context = nn.Linear(context, width, bias=False) if context else None
+        self.point = nn.Conv2d(width, width, 1) if blocks == 0 else None
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), _zeroed(nn.Conv2d(width, width, 1))
+            )
+            for _ in range(blocks)
+        )
+        self.last = _zeroed(nn.Conv2d(width, out_features, 3, padding=1))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        h = self.first(x.contiguous(memory_format=torch.channels_last))
+        if self.of_context is not None:
+            h = h + self.of_context(context)[:, :, None, None]
+        if self.point is not None:
+            h = self.point(F.silu(h))
+        for block in self.blocks:
+            h = h + block(h)
+        return self.last(F.silu(h))
+
+
+def check_hidden(hidden: Sequence[int]) -> None:
+    """Raises ValueError where there is no hidden layer, or one without units."""
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"hidden = {list(hidden)}; expected at least one layer of at least 1 unit")
+
+
+def _zeroed(layer: nn.Module) -> nn.Module:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

@@ -1,0 +1,36 @@
+"""What zoo-flows offers."""
+
+from __future__ import annotations
+
+from zoo_core.catalogue import Catalogue
+from zoo_core.hookspecs import hookimpl
+
+ZOO_API = (1, 0)
+
+FAMILIES = {
+    "realnvp": ("realnvp:RealNVP", "affine coupling layers, over vectors and images (Dinh et al. 2017)"),
+    "glow": ("glow:Glow", "ActNorm, invertible 1×1 convolutions, coupling layers (Kingma & Dhariwal 2018)"),
+    "nsf": ("nsf:NSF", "neural spline flows over vectors (Durkan et al. 2019)"),
+    "maf": ("autoregressive_flows:MAF", "masked autoregressive flows (Papamakarios et al. 2017)"),
+    "iaf": ("autoregressive_flows:IAF", "inverse autoregressive flows (Kingma et al. 2016)"),
+}
+
+
+@hookimpl
+def zoo_register(catalogue: Catalogue) -> None:
+    """Registers the families, their objective, a sampler and what can be drawn of them."""
+    for name, (target, summary) in FAMILIES.items():
+        catalogue.family(
+            name, f"zoo_flows.{target}", summary, capabilities=["Density", "DirectSampler", "LatentVariable"]
+        )
+    families = list(FAMILIES)
+    catalogue.objective(
+        "flow-nll", "zoo_flows.objective:NegativeLogLikelihood", "exact maximum likelihood", families=families
+    )
+    catalogue.sampler(
+        "tempered",
+        "zoo_flows.sampler:Tempered",
+        "codes drawn at a temperature (Kingma & Dhariwal 2018)",
+        needs=["LatentVariable"],
+        families=families,
+    )

@@ -1,0 +1,49 @@
+r"""Sampling at a temperature: codes T·z with z ~ p(z) (Kingma & Dhariwal 2018, §6).
+
+For an additive flow, whose Jacobian is constant, T < 1 samples p(x)^{1/T²} up to a constant; for the others it is what
+one does.  T = 1 is the model itself, T = 0 its most typical sample.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Condition, Model, Observer, Sampler, Streams
+from zoo_flows.flow import Flow
+
+__all__ = ["Tempered"]
+
+
+class Tempered(Sampler):
+    """Decodes codes drawn at a temperature.
+
+    Args:
+        temperature: T, at least 0.
+
+    Raises:
+        ValueError: a negative temperature.
+    """
+
+    def __init__(self, temperature: float = 0.7) -> None:
+        if isinstance(temperature, bool) or not temperature >= 0:
+            raise ValueError(f"temperature = {temperature}; expected a number of at least 0")
+        self.temperature = float(temperature)
+
+    def check(self, model: Model) -> None:
+        if not isinstance(model, Flow):
+            raise IncompatibleError(f"sampler 'tempered' needs a normalizing flow, which {type(model).__name__} is not")
+
+    def sample(
+        self,
+        model: Model,
+        streams: Streams,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        self.check(model)
+        assert isinstance(model, Flow)
+        z = self.temperature * model.draw_latent(streams)
+        return model.decode(z, condition=model.with_label(condition, streams))

@@ -1,0 +1,106 @@
+r"""Monotone rational-quadratic splines on [−B, B] with linear tails (Durkan et al. 2019; Gregory & Delbourgo 1982).
+
+K + 1 knots (x_k, y_k) from (−B, −B) to (B, B) with slopes δ_k > 0, δ_0 = δ_K = 1.  In the bin of x, with
+
+    w = x_{k+1} − x_k,    h = y_{k+1} − y_k,    s = h/w,    ξ = (x − x_k)/w in [0, 1],
+    D = s + (δ_{k+1} + δ_k − 2s)·ξ(1 − ξ),
+
+    z = y_k + h·(s·ξ² + δ_k·ξ(1 − ξ))/D                                                       (ibid., eq. 4)
+    z′ = s²·(δ_{k+1}·ξ² + 2s·ξ(1 − ξ) + δ_k·(1 − ξ)²)/D²                                      (ibid., eq. 5)
+
+and the inverse is the root ξ = 2c/(−b − √(b² − 4ac)) of the quadratic (ibid., eq. 6–8).  Outside, z = x.
+
+Where x lies outside, the spline is evaluated at the nearest end, *before* anything is divided: an undefined value that
+``where`` then leaves out would still send NaN gradients.  The discriminant is not negative in exact arithmetic; where
+rounding makes it −10⁻⁸, it is taken for 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo_flows.univariate import Univariate
+
+__all__ = ["RationalQuadratic", "spline", "spline_inverse"]
+
+
+class RationalQuadratic(Univariate):
+    """The spline whose θ is K widths and K heights (softmax) and K − 1 slopes (softplus).
+
+    Args:
+        bins: K.
+        bound: B.
+        least: the least width and height as a share of 2B, and the least slope.
+
+    Raises:
+        ValueError: fewer than two bins, or more than fit.
+    """
+
+    def __init__(self, bins: int = 8, bound: float = 5.0, least: float = 1e-3) -> None:
+        if not 2 <= bins < 1 / least:
+            raise ValueError(f"bins = {bins}; expected 2 … {math.ceil(1 / least) - 1}")
+        if not bound > 0:
+            raise ValueError(f"bound = {bound}; expected a positive number")
+        self.bins, self.bound, self.least = bins, bound, least
+        self.parameters = 3 * bins - 1
+
+    def knots(self, theta: Tensor) -> Tensor:
+        """x_k, y_k and δ_k, ``(n, d, …, 3, bins + 1)``; θ = 0 gives the identity."""
+        theta = theta.movedim(0, -1)
+        K, B = self.bins, self.bound
+        shares = theta[..., : 2 * K].view(*theta.shape[:-1], 2, K).softmax(-1)
+        inner = (self.least + (1.0 - self.least * K) * shares)[..., :-1].cumsum(-1) * (2 * B) - B
+        one = math.log(math.expm1(1.0 - self.least))
+        slopes = F.pad(self.least + F.softplus(theta[..., 2 * K :] + one), (1, 1), value=1.0)
+        ends = inner.new_full((1,), B).expand(*inner.shape[:-1], 1)
+        return torch.cat([torch.cat([-ends, inner, ends], -1), slopes.unsqueeze(-2)], -2)
+
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+        inside = x.clamp(-self.bound, self.bound)
+        z, log_slope = spline(inside, self.knots(theta))
+        outside = inside != x
+        return torch.where(outside, x, z), log_slope.masked_fill(outside, 0.0)
+
+    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+        inside = z.clamp(-self.bound, self.bound)
+        return torch.where(inside != z, z, spline_inverse(inside, self.knots(theta)))
+
+
+def spline(x: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
+    """z and log z′ for x between the first and the last knot.
+
+    Args:
+        x: ``(…)``.
+        knots: x_k, y_k and δ_k, ``(…, 3, K + 1)``.
+    """
+    x_k, y_k, slope, w, h, next_slope = _bin(x, knots, axis=0)
+    s, xi = h / w, (x - x_k) / w
+    across, rest = xi * (1.0 - xi), 1.0 - xi
+    D = s + (next_slope + slope - 2.0 * s) * across
+    z = y_k + h * (s * xi * xi + slope * across) / D
+    rise = next_slope * xi * xi + 2.0 * s * across + slope * rest * rest
+    return z, torch.log(rise * (s / D).square())
+
+
+def spline_inverse(z: Tensor, knots: Tensor) -> Tensor:
+    """x with spline(x) = z for z between the first and the last knot; shapes as in :func:`spline`."""
+    x_k, y_k, slope, w, h, next_slope = _bin(z, knots, axis=1)
+    s, above = h / w, z - y_k
+    bend = above * (next_slope + slope - 2.0 * s)
+    a, b, c = h * (s - slope) + bend, h * slope - bend, -s * above
+    root = torch.sqrt((b * b - 4.0 * a * c).clamp(min=0.0))
+    return x_k + w * (2.0 * c / (-b - root))
+
+
+def _bin(value: Tensor, knots: Tensor, axis: int) -> tuple[Tensor, ...]:
+    """x_k, y_k, δ_k, w, h and δ_{k+1} of the bin in which a value lies, by one look-up for both of its ends."""
+    k = (value.detach().unsqueeze(-1) >= knots.detach()[..., axis, 1:-1]).sum(-1, keepdim=True)
+    both = torch.cat([k, k + 1], -1).unsqueeze(-2).expand(*value.shape, 3, 2)
+    left, right = knots.gather(-1, both).unbind(-1)
+    x_k, y_k, slope = left.unbind(-1)
+    x_next, y_next, next_slope = right.unbind(-1)
+    return x_k, y_k, slope, x_next - x_k, y_next - y_k, next_slope

@@ -1,0 +1,98 @@
+r"""Maps of one number whose parameters come from elsewhere: what coupling and autoregressive layers apply.
+
+A coupling layer, a masked autoregressive layer and their splines differ in who computes θ and in the map, not in more:
+
+    z_i = τ(x_i; θ_i),      log |det ∂z/∂x| = Σ_i log |τ′(x_i; θ_i)|,
+
+since every ∂z/∂x in question is triangular.  θ = 0 is the identity for every map here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+__all__ = ["Additive", "Affine", "SigmoidAffine", "Univariate"]
+
+
+class Univariate(ABC):
+    """τ(·; θ), element by element.
+
+    Attributes:
+        parameters: how many numbers θ is for one element.
+    """
+
+    parameters: int
+
+    @abstractmethod
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+        """τ(x; θ) and log |τ′(x; θ)|, both shaped as ``x``; ``None`` where it is 0 everywhere.
+
+        Args:
+            x: ``(n, d, …)``.
+            theta: ``(parameters, n, d, …)``.
+        """
+
+    @abstractmethod
+    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+        """x with τ(x; θ) = z."""
+
+
+class Additive(Univariate):
+    """τ(x; b) = x + b (NICE; Dinh et al. 2015): volumes stay what they are."""
+
+    parameters = 1
+
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+        return x + theta[0], None
+
+    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+        return z - theta[0]
+
+
+class Affine(Univariate):
+    """τ(x; b, s) = x·e^a + b with a = c·tanh(s/c) (RealNVP; Dinh et al. 2017, eq. 7).
+
+    Args:
+        reach: c; no scale is beyond e^±c, so that inverses do not overflow.
+    """
+
+    parameters = 2
+
+    def __init__(self, reach: float = 3.0) -> None:
+        self.reach = reach
+
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+        log_scale = self.reach * torch.tanh(theta[1] / self.reach)
+        return torch.addcmul(theta[0], x, log_scale.exp()), log_scale
+
+    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+        return (z - theta[0]) * torch.exp(-self.reach * torch.tanh(theta[1] / self.reach))
+
+
+class SigmoidAffine(Univariate):
+    """τ(x; b, s) = (x + b)·σ′(s + 2)/σ′(2) (Glow's code has σ(s + 2); here θ = 0 is the identity).
+
+    Args:
+        least: m in σ′ = m + (1 − m)·σ; where a scale may go to 0, samples overflow.
+    """
+
+    parameters = 2
+
+    def __init__(self, least: float = 1e-3) -> None:
+        self.least = least
+
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+        log_scale = self._log_scale(theta[1])
+        return (x + theta[0]) * log_scale.exp(), log_scale
+
+    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+        return z * torch.exp(-self._log_scale(theta[1])) - theta[0]
+
+    def _log_scale(self, s: Tensor) -> Tensor:
+        return self._log_share(s + 2.0) - self._log_share(torch.tensor(2.0, dtype=s.dtype, device=s.device))
+
+    def _log_share(self, s: Tensor) -> Tensor:
+        return torch.log(self.least + (1.0 - self.least) * torch.sigmoid(s))
