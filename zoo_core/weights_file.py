@@ -105,7 +105,7 @@ def check_header(content: bytes | bytearray, name: str) -> dict[str, Any]:
         if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > MAX_RANK:
             raise wrong(f"{key!r} has the shape {_short(shape)} and the offsets {_short(offsets)}")
         if math.prod(side or 1 for side in shape) >= 1 << 60:
-            raise wrong(f"{key!r} has the shape {_short(shape)}")
+            raise wrong(f"{key!r} claims the shape {_short(shape)}")
         if math.prod(shape) * _TYPES[dtype].itemsize != offsets[1] - offsets[0]:
             raise wrong(f"{key!r} claims {shape} of {dtype} in {offsets[1] - offsets[0]:,} bytes")
         spans.append((offsets[0], offsets[1], key))
