@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
+from zoo_core.connection import is_offline
 from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.idx import read_idx
 from zoo_core.errors import ChecksumError, NetworkError, PluginError
-from zoo_core.connection import is_offline
 
 __all__ = ["digits", "fashion_mnist", "fetch", "mnist"]
 
