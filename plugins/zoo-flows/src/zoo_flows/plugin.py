@@ -34,3 +34,7 @@ def zoo_register(catalogue: Catalogue) -> None:
         needs=["LatentVariable"],
         families=families,
     )
+    catalogue.plot(
+        "bent-grid", "zoo_flows.plots:bent_grid", "how a flow bends the plane, layer by layer", families=families
+    )
+    catalogue.plot("temperatures", "zoo_flows.plots:temperatures", "samples at five temperatures", families=families)
