@@ -122,7 +122,7 @@ def test_the_uniform_model_has_eight_bits_per_dimension():
 
 
 def test_variational_dequantisation_is_a_bound_of_probabilities():
-    """Of a uniform density, P(v) = 1/m^D for every v: the bound lies below, and near, as its noise is nearly uniform."""
+    """Of a uniform density, P(v) = 1/m^D for every v: the bound lies below and near: the noise is nearly uniform."""
     model = Glow([1, 4, 4], levels=1, steps=1, width=4, alpha=0.0, base="logistic", dequantisation={"levels": 4})
     model = model.double().eval().requires_grad_(False)
     levels = model.transform.transforms[1].levels[0]
