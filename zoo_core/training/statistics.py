@@ -82,6 +82,10 @@ def fit(
     return run.best_history
 
 
+SAME = 1e-6
+"""Mean log-likelihoods that differ by less, in nats, are of the same optimum."""
+
+
 class _Run:
     """Where a fit stands: the history of this restart, and the best one so far."""
 
@@ -105,8 +109,12 @@ class _Run:
         return len(self.history) >= 2 and abs(self.history[-1] - self.history[-2]) < tolerance
 
     def keep(self) -> None:
-        """Keeps this restart's parameters if they are the best so far."""
-        if not self.best or self.history[-1] > self.best_history[-1]:
+        """Keeps this restart's parameters if they are the best so far, by more than rounding.
+
+        Restarts often end at one optimum, in another order of the components: the first of them stays, whatever the
+        order in which machines add.
+        """
+        if not self.best or self.history[-1] > self.best_history[-1] + SAME:
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
             self.best_history = self.history
 
