@@ -27,6 +27,7 @@ lint: .venv/tested
 	$(BIN)/mypy
 	$(BIN)/python docs/tables.py --check
 	$(BIN)/python docs/reference.py --check
+	$(BIN)/python docs/faults.py --check
 
 bench: .venv/tested
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
