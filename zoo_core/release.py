@@ -47,7 +47,7 @@ def release(entry: Entry, weights: Path) -> tuple[Weights, int]:
         raise WeightsError(f"cannot read {file}: {err.strerror}{made}") from err
     state = weights_file.parse(content, name=str(file))
     fill(model, state, str(file))
-    count = sum(t.numel() for t in [*model.parameters(), *model.buffers()])
+    count = sum(t.numel() for t in model.state_dict().values())
     spec = importlib.util.find_spec(entry.factory.partition(":")[0].partition(".")[0])
     assert spec is not None
     assert spec.submodule_search_locations
