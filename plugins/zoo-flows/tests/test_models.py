@@ -73,7 +73,8 @@ def data(model: Flow, n: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_densities_integrate_to_one(name):
-    model = stirred(VECTORS[name]())
+    """Stirred less than elsewhere: a spline's density can have ridges too narrow for 600,000 nodes."""
+    model = stirred(VECTORS[name](), 0.15)
     with torch.inference_mode():
         x = sample(model, 500, sampler="direct", batch_size=500)
         cells = quadrature.integrate(lambda v: model.log_prob(v.double()), x)
