@@ -267,7 +267,7 @@ def test_flipping_is_seeded_and_half():
         ({"data.name": "mnist-of-mine"}, "unknown dataset"),
         ({"data.name": "two-gaussians-1d"}, r"has examples of shape \(1,\); the model's are \(2,\)"),
         ({"config.network.depth": "deep"}, "refuses this config"),
-        ({"start": "vae-moons"}, "start = 'vae-moons' does not fit the config of ddpm-moons"),
+        ({"start": "vae-moons"}, "start = 'vae-moons' does not fit zoo_ddpm.model:DDPM with this config"),
         ({"start": "ddpm-mons"}, "unknown model 'ddpm-mons'; did you mean ddpm-moons"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -128,6 +127,8 @@ class Catalogue:
         """
         found = self._components.get((kind, name))
         if found is None:
+            import difflib  # only here: listings import this module, and a name is rarely wrong
+
             names = [c.name for c in self.all(kind)]
             close = difflib.get_close_matches(name, names, n=2)
             raise UnknownNameError(

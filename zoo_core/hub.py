@@ -7,7 +7,6 @@ request.  ``huggingface_hub`` does the transfers (:mod:`zoo_core.connection`).
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import stat
 from collections.abc import Iterable
@@ -220,6 +219,8 @@ def read(path: Path, size: int) -> tuple[bytearray, str]:
         OSError: it cannot be read.
         WeightsError: it does not fit into memory.
     """
+    import hashlib  # OpenSSL takes milliseconds to start, and listings import this module
+
     try:
         content = bytearray(size)
     except (MemoryError, OverflowError) as err:
@@ -236,6 +237,8 @@ def read(path: Path, size: int) -> tuple[bytearray, str]:
 
 def git_hash(content: bytes | bytearray) -> str:
     """What git calls a file of this content: the Hub's name for files that are no large ones."""
+    import hashlib
+
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 

@@ -16,7 +16,6 @@ so that one that cannot be imported, misspells a hook or raises leaves no trace 
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
@@ -202,6 +201,8 @@ def call_hooks(module: ModuleType, own: Catalogue) -> None:
     implemented = manager.get_hookcallers(module) or []
     for caller in implemented:
         if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
+            import difflib
+
             close = difflib.get_close_matches(caller.name, known, n=1)
             raise PluginError(
                 f"implements {caller.name!r}, which is no hook{f'; did you mean {close[0]}?' if close else ''}"

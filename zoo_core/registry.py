@@ -12,7 +12,6 @@ reachable as ``distribution:id``.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import os
 import re
@@ -139,6 +138,8 @@ class Registry:
             ways = " or ".join(f"{e.plugin}:{name}" for e in self.clashes[name])
             raise AmbiguousNameError(f"two plugins provide {name!r}; say {ways}, or uninstall one of them")
         if name not in self.entries:
+            import difflib
+
             close = difflib.get_close_matches(name, self.entries, n=2, cutoff=0.5)
             raise UnknownNameError("model", name, close, "zoo list shows them all")
         return self.entries[name]

@@ -21,7 +21,7 @@ from zoo_core.datasets.model_side import whole
 from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import GradientObjective, Model, StatisticsObjective
-from zoo_core.loading import build, load
+from zoo_core.loading import build, fill, load
 from zoo_core.processes import Processes
 from zoo_core.sampling import quick_sampler, sample
 from zoo_core.training.examples import Examples
@@ -91,15 +91,11 @@ def begin(entry: Entry, recipe: Recipe) -> Model:
     """The model before its first step: fresh, or with the verified weights of the one that the recipe starts from.
 
     Raises:
-        IncompatibleError: that one's weights do not fit this entry's config.
+        WeightsError: that one's weights do not fit this entry's config.
     """
     model = build(entry, recipe.seed)
     if recipe.start is not None:
-        try:
-            model.load_state_dict(load(recipe.start).state_dict())
-        except RuntimeError as err:
-            what = f"start = {recipe.start!r} does not fit the config of {entry.id}"
-            raise IncompatibleError(f"{what}: {' '.join(str(err).split())}") from err
+        fill(model, load(recipe.start).state_dict(), f"start = {recipe.start!r}")
     return model
 
 

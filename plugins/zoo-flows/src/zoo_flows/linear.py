@@ -13,6 +13,7 @@ as soon as the determinant is negative, ``slogdet`` is not.  For points ``(n, c)
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -58,13 +59,13 @@ class Permutation(Transform):
 class _Linear(Transform):
     """What both have in common: applying a matrix to every position."""
 
+    @abstractmethod
     def matrix(self) -> Tensor:
         """W, ``(channels, channels)``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_abs_det(self) -> Tensor:
         """log |det W|."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         log_det = math.prod(x.shape[2:]) * self.log_abs_det().to(x.dtype)

@@ -35,7 +35,7 @@ from zoo_metrics import real
 from zoo_metrics.extractor import Extractor, Statistics
 from zoo_metrics.moments import Moments
 
-__all__ = ["FrechetDistance", "RelativeDistance", "frechet_distance", "root_of"]
+__all__ = ["FrechetDistance", "RelativeDistance", "frechet_distance", "root_of", "statistics_of"]
 
 BLOCKS = 10
 
@@ -178,7 +178,12 @@ def statistics(data: DataSet, extractor: Extractor) -> Statistics:
     """Of the reference set: shipped for the whole training set, computed for a part of it."""
     if real.is_whole_training_set(data):
         return extractor.statistics
-    moments = Moments.of(extractor(extractors.images(data))[0])
+    return statistics_of(extractor(extractors.images(data))[0])
+
+
+def statistics_of(features: Tensor) -> Statistics:
+    """Of the features of a reference set, ``(n, d)``."""
+    moments = Moments.of(features)
     return Statistics(moments.n, moments.mean(), root_of(moments.covariance()))
 
 

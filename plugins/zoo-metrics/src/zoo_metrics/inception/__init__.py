@@ -22,9 +22,8 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Model
 from zoo_metrics import real
 from zoo_metrics.extractor import Statistics, images
-from zoo_metrics.frechet import FrechetDistance, root_of
+from zoo_metrics.frechet import FrechetDistance, statistics_of
 from zoo_metrics.inception.network import InceptionV3
-from zoo_metrics.moments import Moments
 
 __all__ = ["FILE", "SHA256", "URL", "InceptionDistance", "features", "network"]
 
@@ -82,5 +81,4 @@ class InceptionDistance(FrechetDistance):
         return features(images(data))
 
     def reference(self, data: DataSet) -> Statistics:
-        moments = Moments.of(features(images(data)))
-        return Statistics(moments.n, moments.mean(), root_of(moments.covariance()))
+        return statistics_of(self.view(data))
