@@ -8,13 +8,17 @@ network computes with zeros, twice as much of everything.  One network computes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from zoo_flows.transform import Transform
-from zoo_flows.univariate import Univariate
+from zoo_flows.univariate import Theta, Univariate
 
-__all__ = ["Coupling"]
+__all__ = ["Coupling", "Turns"]
 
 
 class Coupling(Transform):
@@ -41,22 +45,73 @@ class Coupling(Transform):
         self.sizes = [channels - passing, passing] if swap else [passing, channels - passing]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x_a, x_b = self._split(x)
-        z_b, log_slope = self.univariate.forward(x_b, self._theta(x_a, x_b, context))
-        log_det = x.new_zeros(len(x)) if log_slope is None else log_slope.flatten(1).sum(1)
-        return self._join(x_a, z_b), log_det
+        x_a, x_b = self.split(x)
+        z_b, log_det = self.change(x_a, x_b, context)
+        return self.join(x_a, z_b), log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        z_a, z_b = self._split(z)
-        return self._join(z_a, self.univariate.inverse(z_b, self._theta(z_a, z_b, context)))
+        z_a, z_b = self.split(z)
+        return self.join(z_a, self.change_back(z_a, z_b, context))
 
-    def _theta(self, x_a: Tensor, x_b: Tensor, context: Tensor | None) -> Tensor:
-        answer = self.conditioner(x_a, context).to(x_b.dtype)  # a half-precision network; what is inverted is not
-        return answer.unflatten(1, (x_b.shape[1], self.univariate.parameters)).movedim(2, 0)
+    def change(self, x_a: Tensor, x_b: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z_b and log |det ∂z/∂x| ``(n,)``."""
+        z_b, log_slope = self.univariate.forward(x_b, self._theta(x_a, x_b, context))
+        return z_b, x_b.new_zeros(len(x_b)) if log_slope is None else log_slope.flatten(1).sum(1)
 
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def change_back(self, z_a: Tensor, z_b: Tensor, context: Tensor | None = None) -> Tensor:
+        """x_b."""
+        return self.univariate.inverse(z_b, self._theta(z_a, z_b, context))
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x_a, which passes, and x_b, which changes."""
         first, second = torch.split(x, self.sizes, 1)
         return (second, first) if self.swap else (first, second)
 
-    def _join(self, a: Tensor, b: Tensor) -> Tensor:
+    def join(self, a: Tensor, b: Tensor) -> Tensor:
+        """What :meth:`split` took apart."""
         return torch.cat([b, a] if self.swap else [a, b], 1)
+
+    def _theta(self, x_a: Tensor, x_b: Tensor, context: Tensor | None) -> Theta:
+        answer = self.conditioner(x_a, context).to(x_b.dtype)  # a half-precision network; what is inverted is not
+        if self.univariate.in_blocks:
+            return answer.chunk(self.univariate.parameters, 1)
+        return answer.unflatten(1, (x_b.shape[1], self.univariate.parameters)).movedim(2, 0)
+
+
+class Turns(Transform):
+    """Coupling layers whose parts take turns: x is split once and joined once, whatever their number.
+
+    Args:
+        layers: every other one has ``swap`` set, and what passes one is what the next one changes.
+
+    Raises:
+        ValueError: the layers do not take turns.
+    """
+
+    def __init__(self, layers: Sequence[Coupling]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        for first, second in pairwise(layers):
+            if first.swap == second.swap or first.sizes != second.sizes:
+                raise ValueError("coupling layers that take turns split x in the same place, and swap every other time")
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        layers = self._couplings()
+        a, b = layers[0].split(x)
+        total = x.new_zeros(len(x))
+        for layer in layers:
+            changed, log_det = layer.change(a, b, context)
+            total = total + log_det
+            a, b = changed, a
+        return layers[-1].join(b, a), total
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        layers = self._couplings()
+        a, b = layers[-1].split(z)
+        for layer in reversed(layers):
+            changed = layer.change_back(a, b, context)
+            a, b = changed, a
+        return layers[0].join(b, a)
+
+    def _couplings(self) -> list[Coupling]:
+        return cast(list[Coupling], list(self.layers))

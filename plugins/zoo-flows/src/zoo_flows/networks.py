@@ -40,8 +40,8 @@ class MLPConditioner(nn.Module):
         if self.of_context is not None:
             h = h + self.of_context(context)
         for layer in self.middle:
-            h = layer(F.relu(h))
-        return self.last(F.relu(h))
+            h = layer(F.relu(h, inplace=True))  # fresh memory costs as much as the arithmetic
+        return self.last(F.relu(h, inplace=True))
 
 
 class ConvConditioner(nn.Module):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from zoo_flows.actnorm import ActNorm
 from zoo_flows.autoregressive import MaskedAutoregressive
-from zoo_flows.coupling import Coupling
+from zoo_flows.coupling import Coupling, Turns
 from zoo_flows.flow import Base, Flow, check_layers
 from zoo_flows.linear import LULinear
 from zoo_flows.networks import MLPConditioner
@@ -53,13 +53,18 @@ class NSF(Flow):
             raise ValueError(f"shape = {list(shape)}; coupling layers need 2 dimensions: set autoregressive = true")
         spline = RationalQuadratic(bins, bound)
         steps: list[Transform] = [*self.flat_before(), ActNorm(d)]
+        couplings: list[Coupling] = []
         for index in range(layers):
             if index > 0 and linear:
                 steps.append(LULinear(d, identity=not autoregressive, index=index))
             if autoregressive:
                 steps.append(MaskedAutoregressive(d, spline, hidden, width))
                 continue
-            passing = d // 2
+            passing = d // 2 if index % 2 == 0 else d - d // 2
             network = MLPConditioner(passing, spline.parameters * (d - passing), hidden, width)
-            steps.append(Coupling(d, passing, network, spline, swap=index % 2 == 1))
+            couplings.append(Coupling(d, passing, network, spline, swap=index % 2 == 1))
+            if linear:
+                steps.append(couplings[-1])
+        if couplings and not linear:
+            steps.append(Turns(couplings))
         self.assemble(steps)

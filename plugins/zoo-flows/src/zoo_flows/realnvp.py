@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from zoo_flows.actnorm import ActNorm
-from zoo_flows.coupling import Coupling
+from zoo_flows.coupling import Coupling, Turns
 from zoo_flows.flow import Base, Flow, check_layers
 from zoo_flows.images import Kind, conv_coupling, make_univariate, multi_scale
 from zoo_flows.linear import Permutation
@@ -34,6 +34,7 @@ class RealNVP(Flow):
         layers: coupling layers; for images, of each level.
         hidden: units of the hidden layers of the networks over vectors.
         reach: no scale over vectors is beyond e^±reach.
+        actnorm: an ActNorm before every coupling layer over vectors.
         levels: of images; height and width are multiples of 2^levels.
         width: channels of the networks over images.
         blocks: their residual blocks.
@@ -50,6 +51,7 @@ class RealNVP(Flow):
         layers: int = 8,
         hidden: Sequence[int] = (64, 64),
         reach: float = 3.0,
+        actnorm: bool = True,
         levels: int = 2,
         width: int = 64,
         blocks: int = 2,
@@ -63,7 +65,7 @@ class RealNVP(Flow):
         super().__init__(shape, classes=classes, context=context, base=base, alpha=alpha, dequantisation=dequantisation)
         check_layers(layers)
         if len(shape) == 1:
-            self.assemble(self._over_vectors(layers, hidden, reach))
+            self.assemble(self._over_vectors(layers, hidden, reach, actnorm))
             return
         univariate = make_univariate(coupling)
 
@@ -82,18 +84,18 @@ class RealNVP(Flow):
 
         self.assemble([*self.before(), multi_scale(shape, levels, of_level, width, self.context_width)])
 
-    def _over_vectors(self, layers: int, hidden: Sequence[int], reach: float) -> list[Transform]:
+    def _over_vectors(self, layers: int, hidden: Sequence[int], reach: float, actnorm: bool) -> list[Transform]:
         d = self.dimensions
         if d < 2:
             raise ValueError(f"shape = [{d}]; coupling layers need at least 2 dimensions")
-        univariate, passing = Affine(reach), d // 2
-        steps: list[Transform] = []
+        univariate, couplings = Affine(reach), []
         for index in range(layers):
-            swap = index % 2 == 1
-            changing = d - passing
-            network = MLPConditioner(passing, 2 * changing, hidden, self.context_width)
-            steps += [ActNorm(d), Coupling(d, passing, network, univariate, swap=swap)]
-        return steps
+            passing = d // 2 if index % 2 == 0 else d - d // 2
+            network = MLPConditioner(passing, 2 * (d - passing), hidden, self.context_width)
+            couplings.append(Coupling(d, passing, network, univariate, swap=index % 2 == 1))
+        if not actnorm:
+            return [Turns(couplings)]
+        return [step for coupling in couplings for step in (ActNorm(d), coupling)]
 
 
 def _order(name: str, channels: int) -> torch.Tensor:

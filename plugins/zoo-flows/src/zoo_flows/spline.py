@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_flows.univariate import Univariate
+from zoo_flows.univariate import Theta, Univariate
 
 __all__ = ["RationalQuadratic", "spline", "spline_inverse"]
 
@@ -40,6 +40,8 @@ class RationalQuadratic(Univariate):
         ValueError: fewer than two bins, or more than fit.
     """
 
+    in_blocks = False
+
     def __init__(self, bins: int = 8, bound: float = 5.0, least: float = 1e-3) -> None:
         if not 2 <= bins < 1 / least:
             raise ValueError(f"bins = {bins}; expected 2 … {math.ceil(1 / least) - 1}")
@@ -48,9 +50,9 @@ class RationalQuadratic(Univariate):
         self.bins, self.bound, self.least = bins, bound, least
         self.parameters = 3 * bins - 1
 
-    def knots(self, theta: Tensor) -> Tensor:
+    def knots(self, theta: Theta) -> Tensor:
         """x_k, y_k and δ_k, ``(n, d, …, 3, bins + 1)``; θ = 0 gives the identity."""
-        theta = theta.movedim(0, -1)
+        theta = theta.movedim(0, -1) if isinstance(theta, Tensor) else torch.stack([*theta], -1)
         K, B = self.bins, self.bound
         shares = theta[..., : 2 * K].view(*theta.shape[:-1], 2, K).softmax(-1)
         inner = (self.least + (1.0 - self.least * K) * shares)[..., :-1].cumsum(-1) * (2 * B) - B
@@ -59,13 +61,13 @@ class RationalQuadratic(Univariate):
         ends = inner.new_full((1,), B).expand(*inner.shape[:-1], 1)
         return torch.cat([torch.cat([-ends, inner, ends], -1), slopes.unsqueeze(-2)], -2)
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, theta: Theta) -> tuple[Tensor, Tensor | None]:
         inside = x.clamp(-self.bound, self.bound)
         z, log_slope = spline(inside, self.knots(theta))
         outside = inside != x
         return torch.where(outside, x, z), log_slope.masked_fill(outside, 0.0)
 
-    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, theta: Theta) -> Tensor:
         inside = z.clamp(-self.bound, self.bound)
         return torch.where(inside != z, z, spline_inverse(inside, self.knots(theta)))
 

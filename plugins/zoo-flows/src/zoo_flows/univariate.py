@@ -10,11 +10,14 @@ since every ∂z/∂x in question is triangular.  θ = 0 is the identity for eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["Additive", "Affine", "SigmoidAffine", "Univariate"]
+__all__ = ["Additive", "Affine", "SigmoidAffine", "Theta", "Univariate"]
+
+Theta = Tensor | Sequence[Tensor]
 
 
 class Univariate(ABC):
@@ -22,21 +25,24 @@ class Univariate(ABC):
 
     Attributes:
         parameters: how many numbers θ is for one element.
+        in_blocks: whether a coupling network answers parameter by parameter, and not element by element: what lies
+            side by side in memory should be what an operation runs over, all shifts here, one element's knots there.
     """
 
     parameters: int
+    in_blocks: bool = True
 
     @abstractmethod
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, theta: Theta) -> tuple[Tensor, Tensor | None]:
         """τ(x; θ) and log |τ′(x; θ)|, both shaped as ``x``; ``None`` where it is 0 everywhere.
 
         Args:
             x: ``(n, d, …)``.
-            theta: ``(parameters, n, d, …)``.
+            theta: ``(parameters, n, d, …)``, or that many tensors ``(n, d, …)``.
         """
 
     @abstractmethod
-    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, theta: Theta) -> Tensor:
         """x with τ(x; θ) = z."""
 
 
@@ -45,10 +51,10 @@ class Additive(Univariate):
 
     parameters = 1
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, theta: Theta) -> tuple[Tensor, Tensor | None]:
         return x + theta[0], None
 
-    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, theta: Theta) -> Tensor:
         return z - theta[0]
 
 
@@ -64,12 +70,16 @@ class Affine(Univariate):
     def __init__(self, reach: float = 3.0) -> None:
         self.reach = reach
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
-        log_scale = self.reach * torch.tanh(theta[1] / self.reach)
+    def forward(self, x: Tensor, theta: Theta) -> tuple[Tensor, Tensor | None]:
+        log_scale = self._log_scale(theta[1])
         return torch.addcmul(theta[0], x, log_scale.exp()), log_scale
 
-    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
-        return (z - theta[0]) * torch.exp(-self.reach * torch.tanh(theta[1] / self.reach))
+    def inverse(self, z: Tensor, theta: Theta) -> Tensor:
+        return (z - theta[0]) * torch.exp(-self._log_scale(theta[1]))
+
+    def _log_scale(self, s: Tensor) -> Tensor:
+        # c·tanh(s/c) = 2c·(σ(2s/c) − ½): torch's tanh takes three times as long on a CPU
+        return (2.0 * self.reach) * (torch.sigmoid((2.0 / self.reach) * s) - 0.5)
 
 
 class SigmoidAffine(Univariate):
@@ -84,11 +94,11 @@ class SigmoidAffine(Univariate):
     def __init__(self, least: float = 1e-3) -> None:
         self.least = least
 
-    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, theta: Theta) -> tuple[Tensor, Tensor | None]:
         log_scale = self._log_scale(theta[1])
         return (x + theta[0]) * log_scale.exp(), log_scale
 
-    def inverse(self, z: Tensor, theta: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, theta: Theta) -> Tensor:
         return z * torch.exp(-self._log_scale(theta[1])) - theta[0]
 
     def _log_scale(self, s: Tensor) -> Tensor:
