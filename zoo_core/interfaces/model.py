@@ -86,6 +86,14 @@ class Model(nn.Module):
     def players(self) -> Mapping[str, nn.Module]:
         return {"model": self}
 
+    def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The state to begin training with, from that of the model that a recipe names as its ``start``.
+
+        The same unless a family says otherwise: a conditional model may start from an unconditional one, whose state
+        lacks what reads the condition.  What is returned must fit strictly.
+        """
+        return state
+
     @property
     def device(self) -> torch.device:
         """Where the model's parameters are."""

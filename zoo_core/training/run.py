@@ -95,7 +95,7 @@ def begin(entry: Entry, recipe: Recipe) -> Model:
     """
     model = build(entry, recipe.seed)
     if recipe.start is not None:
-        fill(model, load(recipe.start).state_dict(), f"start = {recipe.start!r}")
+        fill(model, model.started_from(load(recipe.start).state_dict()), f"start = {recipe.start!r}")
     return model
 
 

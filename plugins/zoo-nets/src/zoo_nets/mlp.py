@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from zoo_nets.class_embedding import ClassEmbedding
 from zoo_nets.time_embedding import TimeEmbedding
 
 __all__ = ["TimeMLP"]
@@ -21,13 +22,21 @@ class TimeMLP(nn.Module):
         width: units of each hidden layer.
         depth: hidden layers.
         time_width: width of the time embedding.
+        classes: labels 0 … classes − 1, whose embedding is added to that of the time; ``None`` for none.
     """
 
     def __init__(
-        self, features: int, out_features: int, width: int = 128, depth: int = 3, time_width: int = 32
+        self,
+        features: int,
+        out_features: int,
+        width: int = 128,
+        depth: int = 3,
+        time_width: int = 32,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         self.time_embedding = TimeEmbedding(time_width, time_width)
+        self.class_embedding = None if classes is None else ClassEmbedding(classes, time_width)
         sizes = [features + time_width, *[width] * depth]
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
@@ -37,7 +46,10 @@ class TimeMLP(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """The answer at times ``t``: ``(n,)``, or ``(1,)`` for all alike."""
-        time = self.time_embedding(t).expand(len(x), -1)
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The answer at times ``t`` (and labels, of a network with classes): ``(n,)``, or ``(1,)`` for all alike."""
+        time = self.time_embedding(t)
+        if self.class_embedding is not None:
+            time = time + self.class_embedding(label, t)
+        time = time.expand(len(x), -1)
         return self.head(self.layers(torch.cat([x, time], dim=1)))

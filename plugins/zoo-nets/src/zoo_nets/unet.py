@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo_nets.class_embedding import ClassEmbedding
 from zoo_nets.time_embedding import TimeEmbedding
 
 __all__ = ["Attention", "Residual", "UNet"]
@@ -101,6 +102,7 @@ class UNet(nn.Module):
         head_width: channels of one attention head.
         groups: groups of every group norm; divides every width.
         time_width: width of the time embedding; four times the first width unless given.
+        classes: labels 0 … classes − 1, whose embedding joins that of the time; ``None`` for an unconditional network.
 
     Raises:
         ValueError: a width that ``groups`` does not divide, or an attention level that does not exist.
@@ -116,6 +118,7 @@ class UNet(nn.Module):
         head_width: int = 16,
         groups: int = 8,
         time_width: int | None = None,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         if any(width % groups for width in widths):
@@ -125,6 +128,7 @@ class UNet(nn.Module):
         time_width = time_width or 4 * widths[0]
         options = {"head_width": head_width, "time_width": time_width, "groups": groups}
         self.time_embedding = TimeEmbedding(widths[0], time_width)
+        self.class_embedding = None if classes is None else ClassEmbedding(classes, time_width)
         self.stem = nn.Conv2d(in_channels, widths[0], 3, padding=1)
 
         skips = [widths[0]]
@@ -153,9 +157,18 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)  # a fresh network answers 0: the loss starts at the variance of its target
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """The answer for images ``(n, channels, h, w)`` at table entries ``t``: ``(n,)``, or ``(1,)`` for all alike."""
-        time = F.silu(self.time_embedding(t))
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """The answer for images ``(n, channels, h, w)``.
+
+        Args:
+            x: the images.
+            t: table entries, ``(n,)``, or ``(1,)`` for all alike.
+            label: of a network with classes, ``(n,)`` or ``(1,)``; see :class:`ClassEmbedding`.
+        """
+        time = self.time_embedding(t)
+        if self.class_embedding is not None:
+            time = time + self.class_embedding(label, t)
+        time = F.silu(time)
         x = self.stem(x)
         if not torch.is_grad_enabled() and x.dtype == torch.float32:  # quicker on a CPU; gradients and bfloat16 are not
             x = x.contiguous(memory_format=torch.channels_last)
