@@ -26,7 +26,10 @@ MOONS = ["ddpm-moons", "--set", "data.n=2000", "--set", "steps=60", "--set", "ba
 GMM = ["gmm-eight-gaussians", "--set", "data.n=2000", "--set", "iterations=12", "--set", "restarts=2",
        "--set", "tolerance=0.0"]  # fmt: skip
 GAN = ["gan-eight-gaussians", "--set", "data.n=2000", "--set", "steps=60", "--set", "batch=32"]
-RUNS = {"gradient": MOONS, "gan": GAN, "em": GMM}
+# ActNorm starts where its gradient is exactly 0: Adam would make steps of the rounding errors
+FLOW = ["realnvp-eight-gaussians", "--set", "data.n=2000", "--set", "steps=40", "--set", "batch=64",
+        "--set", "clip=1.0", "--set", "optimiser=sgd", "--set", "lr=0.01"]  # fmt: skip
+RUNS = {"gradient": MOONS, "gan": GAN, "em": GMM, "flow": FLOW}
 
 
 def start(arguments, out: Path, *, processes: int = 1, every: int = 20, **environment) -> subprocess.Popen[str]:
@@ -81,13 +84,13 @@ def test_killed_at_any_moment_it_resumes_to_the_bit(straight, tmp_path, kind):
         assert (out / "log.jsonl").read_text() == (straight / kind / "log.jsonl").read_text()
 
 
-@pytest.mark.parametrize(("kind", "tolerance"), [("gradient", 1e-5), ("gan", 1e-5), ("em", 1e-6)])
+@pytest.mark.parametrize(("kind", "tolerance"), [("gradient", 1e-5), ("gan", 1e-5), ("em", 1e-6), ("flow", 1e-5)])
 def test_two_processes_are_one(straight, tmp_path, kind, tolerance):
     """Real processes under torchrun: they differ by the order of sums only."""
     finish(start(RUNS[kind], tmp_path / "two", processes=2))
     one, two = weights(straight / kind), weights(tmp_path / "two")
     assert one.keys() == two.keys()
-    assert max((one[k] - two[k]).abs().max().item() for k in one) < tolerance
+    assert max((one[k].double() - two[k].double()).abs().max().item() for k in one) < tolerance
 
 
 def test_two_processes_draw_what_one_draws(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import LatentVariable, Model, Streams
+from zoo_core.interfaces import Condition, LatentVariable, Model, Streams
 from zoo_core.plots.draw import show_samples, subplots
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def slerp(a: Tensor, b: Tensor, u: float) -> Tensor:
 
 
 def interpolation(model: Model, figure: Figure, seed: int) -> None:
-    """Six pairs of latent codes and eight steps between each."""
+    """Six pairs of latent codes and eight steps between each; of a model with labels, row i shows class i."""
     assert isinstance(model, LatentVariable)
     a = model.draw_latent(Streams(seed, "plot from", 0, 6))
     b = model.draw_latent(Streams(seed, "plot to", 0, 6))
     with torch.inference_mode():
-        rows = [_decoded(model, slerp(a, b, i / 7)) for i in range(8)]
+        rows = [_decoded(model, slerp(a, b, i / 7), torch.arange(6)) for i in range(8)]
     (axes,) = subplots(figure, 1, 1, size=6.0)
     if model.space.kind == "image":
         from zoo_core.pictures import grid
@@ -55,7 +55,7 @@ def interpolation(model: Model, figure: Figure, seed: int) -> None:
 
 
 def latent_grid(model: Model, figure: Figure, seed: int) -> None:
-    """Images over the first two latent coordinates, at equal steps of probability; the others are 0."""
+    """Images over the first two latent coordinates, at equal steps of probability, the others being 0 (and class 0)."""
     assert isinstance(model, LatentVariable)
     if model.space.kind != "image":
         raise IncompatibleError(f"a latent grid shows images; this model draws {model.space.kind}")
@@ -65,12 +65,14 @@ def latent_grid(model: Model, figure: Figure, seed: int) -> None:
     z = torch.zeros(144, width)
     z[:, : min(2, width)] = torch.cartesian_prod(quantiles.flip(0), quantiles).flip(1)[:, :width]
     with torch.inference_mode():
-        x = _decoded(model, z)
+        x = _decoded(model, z, torch.zeros(144, dtype=torch.long))
     (axes,) = subplots(figure, 1, 1, size=6.0)
     show_samples(axes, x, model)
 
 
-def _decoded(model: Model, z: Tensor) -> Tensor:
-    """The data of latent codes on the user's side."""
+def _decoded(model: Model, z: Tensor, label: Tensor) -> Tensor:
+    """The data of latent codes on the user's side, under every condition that is a label."""
     assert isinstance(model, LatentVariable)
-    return model.space.to_user(model.decode(z.to(model.device, model.dtype)).float()).cpu()
+    labels = {name: (label % spec.classes).to(model.device) for name, spec in model.conditions.items() if spec.classes}
+    x = model.decode(z.to(model.device, model.dtype), condition=Condition(**labels) if labels else None)
+    return model.space.to_user(x.float()).cpu()

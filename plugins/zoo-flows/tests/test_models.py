@@ -16,6 +16,7 @@ from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.model_side import model_side
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Batch, Condition, Streams
+from zoo_core.plots.latent import interpolation
 from zoo_core.sampling import sample
 from zoo_core.testing import quadrature
 from zoo_flows.actnorm import ActNorm
@@ -243,7 +244,8 @@ def test_plots():
         plot(model, figure, 0)
         assert len(figure.axes) >= 4
     glow = stirred(IMAGES["glow"](classes=3), 0.1)
-    temperatures(glow, Figure(), 0)
+    for plot in (temperatures, interpolation):  # a conditional flow shows its classes in turn
+        plot(glow, Figure(), 0)
     with pytest.raises(IncompatibleError, match="bent grid"):
         bent_grids(glow)
 
