@@ -1,12 +1,22 @@
 """The common language: conversions between predictions, and the ends of a path."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.paths import DiscretePath, GaussianPath, to_prediction
+from zoo_core.paths import (
+    CosinePath,
+    DiscretePath,
+    GaussianPath,
+    LinearPath,
+    SubVariancePreserving,
+    VarianceExploding,
+    VariancePreserving,
+    to_prediction,
+)
 
 
 class Linear(GaussianPath):
@@ -121,3 +131,63 @@ def test_time_grids():
         path.times(1001)
     with pytest.raises(IncompatibleError, match="expected one of trailing, leading"):
         Linear().times(10, "karras")  # type: ignore[arg-type]
+
+
+CLOSED = [
+    LinearPath(),
+    CosinePath(),
+    VariancePreserving(),
+    VariancePreserving(1.0, 1.0),
+    SubVariancePreserving(),
+    VarianceExploding(),
+]
+NAMES = [type(path).__name__ for path in CLOSED]
+
+
+@pytest.mark.parametrize("path", CLOSED, ids=NAMES)
+def test_closed_forms(path):
+    """Rates against central differences (error h²·third derivative/6: 1e-6 relative is ample), inverses, the ends."""
+    h = 1e-5
+    for t in (0.02, 0.1, 0.37, 0.5, 0.83, 0.99):
+        for value, rate in ((path.alpha, path.alpha_dot), (path.sigma, path.sigma_dot)):
+            numeric = (value(t + h) - value(t - h)) / (2 * h)
+            assert rate(t) == pytest.approx(numeric, rel=1e-6, abs=1e-8)
+        assert path.time_of_log_snr(path.log_snr(t)) == pytest.approx(t, abs=1e-12)
+        assert GaussianPath.time_of_log_snr(path, path.log_snr(t)) == pytest.approx(t, abs=1e-12)
+    assert path.alpha(0.0) == 1.0
+    assert path.sigma(0.0) == 0.0
+    assert path.log_snr(0.0) == math.inf
+    assert path.time_of_log_snr(1e6) == pytest.approx(0.0, abs=1e-300)
+    assert path.time_of_log_snr(-1e6) == pytest.approx(1.0, abs=1e-12)
+    assert all(path.log_snr(a) > path.log_snr(b) for a, b in pairwise([i / 50 for i in range(51)]))
+
+
+def test_published_equations():
+    """f and g² of Song et al. (2021), table 1 and eqs. 31–34, from α and σ alone."""
+    vp, sub, ve = VariancePreserving(), SubVariancePreserving(), VarianceExploding()
+    for t in (0.01, 0.3, 0.9):
+        beta = 0.1 + 19.9 * t
+        assert vp.drift(t) == pytest.approx(-0.5 * beta, rel=1e-14)
+        assert sub.drift(t) == pytest.approx(-0.5 * beta, rel=1e-14)
+        assert ve.drift(t) == 0.0
+        assert vp.diffusion_squared(t) == pytest.approx(beta, rel=1e-12)
+        full = 1.0 - math.exp(-2.0 * (0.1 * t + 9.95 * t * t))
+        assert sub.diffusion_squared(t) == pytest.approx(beta * full, rel=1e-12)
+        assert ve.diffusion_squared(t) == pytest.approx(2.0 * math.log(5000.0) * ve.sigma(t) ** 2, rel=1e-14)
+        linear = LinearPath()
+        assert linear.diffusion_squared(t) == pytest.approx(2.0 * t / (1.0 - t), rel=1e-14)
+    assert LinearPath().diffusion_squared(1.0) == math.inf
+    assert CosinePath().alpha(1.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: VariancePreserving(0.0, 1.0), "beta_min"),
+        (lambda: SubVariancePreserving(2.0, 1.0), "beta_min"),
+        (lambda: VarianceExploding(0.0, 1.0), "sigma_min"),
+    ],
+)
+def test_impossible_ends(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

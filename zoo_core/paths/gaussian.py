@@ -1,0 +1,120 @@
+r"""A Gaussian path, its time grids, and the stochastic differential equation with the same marginals.
+
+dx = f(t)·x dt + g(t) dw,      f = α′/α,      g² = 2σσ′ − 2fσ²          (Song et al. 2021; Kingma et al. 2021)
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+
+__all__ = ["GaussianPath", "Spacing"]
+
+Spacing = Literal["trailing", "leading"]
+
+
+class GaussianPath(ABC):
+    """x_t = α(t)·x + σ(t)·ε for t in [0, 1], in Python floats (float64).
+
+    Attributes:
+        independent: whether noise and data are drawn independently.  Where they are coupled (minibatch optimal
+            transport, reflow) −ε̂/σ is not the score, and only ODE samplers are right.
+        t_min: the least t at which the network was trained.
+        t_max: the greatest t at which its head is well conditioned (a noise or score prediction is not where α = 0).
+    """
+
+    independent: bool = True
+    t_min: float = 0.0
+    t_max: float = 1.0
+
+    @abstractmethod
+    def alpha(self, t: float) -> float:
+        """α(t), the share of data."""
+
+    @abstractmethod
+    def sigma(self, t: float) -> float:
+        """σ(t), the share of noise."""
+
+    def alpha_dot(self, t: float) -> float:
+        """α′(t); a central difference unless the path knows better."""
+        return _central_difference(self.alpha, t)
+
+    def sigma_dot(self, t: float) -> float:
+        """σ′(t); a central difference unless the path knows better."""
+        return _central_difference(self.sigma, t)
+
+    def log_snr(self, t: float) -> float:
+        """log(α²/σ²), strictly decreasing in t; ±inf at the ends where σ or α is 0."""
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        if sigma == 0.0:
+            return math.inf
+        return 2.0 * (math.log(alpha) - math.log(sigma)) if alpha > 0.0 else -math.inf
+
+    def time_of_log_snr(self, log_snr: float) -> float:
+        """The t with log(α²/σ²) = ``log_snr``, by bisection unless the path knows better; the nearer end beyond."""
+        low, high = 0.0, 1.0  # log_snr falls
+        if log_snr >= self.log_snr(low):
+            return low
+        if log_snr <= self.log_snr(high):
+            return high
+        while (middle := 0.5 * (low + high)) not in (low, high):
+            low, high = (middle, high) if self.log_snr(middle) > log_snr else (low, middle)
+        return high
+
+    def drift(self, t: float) -> float:
+        """f(t) = α′/α; −∞ where α is 0."""
+        alpha = self.alpha(t)
+        return self.alpha_dot(t) / alpha if alpha > 0.0 else -math.inf
+
+    def diffusion_squared(self, t: float) -> float:
+        """g²(t) = 2σσ′ − 2(α′/α)σ², the rate at which the forward equation adds variance; +∞ where α is 0."""
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        if alpha == 0.0:
+            return math.inf
+        return 2.0 * sigma * (self.sigma_dot(t) - self.alpha_dot(t) / alpha * sigma)
+
+    def times(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
+        """The grid of a sampler: ``steps`` falling times at which the network is asked, and 0.
+
+        Args:
+            steps: how many, at least 1.
+            spacing: ``trailing`` begins at pure noise, t_max·(1 − i/steps); ``leading`` ends at t_min and begins one
+                stride below the noise (the names and the numbers are those of Lin et al. 2024, table 2).
+
+        Raises:
+            IncompatibleError: an unknown spacing.
+        """
+        if spacing == "trailing":
+            return [self.t_max * (1.0 - i / steps) for i in range(steps)] + [0.0]
+        if spacing == "leading":
+            stride = (self.t_max - self.t_min) / steps
+            return [self.t_min + i * stride for i in reversed(range(steps))] + [0.0]
+        raise IncompatibleError(f"unknown spacing {spacing!r}; expected one of {', '.join(get_args(Spacing))}")
+
+    def diffuse(self, x: Tensor, noise: Tensor, t: float | Tensor) -> Tensor:
+        """x_t from data and noise of one shape ``(n, …)``; ``t`` is one time or one per sample ``(n,)``."""
+        alpha, sigma = self.coefficients(t, like=x)
+        return alpha * x + sigma * noise
+
+    def coefficients(self, t: float | Tensor, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """α(t) and σ(t), ready to multiply ``like``: floats, or tensors ``(n, 1, …)`` where ``t`` is ``(n,)``."""
+        if isinstance(t, Tensor):
+            shape = (-1, *[1] * (like.ndim - 1))
+            times = t.tolist()
+            return (
+                torch.tensor([self.alpha(u) for u in times], dtype=like.dtype, device=like.device).view(shape),
+                torch.tensor([self.sigma(u) for u in times], dtype=like.dtype, device=like.device).view(shape),
+            )
+        return self.alpha(t), self.sigma(t)
+
+
+def _central_difference(function: Callable[[float], float], t: float, step: float = 1e-5) -> float:
+    low, high = max(t - step, 0.0), min(t + step, 1.0)
+    return (function(high) - function(low)) / (high - low)

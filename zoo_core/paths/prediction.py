@@ -1,0 +1,67 @@
+"""What a network says about x_t, whichever currency it answers in; the table is in :mod:`zoo_core.paths`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from zoo_core.paths.gaussian import GaussianPath
+
+__all__ = ["Prediction", "PredictionType", "to_prediction"]
+
+PredictionType = Literal["noise", "data", "v", "velocity", "score"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says about x_t: the data it came from and the noise that was added.
+
+    Attributes:
+        data: x̂, the shape of x_t.
+        noise: ε̂, the shape of x_t.
+        variance_mix: ν in [0, 1] for models that learn the variance of the reverse step,
+            log Σ = ν·log β + (1 − ν)·log β̃ (Nichol & Dhariwal 2021, eq. 15); ``None`` for the others.
+    """
+
+    data: Tensor
+    noise: Tensor
+    variance_mix: Tensor | None = None
+
+
+def to_prediction(
+    path: GaussianPath, kind: PredictionType, x_t: Tensor, t: float | Tensor, output: Tensor
+) -> Prediction:
+    """Converts a network's output to a prediction (x̂, ε̂).
+
+    Args:
+        path: the path on which ``x_t`` lies.
+        kind: the currency of ``output``.
+        x_t: the noisy data, ``(n, …)``.
+        t: one time for all, or one per sample ``(n,)``.
+        output: the network's answer, the shape of ``x_t``.
+
+    Raises:
+        ValueError: ``kind`` is none of the five.
+    """
+    alpha, sigma = path.coefficients(t, like=x_t)
+    if kind == "noise":
+        return Prediction(data=(x_t - sigma * output) / alpha, noise=output)
+    if kind == "data":
+        return Prediction(data=output, noise=(x_t - alpha * output) / sigma)
+    if kind == "score":
+        return Prediction(data=(x_t + sigma * sigma * output) / alpha, noise=-sigma * output)
+    if kind == "v":
+        norm = alpha * alpha + sigma * sigma
+        return Prediction(data=(alpha * x_t - sigma * output) / norm, noise=(sigma * x_t + alpha * output) / norm)
+    if kind == "velocity":
+        shape = (-1, *[1] * (x_t.ndim - 1))
+        if isinstance(t, Tensor):
+            alpha_dot: Tensor | float = x_t.new_tensor([path.alpha_dot(u) for u in t.tolist()]).view(shape)
+            sigma_dot: Tensor | float = x_t.new_tensor([path.sigma_dot(u) for u in t.tolist()]).view(shape)
+        else:
+            alpha_dot, sigma_dot = path.alpha_dot(t), path.sigma_dot(t)
+        det = alpha_dot * sigma - sigma_dot * alpha
+        return Prediction(data=(sigma * output - sigma_dot * x_t) / det, noise=(alpha_dot * x_t - alpha * output) / det)
+    raise ValueError(f"unknown prediction type {kind!r}; expected one of {', '.join(get_args(PredictionType))}")
