@@ -53,3 +53,29 @@ class TimeMLP(nn.Module):
             time = time + self.class_embedding(label, t)
         time = time.expand(len(x), -1)
         return self.head(self.layers(torch.cat([x, time], dim=1)))
+
+    def with_jacobian(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The answer, and its derivatives ∂ answer_j/∂ x_i as ``(n, features, out_features)``.
+
+        Forward mode, layer by layer: the cost of ``features + 1`` evaluations, and ordinary arithmetic that can be
+        differentiated once more.
+        """
+        features = x.shape[1]
+        time = self.time_embedding(t)
+        if self.class_embedding is not None:
+            time = time + self.class_embedding(label, t)
+        h, tangent = torch.cat([x, time.expand(len(x), -1)], dim=1), None
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                h = layer(h)
+                if tangent is None:
+                    tangent = layer.weight[:, :features].T.expand(len(x), -1, -1)
+                else:
+                    tangent = tangent @ layer.weight.T
+            else:  # SiLU: h·s with s = sigmoid(h), whose derivative is s·(1 + h·(1 − s))
+                s = torch.sigmoid(h)
+                assert tangent is not None
+                tangent = tangent * (s * (1.0 + h * (1.0 - s)))[:, None]
+                h = h * s
+        assert tangent is not None
+        return self.head(h), tangent @ self.head.weight.T

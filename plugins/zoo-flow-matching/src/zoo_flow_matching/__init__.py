@@ -1,0 +1,1 @@
+"""Flow matching, couplings of noise and data, rectified flow, and continuous normalizing flows."""

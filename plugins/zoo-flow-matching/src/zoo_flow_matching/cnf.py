@@ -1,0 +1,162 @@
+r"""Continuous normalizing flows (Chen et al. 2018; FFJORD: Grathwohl et al. 2019).
+
+A velocity field u(x, t) carries data (t = 0) to noise (t = 1), x_1 ~ N(0, I).  Along its ODE
+
+    dx/dt = u(x, t),      d log p_t(x_t)/dt = −tr ∂u/∂x      (the instantaneous change of variables, Chen et al., eq. 8)
+
+so that log p(x) = log N(x_1; 0, I) + ∫_0^1 tr ∂u/∂x dt.  The trace is exact in up to four dimensions and for
+perceptrons; else it is vᵀ(∂u/∂x)v with one Rademacher v per sample, the same all along its trajectory (Hutchinson;
+Grathwohl et al., eq. 8), and log p an unbiased estimate.
+
+Both integrals are taken together by the classical Runge–Kutta method of order four in equal steps: as a function of the
+parameters it is differentiated exactly, and sampling is the same method run the other way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.interfaces import Condition, Density, DirectSampler, LatentVariable, Model, SampleSpace, Streams
+from zoo_nets.mlp import TimeMLP
+from zoo_nets.path_model import make_network
+
+__all__ = ["CNF", "EXACT_TRACE"]
+
+EXACT_TRACE = 4
+"""In up to so many dimensions the trace is exact for every network: d products with the Jacobian."""
+
+CLOCK = 2.0 * math.pi
+"""The network's time is 2πt: the embedding then turns once, and its fastest wave is still smooth over one step."""
+
+
+class CNF(Model, Density, DirectSampler, LatentVariable):
+    """A neural ordinary differential equation from data to noise.
+
+    Args:
+        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        network: of the velocity: ``{"kind": "mlp", …}`` or ``{"kind": "unet", …}``.
+        steps: of the Runge–Kutta method over [0, 1], four evaluations each.
+
+    Raises:
+        ValueError: fewer than one step, or an unknown network.
+    """
+
+    invertible = True
+
+    def __init__(self, shape: list[int], network: Mapping[str, Any], steps: int = 16) -> None:
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f"steps = {steps}; expected at least 1")
+        self.space = (
+            SampleSpace("image", tuple(shape), low=-1.0, high=1.0)
+            if len(shape) == 3
+            else SampleSpace("points", tuple(shape))
+        )
+        self.steps = steps
+        self.network = make_network(network, shape[0], shape[0])
+        self.exact_trace = isinstance(self.network, TimeMLP) or math.prod(shape) <= EXACT_TRACE
+        self.log_prob_is = "exact" if self.exact_trace else "estimate"
+
+    def velocity(self, x: Tensor, t: float) -> Tensor:
+        """u(x, t), the shape of ``x``."""
+        return self.network(x, torch.full((1,), CLOCK * t, device=x.device))
+
+    def velocity_and_trace(self, x: Tensor, t: float, probe: Tensor | None) -> tuple[Tensor, Tensor]:
+        """u(x, t) and the trace of its Jacobian ``(n,)``, or the probe's estimate of it."""
+        if isinstance(self.network, TimeMLP):
+            u, jacobian = self.network.with_jacobian(x, torch.full((1,), CLOCK * t, device=x.device))
+            return u, jacobian.diagonal(dim1=1, dim2=2).sum(1)
+        create = torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.clone() if x.requires_grad else x.detach().clone().requires_grad_(True)
+            u = self.velocity(x, t)
+            probes = [probe] if probe is not None else list(_axes(x))
+            trace = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+            for v in probes:
+                (row,) = torch.autograd.grad((u * v).sum(), x, create_graph=create, retain_graph=True)
+                trace = trace + (row * v).flatten(1).sum(1)
+        return (u, trace) if create else (u.detach(), trace)
+
+    def to_noise(self, x: Tensor, probe: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Integrates from data to noise.
+
+        Args:
+            x: data, ``(n, …)``.
+            probe: v of the estimated trace, the shape of ``x``; not used where it is exact.
+
+        Returns:
+            x_1; ∫ tr ∂u/∂x dt, ``(n,)``; and the kinetic energy ∫ ‖u‖² dt, ``(n,)``.
+        """
+
+        def rates(state: tuple[Tensor, ...], t: float) -> tuple[Tensor, ...]:
+            u, trace = self.velocity_and_trace(state[0], t, probe)
+            return u, trace, u.flatten(1).square().sum(1)
+
+        nothing = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+        end, trace, energy = _runge_kutta(rates, (x, nothing, nothing), 0.0, 1.0, self.steps)
+        return end, trace, energy
+
+    def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
+        """log N(x_1; 0, I) + ∫ tr ∂u/∂x dt, in nats, ``(n,)``."""
+        z, trace, _ = self.to_noise(x, None if self.exact_trace else self.probe(x, streams))
+        squared = z.flatten(1).square()
+        return -0.5 * (squared + math.log(2.0 * math.pi)).sum(1) + trace
+
+    def probe(self, x: Tensor, streams: Streams | None) -> Tensor:
+        """Rademacher signs, the shape of ``x``."""
+        streams = streams or Streams(0, "trace", 0, len(x), device=x.device)
+        return streams.integers(2, *x.shape[1:]).to(x) * 2.0 - 1.0
+
+    def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
+        return self._carried(x, 0.0, 1.0)
+
+    def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
+        return self._carried(z, 1.0, 0.0)
+
+    def draw_latent(self, streams: Streams) -> Tensor:
+        return streams.normal(*[int(size) for size in self.space.shape if size is not None])
+
+    def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
+        return self.decode(self.draw_latent(streams))
+
+    def _carried(self, x: Tensor, start: float, end: float) -> Tensor:
+        """Along the ODE; the state keeps the type that it came in."""
+
+        def rates(state: tuple[Tensor, ...], t: float) -> tuple[Tensor, ...]:
+            return (self.velocity(state[0].to(self.dtype), t).to(x.dtype),)
+
+        return _runge_kutta(rates, (x,), start, end, self.steps)[0]
+
+
+def _axes(x: Tensor) -> list[Tensor]:
+    """The unit vectors of one sample, each ready to multiply ``x``."""
+    size = x[0].numel()
+    return [row.view(1, *x.shape[1:]) for row in torch.eye(size, dtype=x.dtype, device=x.device)]
+
+
+def _runge_kutta(
+    rates: Callable[[tuple[Tensor, ...], float], tuple[Tensor, ...]],
+    state: tuple[Tensor, ...],
+    start: float,
+    end: float,
+    steps: int,
+) -> tuple[Tensor, ...]:
+    """The classical method of order four, in equal steps from ``start`` to ``end``."""
+    h = (end - start) / steps
+
+    def moved(by: float, rate: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(s + by * r for s, r in zip(state, rate, strict=True))
+
+    for i in range(steps):
+        t = start + i * h
+        a = rates(state, t)
+        b = rates(moved(h / 2, a), t + h / 2)
+        c = rates(moved(h / 2, b), t + h / 2)
+        d = rates(moved(h, c), t + h)
+        state = moved(h / 6, tuple(w + 2 * x + 2 * y + z for w, x, y, z in zip(a, b, c, d, strict=True)))
+    return state

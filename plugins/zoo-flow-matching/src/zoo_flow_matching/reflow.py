@@ -1,0 +1,105 @@
+r"""Reflow: a flow trained on the pairs that another one makes (Liu et al. 2023, §2.2).
+
+    ε ~ N(0, I),    x = the end of the teacher's ODE that begins at ε,    min E ‖u(x_t, t) − (ε − x)‖²,
+
+with x_t on the straight line between the two.  The transport cost of every convex function does not grow (their theorem
+3.5), and the straightness of the trajectories (see :mod:`zoo_flow_matching.straightness`) falls as 1/k in the number
+of reflows (their theorem 3.7): straight ones need one step of Euler's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from zoo_core import plugins
+from zoo_core.catalogue import resolve
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Batch, Condition, Denoiser, GradientObjective, Loss, Model, Streams
+from zoo_core.loading import load
+from zoo_core.samplers.path import PathSampler
+from zoo_flow_matching.model import RectifiedFlow
+from zoo_flow_matching.objective import velocity_loss
+
+__all__ = ["Reflow"]
+
+
+class Reflow(GradientObjective):
+    """Flow matching on a teacher's pairs.  The batch of data lends its conditions; the data itself is the teacher's.
+
+    Pair j is a function of (seed, j): it is made when it is first needed and kept, and example i of the whole run is
+    pair i mod ``pairs``.
+
+    Args:
+        teacher: a model on a path, as ``zoo load`` names it; it is frozen.
+        sampler: of the teacher, one that draws no noise on the way.
+        steps: of that sampler.
+        pairs: how many are made; 0: fresh ones for every step.
+
+    Raises:
+        ValueError: a negative number of pairs, or fewer than one step.
+    """
+
+    def __init__(self, teacher: str, sampler: str = "ddim", steps: int = 20, pairs: int = 0) -> None:
+        if pairs < 0 or steps < 1:
+            raise ValueError(f"pairs = {pairs} and steps = {steps}; expected at least 0 and 1")
+        self.name, self.sampler_name, self.steps, self.pairs = teacher, sampler, steps, pairs
+        self._teacher: Model | None = None
+        self._sampler: PathSampler | None = None
+        self._noise, self._data = torch.empty(0), torch.empty(0)
+        self._made = torch.zeros(pairs, dtype=torch.bool)
+
+    def losses(self, model: RectifiedFlow, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+        t = streams.uniform(1).squeeze(1)
+        if self.pairs and batch.condition is None:
+            noise, x = self._kept(model, streams)
+        else:  # a condition belongs to the batch and not to the pair
+            noise, x = self.make(model, streams, batch.condition)
+        yield Loss(velocity_loss(model, x, noise, t, batch.condition))
+
+    def make(self, model: Model, streams: Streams, condition: Condition | None = None) -> tuple[Tensor, Tensor]:
+        """One pair per stream: noise, and the data to which the teacher's ODE carries it.
+
+        Raises:
+            IncompatibleError: the teacher is on no path or draws other samples, or its sampler draws noise.
+        """
+        teacher, sampler = self._ready(model, streams.device)
+        noise = streams.normal(*[int(size) for size in model.space.shape if size is not None])
+        with torch.no_grad():
+            assert isinstance(teacher, Denoiser)
+            head = teacher.path.sigma(sampler.times(teacher)[0]) * noise
+            return noise, sampler.sample(teacher, streams, condition=condition, noise=head)
+
+    def _kept(self, model: Model, streams: Streams) -> tuple[Tensor, Tensor]:
+        rows = [(streams.start + i) % self.pairs for i in range(len(streams))]
+        wanted = sorted({j for j in rows if not self._made[j]})
+        for run in _runs(wanted):
+            noise, x = self.make(model, Streams(streams.seed, "reflow", run.start, len(run), device=streams.device))
+            if not len(self._noise):
+                self._noise, self._data = (torch.empty(self.pairs, *x.shape[1:]) for _ in range(2))
+            part = slice(run.start, run.stop)
+            self._noise[part], self._data[part], self._made[part] = noise.cpu(), x.cpu(), True
+        return self._noise[rows].to(streams.device), self._data[rows].to(streams.device)
+
+    def _ready(self, model: Model, device: torch.device) -> tuple[Model, PathSampler]:
+        if self._teacher is None or self._sampler is None:
+            teacher = load(self.name)
+            if not isinstance(teacher, Denoiser) or teacher.space != model.space:
+                raise IncompatibleError(f"teacher = {self.name!r} draws no samples of this kind along a path")
+            # not the teacher's own options: the recipe says all
+            sampler = resolve(plugins.load().catalogue.get("sampler", self.sampler_name).target)(steps=self.steps)
+            if not isinstance(sampler, PathSampler) or sampler.stochastic:
+                raise IncompatibleError(f"sampler = {self.sampler_name!r} draws noise; reflow needs an ODE: try 'ddim'")
+            sampler.check(teacher)
+            self._teacher, self._sampler = teacher, sampler
+        return self._teacher.to(device), self._sampler
+
+
+def _runs(rows: list[int]) -> Iterator[range]:
+    """The runs of consecutive numbers in a rising list."""
+    for _, run in groupby(enumerate(rows), key=lambda pair: pair[1] - pair[0]):
+        numbers = [j for _, j in run]
+        yield range(numbers[0], numbers[-1] + 1)

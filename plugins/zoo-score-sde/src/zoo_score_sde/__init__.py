@@ -1,0 +1,1 @@
+"""Score-based models: SDEs, noise levels, score matching and Langevin dynamics."""

@@ -1,0 +1,112 @@
+r"""Langevin dynamics on any density with a gradient (Roberts & Tweedie 1996).
+
+    x ← x + a·∇ log p(x) + √(2a)·z,      z ~ N(0, I).
+
+Unadjusted (ULA), its stationary law is p up to O(a): on N(0, s²) the variance is s²/(1 − a/(2s²)).  With a Metropolis
+step (MALA) the move to y is accepted with probability
+
+    min(1, p(y)·q(x | y) / (p(x)·q(y | x))),      q(y | x) = N(y; x + a·∇ log p(x), 2a·I),
+
+and p is left invariant.  Chains begin at N(0, spread²) and see nothing of the modes that they never reach.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Condition, Density, Frame, Model, Observer, Sampler, Streams
+
+__all__ = ["Langevin"]
+
+
+class Langevin(Sampler):
+    """One chain per sample.
+
+    Args:
+        steps: moves, each with a gradient of log p.
+        step_size: a, in squared units of the data; about the square of the least detail.
+        metropolis: whether moves are accepted or refused so that p is exactly invariant.
+        spread: the standard deviation of the starting points.
+
+    Raises:
+        ValueError: fewer than one step, or a size that is not positive.
+    """
+
+    def __init__(
+        self, steps: int = 1000, step_size: float = 0.01, metropolis: bool = True, spread: float = 1.0
+    ) -> None:
+        if steps < 1:
+            raise ValueError(f"steps = {steps}; a sampler takes at least 1")
+        if not (step_size > 0.0 and spread > 0.0):
+            raise ValueError(f"step_size = {step_size} and spread = {spread}; both are positive")
+        self.steps, self.step_size, self.metropolis, self.spread = steps, step_size, metropolis, spread
+
+    def check(self, model: Model) -> None:
+        name = type(model).__name__
+        if not isinstance(model, Density):
+            raise IncompatibleError(f"sampler 'langevin' needs Density, which {name} is not")
+        if model.discrete or model.binarises or model.space.kind not in ("points", "image"):
+            raise IncompatibleError(f"sampler 'langevin' needs a density of real numbers; that of {name} is discrete")
+        if model.log_prob_is != "exact":
+            raise IncompatibleError(
+                f"sampler 'langevin' needs the gradient of an exact density; {name} has a {model.log_prob_is}"
+            )
+        probe = torch.zeros((1, *_shape(model)), device=model.device, dtype=model.dtype)
+        try:
+            value, slope = _with_gradient(model, probe, None)
+        except RuntimeError as err:
+            raise IncompatibleError(f"sampler 'langevin': log p of {name} has no gradient: {err}") from err
+        if value.shape != (1,) or slope.shape != probe.shape:
+            raise IncompatibleError(
+                f"sampler 'langevin': log p of {name} has shape {tuple(value.shape)}; expected (1,)"
+            )
+
+    def sample(
+        self,
+        model: Model,
+        streams: Streams,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        self.check(model)
+        shape, a = _shape(model), self.step_size
+        with torch.inference_mode(False):  # gradients are needed, of tensors that were not made for inference
+            x = self.spread * streams.normal(*shape)
+            log_p, slope = _with_gradient(model, x, condition)
+            for i in range(self.steps):
+                y = x + a * slope + math.sqrt(2 * a) * streams.normal(*shape)
+                if self.metropolis:
+                    log_q, new_slope = _with_gradient(model, y, condition)
+                    there = (y - x - a * slope).flatten(1).square().sum(1)
+                    back = (x - y - a * new_slope).flatten(1).square().sum(1)
+                    ratio = log_q - log_p + (there - back) / (4 * a)
+                    accepted = streams.uniform(1).squeeze(1).log() < ratio.to(x)  # NaN is refused
+                    rows = accepted.view(-1, *[1] * len(shape))
+                    x, slope = torch.where(rows, y, x), torch.where(rows, new_slope, slope)
+                    log_p = torch.where(accepted, log_q, log_p)
+                else:
+                    x = y
+                    log_p, slope = _with_gradient(model, x, condition)
+                if observer is not None:
+                    observer(Frame(i + 1, self.steps, x, x))
+        return x
+
+
+def _shape(model: Model) -> list[int]:
+    return [int(size) for size in model.space.shape if size is not None]
+
+
+def _with_gradient(model: Model, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
+    """log p(x) and its gradient, detached; every row's own, since the rows of log p do not mix."""
+    assert isinstance(model, Density)
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_(True)
+        log_p = model.log_prob(x, condition=condition)
+        (slope,) = torch.autograd.grad(log_p.sum(), x)
+    return log_p.detach(), slope

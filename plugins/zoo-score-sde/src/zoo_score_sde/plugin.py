@@ -1,0 +1,40 @@
+"""What zoo-score-sde offers."""
+
+from __future__ import annotations
+
+from zoo_core.catalogue import Catalogue
+from zoo_core.hookspecs import hookimpl
+
+ZOO_API = (1, 0)
+
+FAMILIES = ["score-sde", "ncsn"]
+
+
+@hookimpl
+def zoo_register(catalogue: Catalogue) -> None:
+    """Registers the families, their objectives and Langevin dynamics."""
+    catalogue.family(
+        "score-sde",
+        "zoo_score_sde.model:ScoreSDE",
+        "score models of the VP, VE and sub-VP SDEs (Song et al. 2021)",
+        capabilities=["Density", "Denoiser"],
+    )
+    catalogue.family(
+        "ncsn",
+        "zoo_score_sde.ncsn:NCSN",
+        "noise-conditional score networks (Song & Ermon 2019)",
+        capabilities=["Density", "Denoiser"],
+    )
+    for name, target, summary in (
+        ("denoising-score-matching", "DenoisingScoreMatching", "the score of noisy data by its noise (Vincent 2011)"),
+        ("explicit-score-matching", "ExplicitScoreMatching", "against the true score of a known density"),
+        ("sliced-score-matching", "SlicedScoreMatching", "by random projections, no target (Song et al. 2019)"),
+    ):
+        catalogue.objective(name, f"zoo_score_sde.objective:{target}", summary, families=FAMILIES)
+    catalogue.sampler(
+        "langevin",
+        "zoo_score_sde.langevin:Langevin",
+        "Langevin dynamics on a density with a gradient, with or without Metropolis steps",
+        needs=["Density"],
+        families=["gmm", "realnvp", "glow", "nsf", "maf", "iaf", "cnf"],
+    )
