@@ -67,7 +67,7 @@ class Exact(DDPM):
 
     s = 0.5
 
-    def answer(self, x_t, index):  # type: ignore[no-untyped-def]
+    def answer(self, x_t, index, *, condition=None):  # type: ignore[no-untyped-def]
         t = (index + 1).double() / self.path.steps
         alpha, sigma = self.path.coefficients(t, like=x_t)
         return alpha * self.s**2 / (alpha**2 * self.s**2 + sigma**2) * x_t, None

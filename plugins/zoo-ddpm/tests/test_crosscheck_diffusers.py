@@ -26,7 +26,7 @@ diffusers = pytest.importorskip("diffusers")
 class Toy(DDPM):
     """A bounded, nonlinear 'network' that depends on the time: a linear one would hide a wrong time or scale."""
 
-    def answer(self, x_t: Tensor, index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def answer(self, x_t: Tensor, index: Tensor, *, condition=None) -> tuple[Tensor, Tensor | None]:  # type: ignore
         time = index.reshape(-1, *[1] * (x_t.ndim - 1)).to(x_t.dtype)
         output = torch.tanh(0.7 * x_t + 0.3 * x_t.roll(1, -1)) + 0.2 * torch.sin(time / 150)
         return output, (torch.tanh(x_t) + 1) / 2 if self.variance == "learned" else None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo_core.interfaces import Streams
+from zoo_core.interfaces import Condition, Streams
 from zoo_core.paths import to_prediction
 
 if TYPE_CHECKING:
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["bound_terms", "discretised_gaussian_log_prob", "prior_term", "variational_bound"]
 
 
-def variational_bound(model: DDPM, x: Tensor, streams: Streams) -> Tensor:
+def variational_bound(model: DDPM, x: Tensor, streams: Streams, *, condition: Condition | None = None) -> Tensor:
     """All terms L_0 … L_{T−1}, L_T in nats, one noise draw for each.
 
     Args:
         model: the DDPM.
         x: data on the model's side, ``(n, …)``.
         streams: one stream per sample; T normal draws of the shape of a sample are taken.
+        condition: of the data.
 
     Returns:
         ``(n, T + 1)``; its sum over the second axis bounds −log p(x).
@@ -42,12 +43,20 @@ def variational_bound(model: DDPM, x: Tensor, streams: Streams) -> Tensor:
     with torch.no_grad():
         for k in range(model.path.steps):
             index = torch.full((len(x),), k, device=x.device)
-            terms.append(bound_terms(model, x, index, streams.normal(*x.shape[1:])))
+            terms.append(bound_terms(model, x, index, streams.normal(*x.shape[1:]), condition=condition))
         terms.append(prior_term(model, x))
     return torch.stack(terms, dim=1)
 
 
-def bound_terms(model: DDPM, x: Tensor, index: Tensor, noise: Tensor, *, stop_mean: bool = False) -> Tensor:
+def bound_terms(
+    model: DDPM,
+    x: Tensor,
+    index: Tensor,
+    noise: Tensor,
+    *,
+    stop_mean: bool = False,
+    condition: Condition | None = None,
+) -> Tensor:
     """L_k at one table entry per sample, ``(n,)`` in nats.
 
     Args:
@@ -56,11 +65,12 @@ def bound_terms(model: DDPM, x: Tensor, index: Tensor, noise: Tensor, *, stop_me
         index: k per sample, ``(n,)``, 0 … T − 1.
         noise: ε of x_k, the shape of x.
         stop_mean: no gradient through the mean (Nichol & Dhariwal 2021, §3.1).
+        condition: of the data.
     """
     path, shape = model.path, (-1, *[1] * (x.ndim - 1))
     t = (index + 1).double() / path.steps
     x_k = path.diffuse(x, noise, t)
-    output, mix = model.answer(x_k, index)
+    output, mix = model.answer(x_k, index, condition=condition)
     if stop_mean:
         output = output.detach()
     data = to_prediction(path, model.prediction, x_k, t, output).data

@@ -20,13 +20,13 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zoo_core.interfaces import Condition, Denoiser, Density, Model, Prediction, SampleSpace, Streams
+from zoo_core.errors import ConditionError
+from zoo_core.interfaces import Condition, ConditionSpec, Denoiser, Density, Model, Prediction, SampleSpace, Streams
 from zoo_core.paths import DiscretePath, PredictionType, to_prediction
 from zoo_ddpm.noise_schedule import NoiseSchedule, discrete_path
-from zoo_nets.mlp import TimeMLP
-from zoo_nets.unet import UNet
+from zoo_nets.path_model import make_network
 
 __all__ = ["DDPM", "Variance"]
 
@@ -47,6 +47,7 @@ class DDPM(Model, Denoiser, Density):
             with twice the channels; Nichol & Dhariwal 2021, eq. 15).
         levels: the number of grey levels of the data (256 for 8-bit images): the bound is then that of the discrete
             data.  ``None`` for continuous data.
+        classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
 
     Raises:
         ValueError: an argument outside its set.
@@ -64,6 +65,7 @@ class DDPM(Model, Denoiser, Density):
         prediction: PredictionType = "noise",
         variance: Variance = "fixed_small",
         levels: int | None = None,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         if prediction not in ("noise", "data", "v"):
@@ -79,16 +81,27 @@ class DDPM(Model, Denoiser, Density):
         self.variance: Variance = variance
         self.levels = levels
         self.discrete = levels is not None
-        self.network = _network(network, shape[0], shape[0] * (2 if variance == "learned" else 1))
+        self.classes = classes
+        if classes is not None:
+            self.conditions = {"label": ConditionSpec((), classes)}
+        self.network = make_network(network, shape[0], shape[0] * (2 if variance == "learned" else 1), classes)
 
-    def answer(self, x_t: Tensor, index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def answer(self, x_t: Tensor, index: Tensor, *, condition: Condition | None = None) -> tuple[Tensor, Tensor | None]:
         """What the network says: its answer in its own currency, and ν in [0, 1] where the variance is learned.
 
         Args:
             x_t: noisy data, ``(n, *shape)``.
             index: the table entry, fractions allowed, ``(n,)`` or ``(1,)`` for all alike.
+            condition: the ``label``, of a model with classes; the number of classes itself, and none, mean no label.
+
+        Raises:
+            ConditionError: a label for an unconditional model.
         """
-        output = self.network(x_t.to(self.dtype), index).to(x_t.dtype)  # a half-precision network; the state is not
+        label = (condition["label"],) if condition is not None and "label" in condition else ()
+        if label and self.classes is None:
+            raise ConditionError("this model has no condition 'label'; it is unconditional")
+        # A network may be of half precision; the state is not.
+        output = self.network(x_t.to(self.dtype), index, *label).to(x_t.dtype)
         if self.variance != "learned":
             return output, None
         output, mix = output.chunk(2, dim=1)
@@ -97,7 +110,7 @@ class DDPM(Model, Denoiser, Density):
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
         times = t.tolist() if isinstance(t, Tensor) else [t]
         index = torch.tensor([self.path.index(u) for u in times], dtype=torch.float32, device=x_t.device)
-        output, mix = self.answer(x_t, index)
+        output, mix = self.answer(x_t, index, condition=condition)
         prediction = to_prediction(self.path, self.prediction, x_t, t, output)
         return Prediction(prediction.data, prediction.noise, mix)
 
@@ -111,13 +124,9 @@ class DDPM(Model, Denoiser, Density):
 
         if streams is None:
             streams = Streams(0, "bound", 0, len(x), device=x.device, dtype=x.dtype)
-        return -variational_bound(self, x, streams).sum(dim=1)
+        return -variational_bound(self, x, streams, condition=condition).sum(dim=1)
 
-
-def _network(spec: Mapping[str, Any], channels: int, out_channels: int) -> nn.Module:
-    kinds = {"unet": UNet, "mlp": TimeMLP}
-    options = dict(spec)
-    kind = options.pop("kind", None)
-    if kind not in kinds:
-        raise ValueError(f"network.kind = {kind!r}; expected one of {', '.join(kinds)}")
-    return kinds[kind](channels, out_channels, **options)
+    def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """As in :class:`~zoo_core.interfaces.Model`; an unconditional start lacks the classes, which begin at zero."""
+        mine = {k: v for k, v in self.state_dict().items() if ".class_embedding." in k}
+        return {**mine, **state}

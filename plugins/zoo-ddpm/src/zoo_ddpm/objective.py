@@ -21,7 +21,7 @@ class Simple(GradientObjective):
         index = streams.integers(model.path.steps)
         noise = streams.normal(*x.shape[1:])
         t = (index + 1).double() / model.path.steps
-        output, _ = model.answer(model.path.diffuse(x, noise, t), index)
+        output, _ = model.answer(model.path.diffuse(x, noise, t), index, condition=batch.condition)
         yield Loss((output - self.target(model, x, noise, t)).square().mean())
 
     @staticmethod
@@ -49,7 +49,8 @@ class VariationalBound(GradientObjective):
         from zoo_ddpm.bound import bound_terms
 
         index = streams.integers(model.path.steps)
-        terms = bound_terms(model, batch.x, index, streams.normal(*batch.x.shape[1:]), stop_mean=self.stop_mean)
+        noise = streams.normal(*batch.x.shape[1:])
+        terms = bound_terms(model, batch.x, index, noise, stop_mean=self.stop_mean, condition=batch.condition)
         nats = model.path.steps * terms.mean()
         bits = nats / (torch.log(torch.tensor(2.0)) * batch.x[0].numel())
         yield Loss(bits, terms={"bits_per_dim": bits.detach()})

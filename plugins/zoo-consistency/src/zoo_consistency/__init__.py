@@ -1,0 +1,1 @@
+"""Consistency models for the zoo."""

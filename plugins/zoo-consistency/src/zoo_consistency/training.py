@@ -1,0 +1,104 @@
+r"""Consistency training, with the techniques of iCT (Song & Dhariwal 2024).
+
+Two neighbouring levels σ_i < σ_{i+1} see one noise ε; the answer at the upper one is drawn to that at the lower one,
+
+    E [ d( f_θ(x + σ_{i+1}·ε, σ_{i+1}),  sg f_θ(x + σ_i·ε, σ_i) ) / (σ_{i+1} − σ_i) ],
+
+with d the pseudo-Huber distance, i lognormally distributed, levels that become ever finer, and no moving average of the
+target (sg: no gradient).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from zoo_consistency.grid import discretisation, levels, lognormal_weights, pseudo_huber
+from zoo_consistency.model import Consistency
+from zoo_core.interfaces import Batch, Condition, GradientObjective, Loss, Streams
+
+__all__ = ["Training", "consistency_loss", "training_step"]
+
+
+class Training(GradientObjective):
+    """iCT.
+
+    Args:
+        steps: K, over which the number of levels grows: those of the recipe.
+        first, last: the number of intervals at the beginning and at the end.
+        mean, spread: of log σ.
+        huber: c of the pseudo-Huber distance; 0.00054·√d unless given.
+
+    Raises:
+        ValueError: unless 1 ≤ first ≤ last, steps ≥ 1 and spread > 0.
+    """
+
+    def __init__(
+        self,
+        steps: int = 1000,
+        first: int = 10,
+        last: int = 1280,
+        mean: float = -1.1,
+        spread: float = 2.0,
+        huber: float | None = None,
+    ) -> None:
+        if not 1 <= first <= last or steps < 1 or spread <= 0.0:
+            raise ValueError(
+                f"steps = {steps}, first = {first}, last = {last}, spread = {spread}; "
+                "expected steps ≥ 1, 1 ≤ first ≤ last, spread > 0"
+            )
+        self.steps, self.first, self.last = steps, first, last
+        self.mean, self.spread, self.huber = mean, spread, huber
+
+    def losses(self, model: Consistency, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+        count = discretisation(training_step(streams), self.steps, self.first, self.last)
+        grid = levels(count, model.sigma_min, model.sigma_max)
+        index = streams.categorical(lognormal_weights(grid, self.mean, self.spread)).cpu()
+        low, high = grid[index].to(batch.x.device), grid[index + 1].to(batch.x.device)
+        noise = streams.normal(*batch.x.shape[1:])
+        upper, lower = (batch.x + _like(s, batch.x) * noise for s in (high, low))
+        yield consistency_loss(model, model, (upper, high), (lower, low), batch.condition, self.huber)
+
+
+def consistency_loss(
+    model: Consistency,
+    target: Consistency,
+    upper: tuple[Tensor, Tensor],
+    lower: tuple[Tensor, Tensor],
+    condition: Condition | None,
+    huber: float | None = None,
+) -> Loss:
+    """d(f_θ(upper), sg f_θ⁻(lower))/(σ_{i+1} − σ_i), the mean over the batch.
+
+    Args:
+        model: f_θ.
+        target: f_θ⁻, which gets no gradient.
+        upper, lower: points on one trajectory, each (z, σ̂) with shapes ``(n, …)`` and ``(n,)``.
+        condition: of the data.
+        huber: c of the distance.
+    """
+    said = model.jump(*upper, condition=condition)
+    with torch.no_grad():
+        wanted = target.jump(*lower, condition=condition)
+    gap = pseudo_huber(said, wanted, huber)
+    weight = 1.0 / (upper[1] - lower[1])
+    return Loss((weight.to(gap.dtype) * gap).mean(), terms={"distance": gap.detach().mean()})
+
+
+def training_step(streams: Streams) -> int:
+    """The step that streams are for: the number at the end of their purpose, ``"train/1200"`` → 1200.
+
+    Raises:
+        ValueError: there is no number.
+    """
+    step = streams.purpose.rpartition("/")[2]
+    if not step.isdecimal():
+        raise ValueError(f"streams for {streams.purpose!r} know no training step; expected 'train/<step>'")
+    return int(step)
+
+
+def _like(sigma: Tensor, x: Tensor) -> Tensor:
+    """Levels ``(n,)``, ready to multiply ``x``."""
+    return sigma.to(x.dtype).view(-1, *[1] * (x.ndim - 1))

@@ -1,0 +1,1 @@
+"""Pipelines in diffusers' layout, loaded into the zoo."""

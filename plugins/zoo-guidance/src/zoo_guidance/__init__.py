@@ -1,0 +1,1 @@
+"""Guidance, inpainting and editing for every model on a Gaussian path."""

@@ -1,0 +1,94 @@
+r"""A classifier of noisy data, p(y | x_t, t) (Sohl-Dickstein et al. 2015; Dhariwal & Nichol 2021, §4.1).
+
+It is shown what the angular preconditioning of path models shows a network: with θ = atan2(σ, α) and r = √(α² + σ²),
+
+    y_θ = x_t/r = cos θ·x + sin θ·ε,        log p(· | x_t, t) = log softmax h(y_θ, θ).
+
+The path enters through θ alone, so that one classifier guides every model on a path: DDPM, score SDEs, flow matching.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_core.interfaces import Batch, ConditionSpec, GradientObjective, Loss, Model, SampleSpace, Streams
+from zoo_nets.time_embedding import TimeEmbedding
+
+__all__ = ["NoisyClassifier", "NoisyCrossEntropy"]
+
+
+class NoisyClassifier(Model):
+    """A small network from noisy data and its angle to class probabilities.
+
+    Images go through one strided convolution a width, each with group normalisation, the angle's embedding and SiLU,
+    then the mean over the pixels; points through linear layers that know the angle.
+
+    Args:
+        shape: one example: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        classes: the labels are 0 … classes − 1.
+        widths: channels (or units) of each layer; for images divisible by 8.
+
+    Raises:
+        ValueError: fewer than two classes, or widths that 8 does not divide.
+    """
+
+    def __init__(self, shape: list[int], classes: int, widths: Sequence[int] = (32, 64, 64)) -> None:
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"classes = {classes}; a classifier has at least 2")
+        image = len(shape) == 3
+        if not widths or (image and any(width % 8 for width in widths)):
+            raise ValueError(f"widths = {list(widths)}; expected at least one, for images divisible by 8")
+        self.space = (
+            SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
+        )
+        self.classes = classes
+        self.conditions = {"label": ConditionSpec((), classes)}
+        self.time_embedding = TimeEmbedding(32, 64)
+        inside = [shape[0], *widths[:-1]]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(i, o, 3, stride=2 if k else 1, padding=1) if image else nn.Linear(i, o)
+            for k, (i, o) in enumerate(zip(inside, widths, strict=True))
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(8, o) if image else nn.Identity() for o in widths)
+        self.times = nn.ModuleList(nn.Linear(64, o) for o in widths)
+        self.head = nn.Linear(widths[-1], classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def log_probabilities(self, y: Tensor, theta: Tensor) -> Tensor:
+        """log p(· | y_θ, θ) in nats.
+
+        Args:
+            y: cos θ·x + sin θ·ε, ``(n, *shape)``.
+            theta: θ in [0, π/2], ``(n,)`` or ``(1,)`` for all alike.
+
+        Returns:
+            ``(n, classes)``.
+        """
+        time = F.silu(self.time_embedding((2000.0 / math.pi) * theta))
+        h = y.to(self.dtype)
+        for layer, norm, embed in zip(self.layers, self.norms, self.times, strict=True):
+            h = norm(layer(h))
+            h = F.silu(h + embed(time).view(-1, h.shape[1], *[1] * (h.ndim - 2)))
+        return torch.log_softmax(self.head(h.flatten(2).mean(2) if h.ndim > 2 else h), dim=1)
+
+
+class NoisyCrossEntropy(GradientObjective):
+    """−log p(y | y_θ, θ) in nats, with θ uniform over [0, π/2]."""
+
+    def losses(self, model: NoisyClassifier, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+        if batch.condition is None:
+            raise ValueError("the data has no labels; a classifier learns from labels")
+        x = batch.x
+        theta = 0.5 * math.pi * streams.uniform(1).squeeze(1)
+        angle = theta.view(-1, *[1] * (x.ndim - 1))
+        y = angle.cos() * x + angle.sin() * streams.normal(*x.shape[1:])
+        said, label = model.log_probabilities(y, theta), batch.condition["label"]
+        right = (said.argmax(1) == label).float().mean()
+        yield Loss(F.nll_loss(said, label), terms={"accuracy": right.detach()})
