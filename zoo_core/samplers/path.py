@@ -120,7 +120,7 @@ class PathSampler(Sampler):
         return x
 
 
-def guided(model: Denoiser, x: Tensor, t: float, condition: Condition | None, guidance: float) -> Prediction:
+def guided(model: Denoiser, x: Tensor, t: float | Tensor, condition: Condition | None, guidance: float) -> Prediction:
     """Classifier-free guidance (Ho & Salimans 2022) in predictions: x̂ = u + s·(c − u), s = 1 being no guidance."""
     if condition is None or guidance == 1.0:
         return model.predict(x, t, condition=condition)

@@ -1,0 +1,168 @@
+r"""Ordinary differential equations dy/du = f(u, y) for batches of independent samples.
+
+An explicit Runge–Kutta method with nodes c, matrix a and weights b takes the step of length h
+
+    k_j = f(u + c_j·h, y + h·Σ_{i<j} a_ji·k_i),      y ← y + h·Σ_j b_j·k_j      (Hairer et al. 1993, II.1).
+
+`dormand_prince` chooses h by the difference of two such sums, of orders 5 and 4 (ibid., II.4–5).
+Every sample has a step of its own: what a sample becomes never depends on who else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import ZooError
+
+__all__ = ["EULER", "HEUN", "MIDPOINT", "RK4", "Solution", "Tableau", "dormand_prince", "runge_kutta"]
+
+Field = Callable[[Tensor, Tensor], Tensor]
+"""f(u, y) for u ``(n,)`` and y ``(n, …)``."""
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """An explicit Runge–Kutta method.
+
+    Attributes:
+        nodes: c.
+        matrix: the rows of a, each as long as its number of earlier stages.
+        weights: b.
+    """
+
+    nodes: tuple[float, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...]
+
+
+EULER = Tableau((0.0,), ((),), (1.0,))
+MIDPOINT = Tableau((0.0, 0.5), ((), (0.5,)), (0.0, 1.0))
+HEUN = Tableau((0.0, 1.0), ((), (1.0,)), (0.5, 0.5))
+RK4 = Tableau((0.0, 0.5, 0.5, 1.0), ((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6))
+
+_DP5 = Tableau(
+    (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
+    (
+        (),
+        (1 / 5,),
+        (3 / 40, 9 / 40),
+        (44 / 45, -56 / 15, 32 / 9),
+        (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+        (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+        (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+    ),
+    (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84, 0.0),
+)
+_FOURTH = (5179 / 57600, 0.0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where the samples arrived.
+
+    Attributes:
+        y: ``(n, …)``.
+        evaluations: how often f was asked, for the batch.
+    """
+
+    y: Tensor
+    evaluations: int
+
+
+def runge_kutta(f: Field, y: Tensor, start: float, end: float, *, steps: int, method: Tableau = RK4) -> Solution:
+    """``steps`` equal steps from ``start`` to ``end``.
+
+    Args:
+        f: the field.
+        y: at ``start``, ``(n, …)``.
+        start, end: of u, in either direction.
+        steps: at least 1.
+        method: which one.
+
+    Raises:
+        ValueError: no step.
+    """
+    if steps < 1:
+        raise ValueError(f"steps = {steps}; expected at least 1")
+    h = (end - start) / steps
+    for i in range(steps):
+        slopes: list[Tensor] = []
+        for node, row in zip(method.nodes, method.matrix, strict=True):
+            u = torch.full((len(y),), start + (i + node) * h, dtype=torch.float64, device=y.device)
+            slopes.append(f(u, _sum(y, h, row, slopes)))
+        y = _sum(y, h, method.weights, slopes)
+    return Solution(y, steps * len(method.nodes))
+
+
+def dormand_prince(
+    f: Field,
+    y: Tensor,
+    start: float,
+    end: float,
+    *,
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    first: float = 0.05,
+    most: int = 1000,
+) -> Solution:
+    """As exactly as asked, sample by sample.
+
+    A step of a sample is accepted where the root mean square of error/(atol + rtol·max(|y|, |y_new|)) over its own
+    coordinates is at most 1, and the next is 0.9·error^(−1/5) times as long, between a fifth and five times.
+
+    Args:
+        f: the field.
+        y: at ``start``, ``(n, …)``.
+        start, end: of u, in either direction.
+        rtol, atol: relative and absolute error of a step.
+        first: the first step, as a share of the way.
+        most: steps, tried ones included.
+
+    Raises:
+        ZooError: a sample has not arrived after so many steps, or is no longer finite.
+    """
+    shape = (-1, *[1] * (y.ndim - 1))
+    direction = 1.0 if end >= start else -1.0
+    length = abs(end - start)
+    u = torch.zeros(len(y), dtype=torch.float64, device=y.device)  # of the way from start to end
+    h = torch.full_like(u, first * length)
+    slope = f(start + direction * u, y)
+    evaluations = 1
+    for _ in range(most):
+        if bool((u >= length).all()):
+            return Solution(y, evaluations)
+        h = torch.minimum(h, length - u)
+        step = (direction * h).to(y.dtype).view(shape)
+        slopes = [slope]
+        for node, row in zip(_DP5.nodes[1:], _DP5.matrix[1:], strict=True):
+            slopes.append(f(start + direction * (u + node * h), _sum(y, step, row, slopes)))
+        evaluations += 6
+        new = _sum(y, step, _DP5.weights, slopes)
+        error = new - _sum(y, step, _FOURTH, slopes)
+        scale = atol + rtol * torch.maximum(y.abs(), new.abs())
+        size = (error / scale).double().square().flatten(1).mean(1).sqrt()
+        if not bool(torch.isfinite(size).all()):
+            raise ZooError("the differential equation left the finite numbers; try a smaller rtol and atol")
+        accepted = size <= 1.0
+        u = torch.where(accepted, torch.where(length - u - h < 1e-12 * length, length, u + h), u)
+        chosen = accepted.view(shape)
+        y, slope = torch.where(chosen, new, y), torch.where(chosen, slopes[-1], slope)
+        h = h * (0.9 * size.clamp(min=1e-10) ** -0.2).clamp(0.2, 5.0)
+    raise ZooError(
+        f"a sample did not arrive in {most} steps at rtol = {rtol:g} and atol = {atol:g}; allow more of either"
+    )
+
+
+def _sum(y: Tensor, h: float | Tensor, weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
+    """y + h·Σ w_j·k_j."""
+    terms = [w * k for w, k in zip(weights, slopes, strict=False) if w]
+    if not terms:
+        return y
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return y + h * total

@@ -1,0 +1,70 @@
+r"""The probability-flow ODE of any Gaussian path, in the angle θ = atan2(σ, α) (Song et al. 2021, eq. 13).
+
+    y = x_t/√(α² + σ²) = cos θ·x + sin θ·ε,        dy/dθ = cos θ·ε̂ − sin θ·x̂.
+
+Nothing here is infinite at either end, where σ or α is 0, and the path enters through θ alone: all paths share one
+equation.  θ runs from `least` (data) to `greatest` (noise, π/2 where α = 0).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.model import Denoiser
+from zoo_core.paths import GaussianPath
+from zoo_core.samplers.path import guided
+
+__all__ = ["ProbabilityFlow", "angle"]
+
+LEAST_TIME = 1e-5
+"""Nearer to the data no network says anything: a data prediction is worth no ε̂ at σ = 0."""
+
+
+def angle(path: GaussianPath, t: float) -> float:
+    """θ(t)."""
+    return math.atan2(path.sigma(t), path.alpha(t))
+
+
+class ProbabilityFlow:
+    """dy/dθ of a model.
+
+    Args:
+        model: which.
+        condition: under which condition.
+        guidance: how strongly; see :class:`~zoo_core.interfaces.sampler.Sampler`.
+
+    Attributes:
+        least, greatest: the ends of θ between which the model may be asked.
+        first, last: the times at those ends, ``last`` being that of the noise.
+    """
+
+    def __init__(self, model: Denoiser, condition: Condition | None = None, guidance: float = 1.0) -> None:
+        self.model, self.condition, self.guidance = model, condition, guidance
+        path = model.path
+        self.first, self.last = max(path.t_min, LEAST_TIME), path.t_max
+        self.least, self.greatest = angle(path, self.first), angle(path, self.last)
+
+    def __call__(self, theta: Tensor, y: Tensor) -> Tensor:
+        """dy/dθ at θ ``(n,)`` and y ``(n, …)``."""
+        shape = (-1, *[1] * (y.ndim - 1))
+        times = [self.time(value) for value in theta.tolist()]
+        radii = [math.hypot(self.model.path.alpha(t), self.model.path.sigma(t)) for t in times]
+        cos, sin = (f(theta).to(y.dtype).view(shape) for f in (torch.cos, torch.sin))
+        x_t = y * y.new_tensor(radii).view(shape)
+        alike = len(set(times)) == 1
+        t = times[0] if alike else torch.tensor(times, dtype=torch.float64, device=y.device)
+        prediction = guided(self.model, x_t, t, self.condition, self.guidance)
+        return cos * prediction.noise - sin * prediction.data
+
+    def time(self, theta: float) -> float:
+        """t(θ), between :attr:`first` and :attr:`last`."""
+        if theta >= self.greatest:
+            return self.last
+        if theta <= self.least:
+            return self.first
+        t = self.model.path.time_of_log_snr(-2.0 * math.log(math.tan(theta)))
+        return min(max(t, self.first), self.last)
