@@ -8,20 +8,23 @@ so that log p(x) = log N(x_1; 0, I) + ∫_0^1 tr ∂u/∂x dt.  The trace is exa
 perceptrons; else it is vᵀ(∂u/∂x)v with one Rademacher v per sample, the same all along its trajectory (Hutchinson;
 Grathwohl et al., eq. 8), and log p an unbiased estimate.
 
-Both integrals are taken together by the classical Runge–Kutta method of order four in equal steps: as a function of the
-parameters it is differentiated exactly, and sampling is the same method run the other way.
+Both integrals are taken together, by the classical Runge–Kutta method of order four in equal steps, which training
+differentiates exactly (discretise, then optimise), or by Dormand and Prince's as exactly as asked.  Sampling is the
+same equation the other way.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zoo_core.interfaces import Condition, Density, DirectSampler, LatentVariable, Model, SampleSpace, Streams
+from zoo_core.ode import RK4, Field, dormand_prince, runge_kutta
 from zoo_nets.mlp import TimeMLP
 from zoo_nets.path_model import make_network
 
@@ -40,39 +43,45 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
     Args:
         shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
         network: of the velocity: ``{"kind": "mlp", …}`` or ``{"kind": "unet", …}``.
-        steps: of the Runge–Kutta method over [0, 1], four evaluations each.
+        steps: of the Runge–Kutta method over [0, 1], four evaluations each; ``None`` for the adaptive method.
+        tolerance: relative and absolute, of a step of the adaptive method.
 
     Raises:
-        ValueError: fewer than one step, or an unknown network.
+        ValueError: fewer than one step, a tolerance that is not positive, or an unknown network.
     """
 
     invertible = True
 
-    def __init__(self, shape: list[int], network: Mapping[str, Any], steps: int = 16) -> None:
+    def __init__(
+        self, shape: list[int], network: Mapping[str, Any], steps: int | None = 16, tolerance: float = 1e-5
+    ) -> None:
         super().__init__()
-        if steps < 1:
+        if steps is not None and steps < 1:
             raise ValueError(f"steps = {steps}; expected at least 1")
+        if not tolerance > 0.0:
+            raise ValueError(f"tolerance = {tolerance}; expected a positive number")
         self.space = (
             SampleSpace("image", tuple(shape), low=-1.0, high=1.0)
             if len(shape) == 3
             else SampleSpace("points", tuple(shape))
         )
-        self.steps = steps
+        self.steps, self.tolerance = steps, tolerance
         self.network = make_network(network, shape[0], shape[0])
         self.exact_trace = isinstance(self.network, TimeMLP) or math.prod(shape) <= EXACT_TRACE
         self.log_prob_is = "exact" if self.exact_trace else "estimate"
 
-    def velocity(self, x: Tensor, t: float) -> Tensor:
-        """u(x, t), the shape of ``x``."""
-        return self.network(x, torch.full((1,), CLOCK * t, device=x.device))
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        """u(x, t), the shape of ``x``, at times ``(n,)``, or ``(1,)`` for all alike."""
+        return self.network(x, CLOCK * t)
 
-    def velocity_and_trace(self, x: Tensor, t: float, probe: Tensor | None) -> tuple[Tensor, Tensor]:
+    def velocity_and_trace(self, x: Tensor, t: Tensor, probe: Tensor | None) -> tuple[Tensor, Tensor]:
         """u(x, t) and the trace of its Jacobian ``(n,)``, or the probe's estimate of it."""
         if isinstance(self.network, TimeMLP):
-            u, jacobian = self.network.with_jacobian(x, torch.full((1,), CLOCK * t, device=x.device))
+            u, jacobian = self.network.with_jacobian(x, CLOCK * t)
             return u, jacobian.diagonal(dim1=1, dim2=2).sum(1)
         create = torch.is_grad_enabled()
-        with torch.inference_mode(False), torch.enable_grad():
+        # the kernel of attention that can be differentiated twice
+        with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             x = x.clone() if x.requires_grad else x.detach().clone().requires_grad_(True)
             u = self.velocity(x, t)
             probes = [probe] if probe is not None else list(_axes(x))
@@ -82,24 +91,28 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
                 trace = trace + (row * v).flatten(1).sum(1)
         return (u, trace) if create else (u.detach(), trace)
 
-    def to_noise(self, x: Tensor, probe: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def to_noise(
+        self, x: Tensor, probe: Tensor | None = None, steps: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Integrates from data to noise.
 
         Args:
             x: data, ``(n, …)``.
             probe: v of the estimated trace, the shape of ``x``; not used where it is exact.
+            steps: of the method; the model's own unless given.
 
         Returns:
             x_1; ∫ tr ∂u/∂x dt, ``(n,)``; and the kinetic energy ∫ ‖u‖² dt, ``(n,)``.
         """
 
-        def rates(state: tuple[Tensor, ...], t: float) -> tuple[Tensor, ...]:
-            u, trace = self.velocity_and_trace(state[0], t, probe)
-            return u, trace, u.flatten(1).square().sum(1)
+        def rates(t: Tensor, state: Tensor) -> Tensor:
+            u, trace = self.velocity_and_trace(state[:, :-2].view_as(x), t, probe)
+            flat = u.flatten(1)
+            return torch.cat([flat, trace[:, None], flat.square().sum(1, keepdim=True)], dim=1)
 
-        nothing = torch.zeros(len(x), dtype=x.dtype, device=x.device)
-        end, trace, energy = _runge_kutta(rates, (x, nothing, nothing), 0.0, 1.0, self.steps)
-        return end, trace, energy
+        state = torch.cat([x.flatten(1), x.new_zeros(len(x), 2)], dim=1)
+        end = self._solved(rates, state, 0.0, 1.0, steps or self.steps)
+        return end[:, :-2].view_as(x), end[:, -2], end[:, -1]
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
         """log N(x_1; 0, I) + ∫ tr ∂u/∂x dt, in nats, ``(n,)``."""
@@ -127,36 +140,20 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
     def _carried(self, x: Tensor, start: float, end: float) -> Tensor:
         """Along the ODE; the state keeps the type that it came in."""
 
-        def rates(state: tuple[Tensor, ...], t: float) -> tuple[Tensor, ...]:
-            return (self.velocity(state[0].to(self.dtype), t).to(x.dtype),)
+        def rates(t: Tensor, state: Tensor) -> Tensor:
+            return self.velocity(state.to(self.dtype), t).to(state.dtype)
 
-        return _runge_kutta(rates, (x,), start, end, self.steps)[0]
+        return self._solved(rates, x, start, end, self.steps)
+
+    def _solved(self, rates: Field, state: Tensor, start: float, end: float, steps: int | None) -> Tensor:
+        if steps is None:
+            found = dormand_prince(rates, state, start, end, rtol=self.tolerance, atol=self.tolerance)
+        else:  # all samples are at one time, which is embedded once
+            found = runge_kutta(lambda t, y: rates(t[:1], y), state, start, end, steps=steps, method=RK4)
+        return found.y
 
 
 def _axes(x: Tensor) -> list[Tensor]:
     """The unit vectors of one sample, each ready to multiply ``x``."""
     size = x[0].numel()
     return [row.view(1, *x.shape[1:]) for row in torch.eye(size, dtype=x.dtype, device=x.device)]
-
-
-def _runge_kutta(
-    rates: Callable[[tuple[Tensor, ...], float], tuple[Tensor, ...]],
-    state: tuple[Tensor, ...],
-    start: float,
-    end: float,
-    steps: int,
-) -> tuple[Tensor, ...]:
-    """The classical method of order four, in equal steps from ``start`` to ``end``."""
-    h = (end - start) / steps
-
-    def moved(by: float, rate: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(s + by * r for s, r in zip(state, rate, strict=True))
-
-    for i in range(steps):
-        t = start + i * h
-        a = rates(state, t)
-        b = rates(moved(h / 2, a), t + h / 2)
-        c = rates(moved(h / 2, b), t + h / 2)
-        d = rates(moved(h, c), t + h)
-        state = moved(h / 6, tuple(w + 2 * x + 2 * y + z for w, x, y, z in zip(a, b, c, d, strict=True)))
-    return state
