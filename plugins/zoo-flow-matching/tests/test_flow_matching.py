@@ -147,6 +147,16 @@ def test_groups_pair_within_themselves():
         FlowMatchingLoss(group=5).coupled(noise, x)
 
 
+def test_focused_times_have_their_density():
+    """P(t < τ) = log(1 + τ/δ)/log(1 + 1/δ), within five standard errors of 4,000 draws; δ → ∞ is uniform."""
+    for delta, law in ((0.02, lambda tau: math.log1p(tau / 0.02) / math.log1p(50.0)), (1e6, lambda tau: tau)):
+        t = FlowMatchingLoss(focus=delta).times(streams(4000))
+        assert 0.0 <= t.min() < t.max() <= 1.0
+        for tau in (0.01, 0.1, 0.5):
+            p = law(tau)
+            assert abs((t < tau).double().mean().item() - p) < 5 * math.sqrt(p * (1 - p) / 4000)
+
+
 def test_coupled_paths_take_ode_samplers_only():
     for model in (exact(Transported), RectifiedFlow([2], MLP)):
         DDIM(5).check(model)
@@ -209,6 +219,7 @@ def test_labels_stay_with_their_data():
         (lambda: FlowMatching([2], MLP, interpolant="quadratic"), "expected one of linear, trigonometric"),
         (lambda: FlowMatching([2], MLP, coupling="ot"), "expected one of independent, optimal-transport"),
         (lambda: FlowMatchingLoss(group=1), "group = 1; expected at least 2"),
+        (lambda: FlowMatchingLoss(focus=0.0), "focus = 0.0; expected a positive number"),
         (lambda: Reflow("x", pairs=-1), "pairs = -1"),
     ],
 )

@@ -37,7 +37,7 @@ class Langevin(Sampler):
     """
 
     def __init__(
-        self, steps: int = 1000, step_size: float = 0.01, metropolis: bool = True, spread: float = 1.0
+        self, steps: int = 500, step_size: float = 0.01, metropolis: bool = True, spread: float = 1.0
     ) -> None:
         if steps < 1:
             raise ValueError(f"steps = {steps}; a sampler takes at least 1")
