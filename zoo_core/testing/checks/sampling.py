@@ -91,8 +91,8 @@ def check_samples_do_not_depend_on_the_batch(subject: ModelSubject) -> None:
 def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
     """Each sampler whose needs the family declares accepts the model and draws finite samples of its shape, in 3 steps.
 
-    Those that do not fit refuse it with an IncompatibleError.  Where noise and data are coupled on the model's path there
-    is no score, and samplers that add noise may refuse it too, but never its default sampler.
+    Those that do not fit refuse it with an IncompatibleError.  Where noise and data are coupled on the model's path,
+    there is no score, and samplers that add noise may refuse it too, but never its default sampler.
     """
     drawn = subject.draw(2)
     for component in plugins.load().catalogue.all("sampler"):
@@ -101,13 +101,13 @@ def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
             continue
         try:
             sampler = make_sampler(subject.model, component.name)
+            if getattr(sampler, "steps", None):
+                sampler = make_sampler(subject.model, component.name, steps=STEPS)
         except IncompatibleError:
             coupled = isinstance(subject.model, Denoiser) and not subject.model.path.independent
             if component.name == subject.sampler_name or not coupled:
                 raise
             continue
-        if getattr(sampler, "steps", None):
-            sampler = make_sampler(subject.model, component.name, steps=STEPS)
         x = sample(subject.model, 2, sampler=sampler, condition=subject.condition(2))
         require(
             x.shape == drawn.shape and bool(torch.isfinite(x).all()),
