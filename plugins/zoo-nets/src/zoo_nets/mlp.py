@@ -23,6 +23,9 @@ class TimeMLP(nn.Module):
         depth: hidden layers.
         time_width: width of the time embedding.
         classes: labels 0 … classes − 1, whose embedding is added to that of the time; ``None`` for none.
+        time_scale: what the time is multiplied by before it is embedded.  The fastest wave of the embedding has period
+            2π: 1 tells every one of 1000 entries from the next, and where the answer changes smoothly over the whole of
+            them 0.03 is learned more exactly.
     """
 
     def __init__(
@@ -33,8 +36,10 @@ class TimeMLP(nn.Module):
         depth: int = 3,
         time_width: int = 32,
         classes: int | None = None,
+        time_scale: float = 1.0,
     ) -> None:
         super().__init__()
+        self.time_scale = time_scale
         self.time_embedding = TimeEmbedding(time_width, time_width)
         self.class_embedding = None if classes is None else ClassEmbedding(classes, time_width)
         sizes = [features + time_width, *[width] * depth]
@@ -48,7 +53,7 @@ class TimeMLP(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The answer at times ``t`` (and labels, of a network with classes): ``(n,)``, or ``(1,)`` for all alike."""
-        time = self.time_embedding(t)
+        time = self.time_embedding(self.time_scale * t)
         if self.class_embedding is not None:
             time = time + self.class_embedding(label, t)
         time = time.expand(len(x), -1)
@@ -61,7 +66,7 @@ class TimeMLP(nn.Module):
         differentiated once more.
         """
         features = x.shape[1]
-        time = self.time_embedding(t)
+        time = self.time_embedding(self.time_scale * t)
         if self.class_embedding is not None:
             time = time + self.class_embedding(label, t)
         h, tangent = torch.cat([x, time.expand(len(x), -1)], dim=1), None
