@@ -130,7 +130,7 @@ def test_time_grids():
     with pytest.raises(IncompatibleError, match="steps = 1001"):
         path.times(1001)
     with pytest.raises(IncompatibleError, match="expected one of trailing, leading"):
-        Linear().times(10, "karras")  # type: ignore[arg-type]
+        Linear().times(10, "random")  # type: ignore[arg-type]
 
 
 CLOSED = [

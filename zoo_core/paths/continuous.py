@@ -28,6 +28,8 @@ class LinearPath(GaussianPath):
         independent: whether noise and data are drawn independently.
     """
 
+    t_min = 1e-5
+
     def __init__(self, independent: bool = True) -> None:
         self.independent = independent
 
@@ -53,6 +55,8 @@ class CosinePath(GaussianPath):
     Args:
         independent: whether noise and data are drawn independently.
     """
+
+    t_min = 1e-5
 
     def __init__(self, independent: bool = True) -> None:
         self.independent = independent

@@ -47,7 +47,7 @@ class DiscretePath(GaussianPath):
         return (nearest if abs(position - nearest) < 1e-9 * self.steps else position) - 1
 
     def times(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
-        """As on any path, but at whole entries of the table: the network was trained there.
+        """As on any path, but ``trailing`` and ``leading`` at whole entries, where the network was trained.
 
         Raises:
             IncompatibleError: more steps than the table has, or an unknown spacing.
@@ -56,6 +56,8 @@ class DiscretePath(GaussianPath):
             raise IncompatibleError(
                 f"steps = {steps}; this model has a noise schedule of {self.steps} steps, no more can be taken"
             )
+        if spacing not in ("leading", "trailing"):
+            return super().times(steps, spacing)
         if spacing == "leading":
             return [self.time(i * (self.steps // steps)) for i in reversed(range(steps))] + [0.0]
         return [self.time(round(t * self.steps) - 1) for t in super().times(steps, spacing)]

@@ -17,7 +17,11 @@ from zoo_core.errors import IncompatibleError
 
 __all__ = ["GaussianPath", "Spacing"]
 
-Spacing = Literal["trailing", "leading"]
+Spacing = Literal["trailing", "leading", "quadratic", "log-snr", "karras"]
+
+LEAST_RATIO, GREATEST_RATIO = 0.002, 80.0
+"""The range of σ/α between which log-snr and karras place their times (Karras et al. 2022, table 1), where it is
+within that of the path."""
 
 
 class GaussianPath(ABC):
@@ -86,7 +90,9 @@ class GaussianPath(ABC):
         Args:
             steps: how many, at least 1.
             spacing: ``trailing`` begins at pure noise, t_max·(1 − i/steps); ``leading`` ends at t_min and begins one
-                stride below the noise (the names and the numbers are those of Lin et al. 2024, table 2).
+                stride below the noise (the names and the numbers are those of Lin et al. 2024, table 2);
+                ``quadratic`` begins at t_max and has equal steps of √t down to t_min; ``log-snr`` has equal steps of
+                log(σ/α), and ``karras`` of (σ/α)^(1/7) (Karras et al. 2022, eq. 5), both ends included.
 
         Raises:
             IncompatibleError: an unknown spacing.
@@ -96,7 +102,26 @@ class GaussianPath(ABC):
         if spacing == "leading":
             stride = (self.t_max - self.t_min) / steps
             return [self.t_min + i * stride for i in reversed(range(steps))] + [0.0]
+        shares = [i / max(steps - 1, 1) for i in range(steps)]
+        if spacing == "quadratic":
+            first, last = math.sqrt(self.t_max), math.sqrt(max(self.t_min, 1e-4))
+            return [(first + share * (last - first)) ** 2 for share in shares] + [0.0]
+        if spacing in ("log-snr", "karras"):
+            first, last = self._ratios()
+            if spacing == "log-snr":
+                ratios = [first * (last / first) ** share for share in shares]
+            else:
+                root = 1.0 / 7.0
+                ratios = [(first**root + share * (last**root - first**root)) ** 7.0 for share in shares]
+            times = [self.time_of_log_snr(-2.0 * math.log(ratio)) for ratio in ratios]
+            return [min(max(t, self.t_min), self.t_max) for t in times] + [0.0]
         raise IncompatibleError(f"unknown spacing {spacing!r}; expected one of {', '.join(get_args(Spacing))}")
+
+    def _ratios(self) -> tuple[float, float]:
+        """The greatest and the least σ/α of a grid."""
+        greatest = math.exp(-0.5 * self.log_snr(self.t_max)) if self.alpha(self.t_max) > 0.0 else math.inf
+        least = self.sigma(self.t_min) / self.alpha(self.t_min)
+        return min(greatest, GREATEST_RATIO), max(least, LEAST_RATIO)
 
     def diffuse(self, x: Tensor, noise: Tensor, t: float | Tensor) -> Tensor:
         """x_t from data and noise of one shape ``(n, …)``; ``t`` is one time or one per sample ``(n,)``."""

@@ -1,9 +1,12 @@
 r"""Samplers on a Gaussian path: a plan of Python floats, and one loop.
 
-Every first-order update from time t to s < t is linear in what is known at t, the state x_t, the data prediction x̂ and
-fresh noise z:
+Every update from time t to s < t is linear in what is known, the state x_t, the data prediction x̂ and fresh noise z:
 
     x_s = a·x̂ + b·x_t + c·z.
+
+A method with stages asks the network again on the way, each time at a state that is linear in x_t and the predictions
+of the stages before; a multistep method remembers predictions of earlier steps; a corrector sees x̂ and amends the state
+that it was asked at.  All of that is coefficients too, made before the first step.
 
 With the share of the noise that is kept ε̂ = (x_t − α_t·x̂)/σ_t, a step that asks for d·x̂ + e·ε̂ + c·z has
 a = d − e·α_t/σ_t and b = e/σ_t.  The step to σ_s = 0 returns x̂ itself: nothing is ever divided by zero, and clipping x̂
@@ -22,12 +25,40 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Prediction, Sampler, Streams
 from zoo_core.paths import GaussianPath, Spacing
 
-__all__ = ["PathSampler", "Step", "guided"]
+__all__ = ["Correction", "PathSampler", "Stage", "Step", "guided"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The network is asked at t, at state·x_t + Σ data_j·x̂_j over the predictions of this step so far.
+
+    Attributes:
+        weight: of its prediction in the sum that is x_s.
+    """
+
+    t: float
+    state: float
+    data: tuple[float, ...]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Correction:
+    """x_t = state·x_before + data·x̂ + Σ past_j·x̂_j: from the state one step before, and x̂ at the predicted x_t."""
+
+    state: float
+    data: float
+    past: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Step:
     """x_s = data·x̂ + state·x_t + fresh·z, where the network is asked at time ``t``.
+
+    Attributes:
+        past: of the data predictions of the steps before, the latest first.
+        stages: where else the network is asked on the way.
+        correction: what the state becomes on arrival at t, once x̂ is known there.
 
     For a learned variance c² lies between ``fresh``² (ν = 0) and ``fresh_large``² (ν = 1), on a log scale.
     """
@@ -37,6 +68,9 @@ class Step:
     state: float
     fresh: float = 0.0
     fresh_large: float | None = None
+    past: tuple[float, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    correction: Correction | None = None
 
     @classmethod
     def of(
@@ -109,10 +143,25 @@ class PathSampler(Sampler):
         low, high = model.space.low, model.space.high
         clip = low is not None if self.clip is None else self.clip
         plan = self.plan(model, times)
+        remembered = max(len(step.past) for step in plan)
+        past: list[Tensor] = []
+        before = x
         for i, step in enumerate(plan):
             prediction = guided(model, x, step.t, condition, guidance)
             data = prediction.data.clamp(low, high) if clip else prediction.data
-            x = step.data * data + step.state * x
+            if step.correction is not None:
+                x = step.correction.state * before + step.correction.data * data
+                x = _add(x, step.correction.past, past)
+            before, seen = x, [data]
+            for stage in step.stages:
+                asked_at = _add(stage.state * before, stage.data, seen)
+                again = guided(model, asked_at, stage.t, condition, guidance).data
+                seen.append(again.clamp(low, high) if clip else again)
+            x = step.data * data + step.state * before
+            x = _add(x, [stage.weight for stage in step.stages], seen[1:])
+            x = _add(x, step.past, past)
+            if remembered:
+                past = [data, *past][:remembered]
             if step.fresh:
                 x = x + _spread(step, prediction) * streams.normal(*shape)
             if observer is not None:
@@ -130,6 +179,14 @@ def guided(model: Denoiser, x: Tensor, t: float | Tensor, condition: Condition |
         without.noise + guidance * (with_it.noise - without.noise),
         with_it.variance_mix,
     )
+
+
+def _add(x: Tensor, weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
+    """x + Σ w_j·tensor_j, over as many as there are weights."""
+    for weight, tensor in zip(weights, tensors, strict=False):
+        if weight:
+            x = x + weight * tensor
+    return x
 
 
 def _spread(step: Step, prediction: Prediction) -> float | Tensor:
