@@ -11,7 +11,7 @@ from zoo_core.errors import PluginError, UnknownNameError, WeightsError
 
 __all__ = ["KINDS", "Catalogue", "Component", "resolve"]
 
-KINDS = ("family", "sampler", "objective", "metric", "dataset", "exporter", "plot")
+KINDS = ("family", "sampler", "objective", "metric", "dataset", "exporter", "plot", "layout")
 """What can be registered; listings use the plural."""
 
 
@@ -28,6 +28,7 @@ class Component:
             of one family only, see ``families``.
         families: the families it is for; empty for all that have what it needs.
         capabilities: what a model of this family can do (families).
+        marker: the file by which a layout is recognised.
         plugin: the distribution that registered it.
     """
 
@@ -38,6 +39,7 @@ class Component:
     needs: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    marker: str = ""
     plugin: str = ""
 
     def misfit(self, family: Component) -> str | None:
@@ -83,6 +85,20 @@ class Catalogue:
     def exporter(self, name: str, target: str, summary: str, *, families: Iterable[str]) -> None:
         """Registers an export format: ``target`` is a function ``(model, config, folder) -> None``."""
         self._add(Component("exporter", name, target, summary, families=tuple(families)))
+
+    def layout(self, name: str, target: str, summary: str, *, marker: str) -> None:
+        """Registers how another library lays out a repository, so that ``zoo load hf:org/repo`` reads it.
+
+        Args:
+            name: of the layout.
+            target: a function ``(fetch) -> table``.  ``fetch(file)`` gives the local path of a file of the repository;
+                the table is that of a registry entry: ``family``, ``plugin``, ``factory``, ``config``, ``summary``,
+                ``sampler`` and ``weights.file``, which may lie in a subfolder.  It raises ``WeightsError`` with the
+                reason where the repository has what cannot be expressed.
+            summary: one line.
+            marker: the file that such a repository has.
+        """
+        self._add(Component("layout", name, target, summary, marker=marker))
 
     def plot(
         self, name: str, target: str, summary: str, *, needs: Iterable[str] = (), families: Iterable[str] = ()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ZOO_API", "hookimpl", "hookspec"]
 
-ZOO_API = (1, 0)
+ZOO_API = (1, 1)
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
@@ -25,7 +25,7 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 @hookspec
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers families, samplers, objectives, metrics, data sets, exporters and plots by name.
+    """Registers families, samplers, objectives, metrics, data sets, exporters, plots and layouts by name.
 
     Called once, when plugins are first needed.  May not import torch: register strings, ``"package.module:attribute"``.
     """

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from zoo_core import connection, hub, registry, registry_schema
+from zoo_core import connection, hub, layouts, registry, registry_schema
 from zoo_core.connection import asking, checked_commit, checked_repo_id, endpoint, is_offline, require_connection
 from zoo_core.entry import Entry
 from zoo_core.errors import ChecksumError, NetworkError, UnknownNameError, WeightsError
@@ -35,8 +35,9 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
         return _from_hub(name.removeprefix("hf:"), offline)
     if name.startswith(("local-dir:", "./", "../", "/", "~")) or name in (".", ".."):
         folder = hub.expanded(name.removeprefix("local-dir:"))
-        path = hub.inside(folder, "config.json")
-        return _entry(path, folder.resolve().name, folder)
+        own = folder.resolve().name
+        found = layouts.entry(lambda file: hub.inside(folder, file), own, str(folder), {"bundled": True})
+        return found or _entry(hub.inside(folder, "config.json"), own, folder)
     if "/" in name:
         shown = name if name.isprintable() and len(name) <= 200 else "…"
         hint = f"say hf:{shown} for a repository on the Hub, or ./{shown} for a folder"
@@ -51,9 +52,15 @@ def _from_hub(reference: str, offline: bool | None) -> Entry:
     if not re.fullmatch(r"[\w.][\w./-]{0,199}", revision, re.ASCII) or ".." in revision:
         raise UnknownNameError("revision", revision[:200], None, "expected a branch, a tag or a commit")
     commit = _commit(repo_id, revision, offline)
-    path = hub.download(repo_id, "config.json", commit, name=f"hf:{reference}", offline=offline)
-    _check_blob(path)
-    return _entry(path, f"hf:{repo_id}", None, repo_id=repo_id, revision=commit)
+
+    def fetch(file: str) -> Path:
+        path = hub.download(repo_id, file, commit, name=f"hf:{reference}", offline=offline)
+        _check_blob(path)
+        return path
+
+    where = {"repo_id": repo_id, "revision": commit}
+    found = layouts.entry(fetch, f"hf:{repo_id}", f"hf:{repo_id}@{commit}", where, offline=is_offline(offline))
+    return found or _entry(fetch("config.json"), f"hf:{repo_id}", None, **where)
 
 
 def _commit(repo_id: str, revision: str, offline: bool | None) -> str:

@@ -10,7 +10,7 @@ ZOO_API = (1, 0)
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the family, its objectives and its export format."""
+    """Registers the family and its objectives."""
     catalogue.family(
         "ddpm",
         "zoo_ddpm.model:DDPM",
@@ -31,7 +31,4 @@ def zoo_register(catalogue: Catalogue) -> None:
         "zoo_ddpm.objective:Hybrid",
         "L_hybrid: L_simple, and L_vlb for the learned variance",
         families=["ddpm"],
-    )
-    catalogue.exporter(
-        "diffusers", "zoo_ddpm.diffusers_export:export", "a folder for diffusers' DDPMPipeline", families=["ddpm"]
     )

@@ -5,9 +5,27 @@ from __future__ import annotations
 from zoo_core.catalogue import Catalogue
 from zoo_core.hookspecs import hookimpl
 
-ZOO_API = (1, 0)
+ZOO_API = (1, 1)
 
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the family of diffusers' pipelines, and their layout."""
+    """Registers the family of diffusers' pipelines, their layout, and the way back."""
+    catalogue.family(
+        "diffusers-pipeline",
+        "zoo_diffusers.model:DiffusersPipeline",
+        "DDPM, DDIM, flow-matching and score-SDE VE pipelines in diffusers' layout",
+        capabilities=["Denoiser"],
+    )
+    catalogue.layout(
+        "diffusers",
+        "zoo_diffusers.layout:entry_table",
+        "a pipeline of one UNet2DModel and one scheduler",
+        marker="model_index.json",
+    )
+    catalogue.exporter(
+        "diffusers",
+        "zoo_diffusers.export:export",
+        "a folder for diffusers' DDPMPipeline and its like",
+        families=["ddpm", "score-sde", "flow-matching", "rectified-flow", "consistency", "diffusers-pipeline"],
+    )

@@ -1,0 +1,134 @@
+r"""A folder that diffusers reads, of a model on a Gaussian path with a U-Net.  Needs no diffusers.
+
+| model                                       | pipeline and scheduler                                                |
+|---------------------------------------------|-----------------------------------------------------------------------|
+| a table ᾱ_k (DDPM)                          | ``DDPMPipeline``, ``DDPMScheduler``: that table                       |
+| any path, angular preconditioning           | ``DDIMPipeline``, ``DDIMScheduler``: v, ᾱ_k = cos²(πk/2000)           |
+| α = 1 − t, the network answers the velocity | ``DDPMPipeline``, ``FlowMatchEulerDiscreteScheduler``                 |
+| consistency, ``edm`` preconditioning        | ``ConsistencyModelPipeline``, ``CMStochasticIterativeScheduler``      |
+
+A network with angular preconditioning sees x_t/√(α² + σ²) and the clock 1000·(2/π)·θ, and answers cos θ·ε − sin θ·x.
+On whichever path it was trained, that is v-prediction on the trigonometric path, whose entry k stands at θ = πk/2000.
+(At k = 0 the table has 1 − 10⁻⁸ in place of 1, which diffusers would divide by.)
+
+A conditional network is written as its unconditional half: the null class becomes part of the time embedding's bias.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Denoiser, Model
+from zoo_core.paths import DiscretePath, LinearPath
+from zoo_diffusers.schedules import table_config
+from zoo_nets.diffusers_unet import to_diffusers, unet2d_config
+from zoo_nets.unet import UNet
+
+__all__ = ["export", "scheduler_of"]
+
+_PREDICTIONS = {"noise": "epsilon", "data": "sample", "v": "v_prediction"}
+_VARIANCES = {"fixed_small": "fixed_small", "fixed_large": "fixed_large", "learned": "learned_range"}
+_NEARLY_DATA = 1e-8
+
+
+def export(model: Model, config: dict[str, Any], folder: Path) -> None:
+    """Writes ``model_index.json``, ``scheduler/`` and ``unet/`` into an existing, empty folder.
+
+    Args:
+        model: a model on a path.
+        config: the keyword arguments that it was made with.
+        folder: where to.
+
+    Raises:
+        IncompatibleError: diffusers has no counterpart; the message says of what.
+    """
+    network = getattr(model, "network", None)
+    if not isinstance(model, Denoiser) or not isinstance(network, UNet):
+        raise IncompatibleError("diffusers has a counterpart of models on a path with a U-Net only; this is none")
+    pipeline, scheduler = scheduler_of(model)
+    if "unet" in config:  # it came from this layout
+        unet, state = dict(config["unet"]), dict(model.state_dict())
+    else:
+        channels, height, width = (int(size or 0) for size in model.space.shape)
+        if height != width:
+            raise IncompatibleError(f"diffusers' UNet2DModel wants square images; these are {height}×{width}")
+        spec = {key: value for key, value in config["network"].items() if key != "kind"}
+        unet = unet2d_config(spec, channels, network.head.out_channels, height)
+        state = to_diffusers(_unconditional(network.state_dict()))
+    files = {
+        "model_index.json": {
+            "_class_name": pipeline,
+            "scheduler": ["diffusers", scheduler["_class_name"]],
+            "unet": ["diffusers", "UNet2DModel"],
+        },
+        "scheduler/scheduler_config.json": scheduler,
+        "unet/config.json": {"_class_name": "UNet2DModel"} | unet,
+    }
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    weights = {name: value.float().contiguous() for name, value in state.items()}
+    save_file(weights, folder / "unet" / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+
+
+def scheduler_of(model: Denoiser) -> tuple[str, dict[str, Any]]:
+    """The pipeline's class, and its scheduler's configuration with ``_class_name``.
+
+    Raises:
+        IncompatibleError: diffusers has none for this path and network.
+    """
+    path, preconditioning = model.path, getattr(model, "preconditioning", "none")
+    if isinstance(path, DiscretePath):
+        table = table_config(path)
+        own: dict[str, Any] = {"variance_type": _VARIANCES[model.variance], "timestep_spacing": "trailing"}
+        return "DDPMPipeline", _vp("DDPMScheduler", table, _PREDICTIONS[model.prediction]) | own
+    if hasattr(model, "jump"):
+        return "ConsistencyModelPipeline", _consistency(model)
+    if preconditioning == "angular":
+        angles = [math.cos(0.5 * math.pi * k / 1000) ** 2 for k in range(1000)]
+        table = table_config([1.0 - _NEARLY_DATA, *angles[1:]])
+        own = {"set_alpha_to_one": True, "timestep_spacing": "trailing"}
+        return "DDIMPipeline", _vp("DDIMScheduler", table, "v_prediction") | own
+    if isinstance(path, LinearPath) and model.prediction == "velocity":
+        flow = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.0}
+        return "DDPMPipeline", flow
+    what = f"{type(path).__name__} with preconditioning {preconditioning!r} and the answer {model.prediction!r}"
+    raise IncompatibleError(f"diffusers has no scheduler for {what}: its networks see another clock")
+
+
+def _vp(name: str, table: Mapping[str, Any], prediction: str) -> dict[str, Any]:
+    clip = {"clip_sample": True, "clip_sample_range": 1.0}
+    return {"_class_name": name, **table, "prediction_type": prediction, **clip}
+
+
+def _consistency(model: Any) -> dict[str, Any]:
+    if model.preconditioning != "edm":
+        raise IncompatibleError(
+            f"diffusers' consistency models have the scalings 'edm'; this one has {model.preconditioning!r}"
+        )
+    return {
+        "_class_name": "CMStochasticIterativeScheduler",
+        "num_train_timesteps": 40,
+        "sigma_min": model.sigma_min,
+        "sigma_max": model.sigma_max,
+        "sigma_data": model.data_scale,
+        "rho": 7.0,
+    }
+
+
+def _unconditional(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state without classes; the null class, the last row, is added to every time embedding."""
+    plain = dict(state)
+    rows = plain.pop("class_embedding.weight", None)
+    if rows is not None:
+        plain["time_embedding.linear_2.bias"] = plain["time_embedding.linear_2.bias"] + rows[-1]
+    return plain

@@ -1,0 +1,92 @@
+"""Repositories and folders that another library laid out, by what plugins registered for them.  Imports no torch.
+
+A snapshot of the zoo has a ``config.json`` that names its weights.  Where it has none, each registered layout whose
+*marker* is there is asked for a registry table; the bytes of the weights are hashed then, and are the same when they
+are loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zoo_core import hub, plugins, registry, registry_schema
+from zoo_core.catalogue import resolve
+from zoo_core.entry import Entry, Weights
+from zoo_core.errors import ChecksumError, NetworkError, WeightsError
+
+__all__ = ["entry"]
+
+
+def entry(
+    fetch: Callable[[str], Path], name: str, source: str, where: Mapping[str, Any], *, offline: bool = False
+) -> Entry | None:
+    """The entry of a foreign repository; ``None`` where it is one of the zoo, or no layout knows it.
+
+    Args:
+        fetch: gives the local path of a file of the repository, or raises ``WeightsError`` where there is none.
+        name: what the entry is called.
+        source: where it comes from.
+        where: ``repo_id`` and ``revision``, or ``bundled`` for a folder.
+        offline: what is not in the cache is not there.
+
+    Raises:
+        WeightsError: a layout knows it and says why it cannot be loaded.
+        ChecksumError: the weights are not those that the Hub spoke of.
+    """
+    known = plugins.load().catalogue.all("layout")
+    if not known or _is_ours(fetch, offline):
+        return None
+    for layout in known:
+        if _found(fetch, layout.marker, offline) is None:
+            continue
+        table = dict(resolve(layout.target)(fetch))
+        file = table.pop("weights")["file"]
+        found = registry_schema.problems(
+            {"schema": registry_schema.SCHEMA, "models": {"it": table}}, f"{name}/{layout.marker}"
+        )
+        if found:
+            raise WeightsError(found[0].replace("models.it.", ""))
+        made = registry.entry(name, table, source)
+        return replace(made, weights=_weights(fetch(file), file, where))
+    return None
+
+
+def _is_ours(fetch: Callable[[str], Path], offline: bool) -> bool:
+    path = _found(fetch, "config.json", offline)
+    if path is None:
+        return False
+    try:
+        return "weights" in json.loads(path.read_bytes())
+    except (ValueError, RecursionError, TypeError):
+        return True  # the reader of snapshots says what is wrong with it
+
+
+def _found(fetch: Callable[[str], Path], file: str, offline: bool) -> Path | None:
+    """The file; ``None`` where it is not there, nor (with no network) in the cache."""
+    try:
+        return fetch(file)
+    except ChecksumError:
+        raise
+    except WeightsError:
+        return None
+    except NetworkError:
+        if not offline:
+            raise
+        return None
+
+
+def _weights(path: Path, file: str, where: Mapping[str, Any]) -> Weights:
+    """Which bytes they are; what the Hub names by its SHA-256 is compared with it."""
+    size = path.stat().st_size
+    sha256 = hub.read(path, size)[1]
+    blob = Path(os.readlink(path)).name if path.is_symlink() else ""
+    if re.fullmatch(r"[0-9a-f]{64}", blob) and blob != sha256:
+        hub.delete(path)
+        raise ChecksumError(f"{path} has the SHA-256 {sha256}, the Hub said {blob}; it was deleted, try again")
+    return Weights(file, sha256, size, **where)
