@@ -105,3 +105,29 @@ def test_wrong_usage_is_one_line(run, arguments, reason):
     code, out, err = run("compare", MOONS, *arguments)
     assert (code, out) == (2, "")
     assert reason in err
+
+
+def test_cells_that_cannot_be_measured_say_why():
+    """Evaluations, not steps; what does not fit or does not stay finite is left out, with the reason."""
+    model = zoo_core.load(MOONS)
+    told = []
+    points = compare(
+        [model],
+        ["sliced-wasserstein"],
+        samplers=["heun", "dpm++", "direct", "annealed-langevin"],
+        nfe=[1, 8],
+        n=100,
+        refused=lambda *cell: told.append(cell),
+    )
+    assert [(p.kind, p.nfe) for p in points] == [("heun", 1), ("heun", 7), ("dpm++", 1), ("dpm++", 8),
+                                                 ("annealed-langevin", 7)]  # fmt: skip
+    assert [cell[:2] for cell in told] == [(MOONS, "direct"), (MOONS, "annealed-langevin")]
+    assert "needs DirectSampler" in told[0][2]
+    assert "too few for one step" in told[1][2]
+
+    model.predict = lambda *a, predict=model.predict, **k: (lambda p: type(p)(p.data / 0.0, p.noise))(predict(*a, **k))
+    told.clear()
+    assert not list(
+        compare([model], ["sliced-wasserstein"], samplers=["ddim"], nfe=[2], n=100, refused=lambda *c: told.append(c))
+    )
+    assert "sample 0 is not finite with ddim" in told[0][2]

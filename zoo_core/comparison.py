@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from zoo_core import plugins
-from zoo_core.errors import IncompatibleError, UnknownNameError
+from zoo_core.errors import DivergenceError, IncompatibleError, UnknownNameError
 from zoo_core.evaluation import data_for, describe, evaluate_all, fitting, metric_named
 from zoo_core.interfaces import Condition, Denoiser, Model, Result, Sampler, Streams
+from zoo_core.samplers.path import PathSampler
 from zoo_core.sampling import Progress, make_sampler, sample
 
 __all__ = ["Point", "compare", "headlines", "network_evaluations", "samplers_for"]
@@ -57,22 +58,29 @@ def compare(
     *,
     samplers: Sequence[str] = (),
     steps: Sequence[int] = (),
+    nfe: Sequence[int] = (),
     n: int | None = None,
     seed: int = 0,
     batch_size: int = 100,
     progress: Progress | None = None,
+    refused: Callable[[str, str, str], None] | None = None,
 ) -> Iterator[Point]:
     """Measures every model with every sampler that fits it, at every number of steps.
+
+    A cell that cannot be measured, because the sampler does not fit the model or its samples are not finite, is left
+    out, and ``refused`` is told why.
 
     Args:
         models: loaded models of the same data.
         metrics: names of metrics that look at samples.
         samplers: names; the model's default where none of them fits.
         steps: for the samplers that take steps; their own unless given.
+        nfe: in place of ``steps``, network evaluations: as many steps as they are enough for.
         n: how many samples; as each metric says unless given.
         seed: of the samples.
         batch_size: samples at once.
         progress: is told ``(done, of)`` for each pass.
+        refused: is told ``(model, sampler, reason)`` of each cell that is left out.
 
     Raises:
         IncompatibleError: different data, a metric that does not look at samples, a model that none fits.
@@ -84,18 +92,43 @@ def compare(
     if len(names) > 1:
         raise IncompatibleError(f"compare models of the same data; these are of {' and '.join(sorted(names))}")
     for model in models:
-        for name, sampler in samplers_for(model, samplers, steps):
-            seconds, nfe = _cost(model, sampler, seed, batch_size)
-            results = evaluate_all(
-                model, metrics, n=n, seed=seed, batch_size=batch_size, sampler=sampler, progress=progress
-            )
-            label = model.entry.id if model.entry else type(model).__name__
+        label = model.entry.id if model.entry else type(model).__name__
+
+        def leave_out(name: str, reason: object, label: str = label) -> None:
+            if refused is not None:
+                refused(label, name, str(reason))
+
+        for name, sampler in samplers_for(model, samplers, steps, nfe, leave_out):
+            try:
+                seconds, evaluations = _cost(model, sampler, seed, batch_size)
+                results = evaluate_all(
+                    model, metrics, n=n, seed=seed, batch_size=batch_size, sampler=sampler, progress=progress
+                )
+            except (IncompatibleError, DivergenceError) as err:
+                if not samplers:
+                    raise
+                leave_out(describe(sampler), err)
+                continue
             for metric, result in zip(metrics, results, strict=True):
-                yield Point(label, describe(sampler), name, nfe, seconds, metric, result)
+                yield Point(label, describe(sampler), name, evaluations, seconds, metric, result)
 
 
-def samplers_for(model: Model, names: Sequence[str], steps: Sequence[int]) -> Iterator[tuple[str, Sampler]]:
-    """The samplers of those names that fit a model, else its default, at each number of steps that they can take."""
+def samplers_for(
+    model: Model,
+    names: Sequence[str],
+    steps: Sequence[int] = (),
+    nfe: Sequence[int] = (),
+    refused: Callable[[str, object], None] = lambda name, reason: None,
+) -> Iterator[tuple[str, Sampler]]:
+    """The samplers of those names that fit a model, else its default, at each number of steps that they can take.
+
+    Args:
+        model: which.
+        names: of samplers.
+        steps: numbers of steps.
+        nfe: in place of steps, numbers of network evaluations.
+        refused: is told the name and the reason of what does not fit.
+    """
     known = [component.name for component in plugins.load().catalogue.all("sampler")]
     for name in names:
         if name not in known:
@@ -105,14 +138,21 @@ def samplers_for(model: Model, names: Sequence[str], steps: Sequence[int]) -> It
     for name in names:
         try:
             make_sampler(model, name)
-        except IncompatibleError:
+        except IncompatibleError as err:
+            refused(name, err)
             continue
         chosen.append(name)
     wanted: list[str | None] = [*chosen] or [default]
     for choice in wanted:
         sampler = make_sampler(model, choice)
         label = choice or type(sampler).__name__.lower()
-        if steps and hasattr(sampler, "steps"):
+        if nfe and isinstance(sampler, PathSampler):
+            for evaluations in nfe:
+                if count := sampler.steps_within(evaluations):
+                    yield label, make_sampler(model, choice, steps=count)
+                else:
+                    refused(label, f"{evaluations} network evaluations are too few for one step")
+        elif steps and hasattr(sampler, "steps"):
             for count in steps:
                 yield label, make_sampler(model, choice, steps=count)
         else:

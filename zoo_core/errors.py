@@ -19,6 +19,7 @@ __all__ = [
     "AmbiguousNameError",
     "ChecksumError",
     "ConditionError",
+    "DivergenceError",
     "IncompatibleError",
     "NameTakenError",
     "NetworkError",
@@ -46,6 +47,10 @@ class IncompatibleError(ZooError):
     """A sampler, metric or objective that does not fit the model; the message has the reason."""
 
     exit_code = 2
+
+
+class DivergenceError(ZooError):
+    """Numbers that are not finite, where samples should be."""
 
 
 class NameTakenError(ZooError):

@@ -39,6 +39,7 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> li
 @click.option("--metric", "metrics", multiple=True, help="May be repeated.  [default: what tables lead with]")
 @click.option("--sampler", "samplers", multiple=True, help="May be repeated.  [default: each model's own]")
 @click.option("--steps", metavar="1,2,5,…", callback=numbers, help="Network evaluations of iterative samplers.")
+@click.option("--nfe", metavar="5,10,…", callback=numbers, help="As many steps as so many network evaluations allow.")
 @click.option("-n", "count", type=click.IntRange(min=100), help="How many samples.  [default: as the metric says]")
 @click.option("--seed", default=0, show_default=True, help="Of the samples.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=100, show_default=True, help="Samples at once.")
@@ -50,6 +51,7 @@ def command(
     metrics: tuple[str, ...],
     samplers: tuple[str, ...],
     steps: list[int],
+    nfe: list[int],
     count: int | None,
     seed: int,
     batch_size: int,
@@ -66,6 +68,7 @@ def command(
     Examples:
       zoo compare ddpm-mnist gmm-mnist0 --metric precision --metric recall
       zoo compare ddpm-moons --sampler ddim --steps 1,5,20,50 --out moons.html
+      zoo compare ddpm-moons --sampler dpm++ --sampler heun --nfe 5,10,20
     """
     from zoo_core.comparison import compare, headlines
     from zoo_core.loading import load
@@ -85,10 +88,12 @@ def command(
             list(metrics) or headlines(models),
             samplers=samplers,
             steps=steps,
+            nfe=nfe,
             n=count,
             seed=seed,
             batch_size=batch_size,
             progress=progress("comparing"),
+            refused=lambda *cell: click.echo("zoo: {}, {}: {}".format(*cell), err=True),
         )
     )
     if suffix == ".csv":

@@ -78,6 +78,9 @@ class AnnealedLangevin(_Resting):
             raise IncompatibleError(f"repeats = {repeats} and eta = {eta}; expected at least 1 and a number in (0, 4)")
         self.repeats, self.eta = repeats, eta
 
+    def steps_within(self, evaluations: int) -> int:
+        return (evaluations - 1) // self.repeats
+
     def sample(
         self,
         model: Model,
@@ -133,6 +136,9 @@ class PredictorCorrector(_Resting):
         if corrections < 0 or not snr > 0.0:
             raise IncompatibleError(f"corrections = {corrections} and snr = {snr}; expected at least 0, and above 0")
         self.corrections, self.snr, self.batch_norms = corrections, snr, batch_norms
+
+    def steps_within(self, evaluations: int) -> int:
+        return evaluations // (1 + self.corrections)
 
     def sample(
         self,

@@ -111,6 +111,10 @@ class PathSampler(Sampler):
         """The time grid, from noise down to 0."""
         return model.path.times(self.steps, self.spacing)
 
+    def steps_within(self, evaluations: int) -> int:
+        """How many steps so many network evaluations are enough for; 0 where not for one."""
+        return evaluations
+
     def check(self, model: Model) -> None:
         name = type(self).__name__.lower()
         if not isinstance(model, Denoiser):

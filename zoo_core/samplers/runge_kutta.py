@@ -54,6 +54,9 @@ class _RungeKutta(PathSampler):
             raise IncompatibleError(f"coordinate = {coordinate!r}; expected one of {', '.join(get_args(Coordinate))}")
         self.coordinate: Coordinate = coordinate
 
+    def steps_within(self, evaluations: int) -> int:
+        return (evaluations - 1) // len(self.method.nodes) + 1  # the last step has one
+
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
         if self.coordinate == "sigma" and model.path.alpha(times[0]) == 0.0:
             raise IncompatibleError(
