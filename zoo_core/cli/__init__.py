@@ -22,6 +22,7 @@ VERBS = {
     "sample": ("sample", "Draw samples into a picture, a file or a folder."),
     "eval": ("eval", "Measure a model on held-out data."),
     "compare": ("compare", "Put models side by side: quality against network evaluations."),
+    "crosscheck": ("crosscheck", "Put a model's samplers beside those of diffusers, step by step."),
     "train": ("train", "Make a model again from its recipe, or a new one."),
     "plot": ("plot", "Draw what a model can show."),
     "export": ("export", "Write a model in another library's format."),

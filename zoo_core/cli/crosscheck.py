@@ -1,0 +1,71 @@
+"""``zoo crosscheck``."""
+
+from __future__ import annotations
+
+import click
+
+from zoo_core.cli.output import complete_model, json_option, print_json, table
+from zoo_core.errors import ZooError
+
+
+@click.command("crosscheck", short_help="Put a model's samplers beside those of diffusers, step by step.")
+@click.argument("name", shell_complete=complete_model)
+@click.option("-n", "count", type=click.IntRange(min=1), default=2, show_default=True, help="Samples.")
+@click.option("--steps", type=click.IntRange(min=2), default=20, show_default=True, help="At most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
+@click.option("--only", default="", metavar="WORD", help="A part of the name of our sampler or of theirs.")
+@json_option
+def command(name: str, count: int, steps: int, seed: int, only: str, as_json: bool) -> None:
+    """Run our samplers and the schedulers of diffusers on one network, from one noise, through one time grid.
+
+    Shows the largest difference over each whole trajectory, in states of unit variance; the network is
+    in float64.
+    Exits with 1 where one is beyond its tolerance.
+
+    \b
+    Examples:
+      zoo crosscheck ddpm-mnist
+      zoo crosscheck ddpm-mnist --only dpm++ --steps 10 --json
+    """
+    from zoo_core.crosscheck.report import crosscheck
+    from zoo_core.loading import load
+
+    rows = list(crosscheck(load(name).double(), n=count, steps=steps, seed=seed, only=only))
+    if not rows:
+        raise ZooError(f"no comparison has {only!r} in its name; leave --only out to see all that apply to {name}")
+    if as_json:
+        print_json(
+            [
+                {
+                    "sampler": row.sampler,
+                    "scheduler": row.scheduler,
+                    "steps": row.steps,
+                    "largest": row.largest,
+                    "tolerance": row.tolerance,
+                    "agrees": row.agrees,
+                    "differences": row.differences,
+                }
+                for row in rows
+            ]
+        )
+    else:
+        table(
+            [
+                [
+                    row.sampler,
+                    row.scheduler,
+                    str(row.steps),
+                    f"{row.largest:.1e}",
+                    f"{row.tolerance:.0e}",
+                    "yes" if row.agrees else "NO",
+                ]
+                for row in rows
+            ],
+            ["sampler", "scheduler of diffusers", "steps", "largest", "tolerance", "agrees"],
+        )
+    wrong = [row for row in rows if not row.agrees]
+    if wrong:
+        raise ZooError(
+            f"{len(wrong)} of {len(rows)} differ: "
+            + ", ".join(f"{row.sampler} by {row.largest:.1e}, at most {row.tolerance:g} expected" for row in wrong)
+        )
