@@ -115,11 +115,13 @@ class Density(ABC):
         log_prob_is: whether :meth:`log_prob` is exact, a lower bound, or an unbiased estimate.
         discrete: whether it is the log-probability of data on a grid of levels (8-bit images), not a log-density.
         binarises: whether that is of black and white, drawn with the grey level as the probability of white.
+        by_ode: whether a differential equation is solved for it: a hundred passes through a network, not one.
     """
 
     log_prob_is: Literal["exact", "bound", "estimate"] = "exact"
     discrete: bool = False
     binarises: bool = False
+    by_ode: bool = False
 
     @abstractmethod
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:

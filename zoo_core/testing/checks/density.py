@@ -65,7 +65,7 @@ def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
     require(torch.equal(one, two), f"{subject.name}: log_prob without streams gives {one.item()}, then {two.item()}")
 
 
-@check("model", needs=("Density",), when=_integrates)
+@check("model", needs=("Density",), when=_integrates, slow=lambda subject: subject.model.by_ode)
 def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
     """∫ exp(log_prob(x)) dx = 1 ± 0.002 over the whole line or plane, for exact densities in one or two dimensions.
 
@@ -80,7 +80,12 @@ def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
     )
 
 
-@check("model", needs=("Density",), when=lambda subject: _integrates(subject) and subject.can_be_drawn)
+@check(
+    "model",
+    needs=("Density",),
+    when=lambda subject: _integrates(subject) and subject.can_be_drawn,
+    slow=lambda subject: subject.model.by_ode,
+)
 def check_samples_agree_with_log_prob(subject: ModelSubject) -> None:
     """4,000 samples fall into 48 regions as often as ``log_prob`` says, by a χ² test, in one or two dimensions.
 

@@ -52,6 +52,7 @@ class PathModel(Model, Denoiser, Density):
     """
 
     log_prob_is = "estimate"
+    by_ode = True
     network: nn.Module
 
     def __init__(
