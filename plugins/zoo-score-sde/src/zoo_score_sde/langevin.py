@@ -36,9 +36,7 @@ class Langevin(Sampler):
         ValueError: fewer than one step, or a size that is not positive.
     """
 
-    def __init__(
-        self, steps: int = 500, step_size: float = 0.01, metropolis: bool = True, spread: float = 1.0
-    ) -> None:
+    def __init__(self, steps: int = 500, step_size: float = 0.01, metropolis: bool = True, spread: float = 1.0) -> None:
         if steps < 1:
             raise ValueError(f"steps = {steps}; a sampler takes at least 1")
         if not (step_size > 0.0 and spread > 0.0):
