@@ -272,6 +272,16 @@ def test_what_does_not_fit_says_why():
         sample(linear, 2, sampler=Heun(coordinate="sigma"))
     with pytest.raises(IncompatibleError, match="no beginning on this path"):
         sample(linear, 2, sampler=EulerMaruyama(spacing="trailing"))
+    for sampler in (AnnealedLangevin(spacing="quadratic"), PredictorCorrector(spacing="trailing")):
+        with pytest.raises(IncompatibleError, match="no beginning on this path: α = 0 at t = 1;"):
+            sampler.check(linear)
+    for currency in ("noise", "score"):
+        blind = ExactDenoiser(LinearPath(), **MIXTURE, prediction=currency)
+        for sampler in (DDIM(), UniPC(), Ancestral(), AdaptiveODE(), Consistency()):
+            with pytest.raises(IncompatibleError, match=f"a {currency} prediction says nothing of the data at t = 1"):
+                sampler.check(blind)
+        assert sample(blind, 3, sampler=DDIM(8, spacing="karras")).isfinite().all()
+        Euler(spacing="leading").check(blind)
     for make in (lambda: Heun(coordinate="polar"), lambda: DPMSolver(order=4), lambda: DPMSolver(order=3, sde=True),
                  lambda: UniPC(order=0), lambda: AnnealedLangevin(eta=4.0), lambda: PredictorCorrector(snr=0.0),
                  lambda: AdaptiveODE(atol=0.0)):  # fmt: skip

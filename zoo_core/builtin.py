@@ -14,7 +14,11 @@ def zoo_register(catalogue: Catalogue) -> None:
     samplers = "zoo_core.samplers"
     catalogue.sampler("direct", f"{samplers}.direct:Direct", "draws in one go", needs=["DirectSampler"])
     catalogue.sampler(
-        "ancestral", f"{samplers}.ancestral:Ancestral", "the reverse Markov chain (Ho et al. 2020)", needs=["Denoiser"]
+        "ancestral",
+        f"{samplers}.ancestral:Ancestral",
+        "the reverse Markov chain (Ho et al. 2020)",
+        needs=["Denoiser"],
+        adds_noise=True,
     )
     catalogue.sampler(
         "ddim", f"{samplers}.ddim:DDIM", "implicit, any steps, any η (Song et al. 2021)", needs=["Denoiser"]
@@ -32,7 +36,8 @@ def zoo_register(catalogue: Catalogue) -> None:
         ("annealed-langevin", "langevin:AnnealedLangevin", "one noise level after the other (Song & Ermon 2019)"),
         ("consistency", "consistency:Consistency", "x̂ at once, or with fresh noise between (Song et al. 2023)"),
     ):
-        catalogue.sampler(name, f"{samplers}.{target}", summary, needs=["Denoiser"])
+        noisy = name in ("euler-maruyama", "predictor-corrector", "annealed-langevin")
+        catalogue.sampler(name, f"{samplers}.{target}", summary, needs=["Denoiser"], adds_noise=noisy)
     plots = "zoo_core.plots"
     denoiser, latent = ["Denoiser"], ["LatentVariable"]
     catalogue.plot("samples", f"{plots}.denoising:samples", "64 images, or 2,000 points")

@@ -28,6 +28,7 @@ class Component:
             of one family only, see ``families``.
         families: the families it is for; empty for all that have what it needs.
         capabilities: what a model of this family can do (families).
+        adds_noise: whether it is wrong on a path that couples noise and data (samplers).
         marker: the file by which a layout is recognised.
         plugin: the distribution that registered it.
     """
@@ -39,6 +40,7 @@ class Component:
     needs: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    adds_noise: bool = False
     marker: str = ""
     plugin: str = ""
 
@@ -63,10 +65,25 @@ class Catalogue:
         self._add(Component("family", name, model, summary, capabilities=tuple(capabilities)))
 
     def sampler(
-        self, name: str, target: str, summary: str, *, needs: Iterable[str], families: Iterable[str] = ()
+        self,
+        name: str,
+        target: str,
+        summary: str,
+        *,
+        needs: Iterable[str],
+        families: Iterable[str] = (),
+        adds_noise: bool = False,
     ) -> None:
-        """Registers a :class:`~zoo_core.interfaces.sampler.Sampler` class."""
-        self._add(Component("sampler", name, target, summary, needs=tuple(needs), families=tuple(families)))
+        """Registers a :class:`~zoo_core.interfaces.sampler.Sampler` class.
+
+        ``adds_noise`` says that it does so with its default options, and so does not fit a model whose path couples
+        noise and data: listings know it without building either.
+        """
+        self._add(
+            Component(
+                "sampler", name, target, summary, needs=tuple(needs), families=tuple(families), adds_noise=adds_noise
+            )
+        )
 
     def objective(
         self, name: str, target: str, summary: str, *, needs: Iterable[str] = (), families: Iterable[str] = ()

@@ -10,7 +10,7 @@ from zoo_core.catalogue import Component
 from zoo_core.entry import Entry
 from zoo_core.errors import PluginError, UnknownNameError
 
-__all__ = ["find", "fitting", "info"]
+__all__ = ["find", "fitting", "info", "samplers_of"]
 
 
 def find(
@@ -64,7 +64,7 @@ def info(name: str) -> dict[str, Any]:
         family = found.catalogue.get("family", entry.family)
         facts["capabilities"] = list(family.capabilities)
         facts["samplers"] = [
-            c.name for c, why in fitting("sampler", family, found.catalogue.all("sampler")) if why is None
+            c.name for c, why in samplers_of(entry, family, found.catalogue.all("sampler")) if why is None
         ]
     except UnknownNameError:
         facts["capabilities"], facts["samplers"] = [], []
@@ -83,6 +83,19 @@ def where(entry: Entry) -> str:
 def fitting(kind: str, family: Component, components: list[Component]) -> list[tuple[Component, str | None]]:
     """Each component with the reason why it does not fit the family; ``None`` where it does."""
     return [(c, c.misfit(family)) for c in components if c.kind == kind]
+
+
+def samplers_of(entry: Entry, family: Component, components: list[Component]) -> list[tuple[Component, str | None]]:
+    """As :func:`fitting` for the samplers of one model, whose path may couple noise and data.
+
+    An entry says so by ``coupling`` in its config, or by the tag ``coupled``.
+    """
+    coupled = entry.config.get("coupling", "independent") != "independent" or "coupled" in entry.tags
+    why = "adds noise, and this path couples noise and data"
+    return [
+        (c, why if reason is None and coupled and c.adds_noise else reason)
+        for c, reason in fitting("sampler", family, components)
+    ]
 
 
 def family_of(name: str) -> Component:

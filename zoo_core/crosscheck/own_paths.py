@@ -161,8 +161,12 @@ def _scheduler(name: str, **options: Any) -> Any:
     return getattr(diffusers, name)(**options)
 
 
+def _is_linear(path: GaussianPath) -> bool:
+    return isinstance(path, LinearPath) and path.t_max == 1.0
+
+
 def _is_vp(path: GaussianPath) -> bool:
-    return isinstance(path, VariancePreserving) and not isinstance(path, SubVariancePreserving)
+    return path.t_max == 1.0 and isinstance(path, VariancePreserving) and not isinstance(path, SubVariancePreserving)
 
 
 def _has_wide_range(path: GaussianPath) -> bool:
@@ -174,11 +178,11 @@ PATH_CHECKS: Sequence[PathCheck] = (
     PathCheck("ancestral variance=fixed_large", "ScoreSdeVeScheduler",
               lambda p: isinstance(p, VarianceExploding), _variance_exploding, True, rounded=False),
     PathCheck("euler-maruyama", "ScoreSdeVpScheduler", _is_vp, _variance_preserving, True, rounded=False),
-    PathCheck("euler", "FlowMatchEulerDiscreteScheduler", lambda p: isinstance(p, LinearPath),
+    PathCheck("euler", "FlowMatchEulerDiscreteScheduler", _is_linear,
               _flow(lambda n: Euler(n, "time", clip=False), "FlowMatchEulerDiscreteScheduler"), False),
-    PathCheck("heun coordinate=time", "FlowMatchHeunDiscreteScheduler", lambda p: isinstance(p, LinearPath),
+    PathCheck("heun coordinate=time", "FlowMatchHeunDiscreteScheduler", _is_linear,
               _flow(lambda n: Heun(n, "time", clip=False), "FlowMatchHeunDiscreteScheduler"), False),
-    PathCheck("consistency", "FlowMatchEulerDiscreteScheduler", lambda p: isinstance(p, LinearPath),
+    PathCheck("consistency", "FlowMatchEulerDiscreteScheduler", _is_linear,
               _flow(lambda n: Consistency(n, clip=False), "FlowMatchEulerDiscreteScheduler", torch.float32), True),
     PathCheck("consistency", "CMStochasticIterativeScheduler", _has_wide_range, _consistency, True),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from torch import Tensor
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Sampler, Streams
 from zoo_core.ode import dormand_prince
+from zoo_core.samplers.path import check_head
 from zoo_core.samplers.probability_flow import ProbabilityFlow
 
 __all__ = ["AdaptiveODE"]
@@ -29,6 +30,7 @@ class AdaptiveODE(Sampler):
     def check(self, model: Model) -> None:
         if not isinstance(model, Denoiser):
             raise IncompatibleError(f"sampler 'ode' needs Denoiser, which {type(model).__name__} is not")
+        check_head(model, model.path.t_max)
 
     def sample(
         self,

@@ -31,6 +31,7 @@ class EulerMaruyama(PathSampler):
     """
 
     stochastic = True
+    needs_data = True
 
     def __init__(self, steps: int = 200, spacing: Spacing = "log-snr", clip: bool | None = None) -> None:
         super().__init__(steps, spacing, clip)

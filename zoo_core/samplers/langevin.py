@@ -37,6 +37,7 @@ class _Resting(PathSampler):
     """What both share."""
 
     stochastic = True
+    needs_data = True
 
     def plan(self, model: Denoiser, times: object) -> list[Step]:
         raise NotImplementedError  # these are not linear in what is known

@@ -25,7 +25,7 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Prediction, Sampler, Streams
 from zoo_core.paths import GaussianPath, Spacing
 
-__all__ = ["Correction", "PathSampler", "Stage", "Step", "guided"]
+__all__ = ["Correction", "PathSampler", "Stage", "Step", "check_head", "guided"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class PathSampler(Sampler):
     """
 
     stochastic: bool = False
+    needs_data: bool = False
+    """Whether it cannot begin where α = 0, in pure noise."""
 
     def __init__(self, steps: int = 50, spacing: Spacing = "trailing", clip: bool | None = None) -> None:
         if steps < 1:
@@ -123,6 +125,15 @@ class PathSampler(Sampler):
             raise IncompatibleError(
                 f"sampler {name!r} adds noise, and this path couples noise and data; use one without, such as ddim"
             )
+        path, first = model.path, model.path.times(1, self.spacing)[0]
+        if path.alpha(first) > 0.0 or self.spacing == "leading":
+            return
+        if self.needs_data:
+            raise IncompatibleError(
+                f"sampler {name!r} has no beginning on this path: α = 0 at t = {first:g}; use spacing = 'log-snr' or "
+                "'karras'"
+            )
+        check_head(model, first)
 
     def start(self, model: Denoiser, streams: Streams, t: float, shape: Sequence[int]) -> Tensor:
         """Pure noise at the head of the path: σ(t)·ε."""
@@ -171,6 +182,19 @@ class PathSampler(Sampler):
             if observer is not None:
                 observer(Frame(i + 1, len(plan), x, data))
         return x
+
+
+def check_head(model: Denoiser, t: float) -> None:
+    """Refuses a model whose prediction says nothing of the data at t.
+
+    Raises:
+        IncompatibleError: it predicts noise or score, and α(t) = 0.
+    """
+    if model.path.alpha(t) == 0.0 and model.prediction in ("noise", "score"):
+        raise IncompatibleError(
+            f"a {model.prediction} prediction says nothing of the data at t = {t:g}, where α = 0; expected a path that "
+            "ends before (t_max), or spacing = 'log-snr' or 'karras'"
+        )
 
 
 def guided(model: Denoiser, x: Tensor, t: float | Tensor, condition: Condition | None, guidance: float) -> Prediction:

@@ -53,16 +53,12 @@ class _RungeKutta(PathSampler):
         if coordinate not in get_args(Coordinate):
             raise IncompatibleError(f"coordinate = {coordinate!r}; expected one of {', '.join(get_args(Coordinate))}")
         self.coordinate: Coordinate = coordinate
+        self.needs_data = coordinate == "sigma"
 
     def steps_within(self, evaluations: int) -> int:
         return (evaluations - 1) // len(self.method.nodes) + 1  # the last step has one
 
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
-        if self.coordinate == "sigma" and model.path.alpha(times[0]) == 0.0:
-            raise IncompatibleError(
-                f"coordinate = 'sigma' has no beginning on this path: α = 0 at t = {times[0]:g}; use 'angle', or "
-                "spacing = 'karras'"
-            )
         return [self._step(model.path, t, s) for t, s in pairwise(times)]
 
     def _step(self, path: GaussianPath, t: float, s: float) -> Step:
