@@ -16,9 +16,12 @@ from zoo_core.interfaces import Condition, Frame, Model, Sampler, Streams
 from zoo_core.loading import load
 from zoo_core.processes import Processes
 
-__all__ = ["make_sampler", "quick_sampler", "sample", "sample_in_processes"]
+__all__ = ["default_guidance", "make_sampler", "quick_sampler", "sample", "sample_in_processes"]
 
 Progress = Callable[[int, int], None]
+
+GUIDANCE = "guidance"
+"""The key of an entry's ``sampler`` that is the model's own, whichever sampler draws."""
 
 
 def make_sampler(model: Model, name: str | None = None, **options: Any) -> Sampler:
@@ -42,7 +45,7 @@ def make_sampler(model: Model, name: str | None = None, **options: Any) -> Sampl
             )
         name = default.name
     if default is not None and name == default.name:
-        options = {**default.options, **options}
+        options = {**{key: value for key, value in default.options.items() if key != GUIDANCE}, **options}
     kind = resolve(catalogue.get("sampler", name).target)
     known = [p for p in inspect.signature(kind).parameters if p != "self"]
     for option in options:
@@ -55,6 +58,12 @@ def make_sampler(model: Model, name: str | None = None, **options: Any) -> Sampl
         raise IncompatibleError(f"sampler {name!r}: {err}") from err
     sampler.check(model)
     return sampler
+
+
+def default_guidance(model: Model) -> float:
+    """How strongly a model's conditions are followed unless the user says: as its entry says, else 1."""
+    default = model.entry.sampler if model.entry else None
+    return float(default.options.get(GUIDANCE, 1.0)) if default is not None else 1.0
 
 
 def quick_sampler(model: Model, steps: int) -> Sampler:
@@ -71,7 +80,7 @@ def sample(
     seed: int = 0,
     batch_size: int = 64,
     condition: Condition | None = None,
-    guidance: float = 1.0,
+    guidance: float | None = None,
     first: int = 0,
     observer: Callable[[int, Frame], None] | None = None,
     progress: Progress | None = None,
@@ -86,7 +95,7 @@ def sample(
         seed: of the user.
         batch_size: how many are drawn at once: a matter of speed and memory, not of what is drawn.
         condition: what to condition on, ``n`` rows.
-        guidance: how strongly; 1 is the conditional model itself.
+        guidance: how strongly; 1 is the conditional model itself.  The model's default unless given.
         first: the global index of the first sample, for drawing in parts or on several machines.
         observer: is shown ``(start of the batch, frame)`` at every step.
         progress: is told ``(done, of)`` after every batch.
@@ -108,7 +117,8 @@ def sample(
     chosen = sampler if isinstance(sampler, Sampler) else make_sampler(model, sampler, **options)
     chosen.check(model)
     if condition is not None:
-        condition.check(model.conditions)
+        condition.check(chosen.conditions(model))
+    guidance = default_guidance(model) if guidance is None else guidance
     dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
     parts = []
     with torch.inference_mode():

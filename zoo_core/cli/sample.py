@@ -48,7 +48,10 @@ def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 @click.option(
     "--condition", multiple=True, metavar="KEY=VALUE", callback=key_values, help="What to condition on (label=3)."
 )
-@click.option("--guidance", default=1.0, show_default=True, help="How strongly to follow the condition.")
+@click.option("--label", type=int, help="The same as --condition label=N.")
+@click.option(
+    "--guidance", type=float, help="How strongly to follow the condition; 1 is as it is.  [default: the model's]"
+)
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same samples.")
 @click.option(
     "--batch-size",
@@ -68,7 +71,8 @@ def command(
     steps: int | None,
     options: dict[str, Any],
     condition: dict[str, Any],
-    guidance: float,
+    label: int | None,
+    guidance: float | None,
     seed: int,
     batch_size: int,
     out: str | None,
@@ -88,6 +92,8 @@ def command(
       zoo sample ddpm-mnist -n 64 --seed 0 --out samples.png
       zoo sample ddpm-mnist --sampler ancestral --out digits/
       zoo sample ddpm-mnist --steps 20 --set eta=1.0 --trajectory film.gif
+      zoo sample ddpm-mnist-cond --label 3 --guidance 2
+      zoo sample ddpm-mnist --sampler inpaint --set image=mnist/test --set mask=left
     """
     from zoo_core import pictures
     from zoo_core.loading import load
@@ -101,6 +107,8 @@ def command(
     model = load(name, device=device, dtype=dtype, offline=offline, source=source)
     warn_about_plugins()
     chosen = make_sampler(model, sampler, **options, **({"steps": steps} if steps else {}))
+    if label is not None:
+        condition = {**condition, "label": label}
     film: list[Any] = []
 
     def watch(start: int, frame: Frame) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.condition import Condition, ConditionSpec
 from zoo_core.interfaces.model import Model
 from zoo_core.randomness import Streams
 
@@ -44,6 +44,10 @@ class Sampler(ABC):
     @abstractmethod
     def check(self, model: Model) -> None:
         """Raises :class:`~zoo_core.errors.IncompatibleError`, with the reason, where this sampler does not fit."""
+
+    def conditions(self, model: Model) -> Mapping[str, ConditionSpec]:
+        """What samples can be conditioned on: what the model can, unless the sampler brings more (a classifier)."""
+        return model.conditions
 
     @abstractmethod
     def sample(

@@ -2,7 +2,10 @@ r"""A classifier of noisy data, p(y | x_t, t) (Sohl-Dickstein et al. 2015; Dhari
 
 It is shown what the angular preconditioning of path models shows a network: with θ = atan2(σ, α) and r = √(α² + σ²),
 
-    y_θ = x_t/r = cos θ·x + sin θ·ε,        log p(· | x_t, t) = log softmax h(y_θ, θ).
+    y_θ = x_t/r = cos θ·x + sin θ·ε,        log p(· | x_t, t) = log softmax (b + cos θ·h(y_θ, θ)).
+
+In pure noise nothing is left but the prior b, and the gradient falls with the share of data as the true one does: what
+guidance divides by α stays bounded.
 
 The path enters through θ alone, so that one classifier guides every model on a path: DDPM, score SDEs, flow matching.
 """
@@ -57,9 +60,9 @@ class NoisyClassifier(Model):
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, o) if image else nn.Identity() for o in widths)
         self.times = nn.ModuleList(nn.Linear(64, o) for o in widths)
-        self.head = nn.Linear(widths[-1], classes)
+        self.prior = nn.Parameter(torch.zeros(classes))
+        self.head = nn.Linear(widths[-1], classes, bias=False)
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def log_probabilities(self, y: Tensor, theta: Tensor) -> Tensor:
         """log p(· | y_θ, θ) in nats.
@@ -76,7 +79,9 @@ class NoisyClassifier(Model):
         for layer, norm, embed in zip(self.layers, self.norms, self.times, strict=True):
             h = norm(layer(h))
             h = F.silu(h + embed(time).view(-1, h.shape[1], *[1] * (h.ndim - 2)))
-        return torch.log_softmax(self.head(h.flatten(2).mean(2) if h.ndim > 2 else h), dim=1)
+        share = theta.cos().to(h.dtype).view(-1, 1)
+        logits = self.prior + share * self.head(h.flatten(2).mean(2) if h.ndim > 2 else h)
+        return torch.log_softmax(logits, dim=1)
 
 
 class NoisyCrossEntropy(GradientObjective):

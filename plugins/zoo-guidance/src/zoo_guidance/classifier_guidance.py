@@ -1,0 +1,160 @@
+r"""Classifier guidance (Dhariwal & Nichol 2021, algorithm 2), on predictions, for every path and every sampler.
+
+The score of p_t(x_t)·p(y | x_t)^s is that of p_t plus s·∇ log p(y | x_t), and ε̂ = −σ·score, so that
+
+    ε̂ ← ε̂ − s·σ·∇ log p(y | x_t),          x̂ ← x̂ + s·(σ²/α)·∇ log p(y | x_t).
+
+At s = 1 an exact classifier makes of the model the conditional one.  The gradient is each sample's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import ConditionError, IncompatibleError
+from zoo_core.interfaces import (
+    Condition,
+    ConditionSpec,
+    Denoiser,
+    Model,
+    Observer,
+    Prediction,
+    Sampler,
+    Streams,
+)
+from zoo_core.loading import load
+from zoo_core.sampling import make_sampler
+from zoo_guidance.noisy_classifier import NoisyClassifier
+
+__all__ = ["ClassifierGuidance", "Guided", "LogLikelihood", "log_likelihood"]
+
+LogLikelihood = Callable[[Tensor, float | Tensor], Tensor]
+"""log p(y | x_t) of noisy data at a time, nats, ``(n,)``; differentiable in x_t."""
+
+LEAST_ALPHA = 1e-3
+"""Where less of the data is left in x_t than this, σ²/α is held: an imperfect gradient would be multiplied by it."""
+
+
+class Guided(Model, Denoiser):
+    """A model on a path, guided.
+
+    Args:
+        model: the model.
+        log_likelihood: log p(y | x_t, t).
+        strength: s.
+    """
+
+    def __init__(self, model: Model, log_likelihood: LogLikelihood, strength: float) -> None:
+        super().__init__()
+        assert isinstance(model, Denoiser)
+        self.model, self.log_likelihood, self.strength = model, log_likelihood, strength
+        self.space, self.path, self.prediction, self.variance = (
+            model.space,
+            model.path,
+            model.prediction,
+            model.variance,
+        )
+
+    def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
+        said = self.model.predict(x_t, t)
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x_t.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.log_likelihood(x, t).sum(), x)
+        alpha, sigma = self.path.coefficients(t, like=x_t)
+        held = alpha.clamp_min(LEAST_ALPHA) if isinstance(alpha, Tensor) else max(alpha, LEAST_ALPHA)
+        push = self.strength * gradient
+        return Prediction(said.data + sigma * sigma / held * push, said.noise - sigma * push, said.variance_mix)
+
+
+def log_likelihood(classifier: NoisyClassifier, model: Denoiser, label: Tensor) -> LogLikelihood:
+    """log p(y | x_t) by a classifier of ours.
+
+    Args:
+        classifier: of noisy data.
+        model: on whose path x_t lies.
+        label: y, ``(n,)``.
+    """
+
+    def said(x_t: Tensor, t: float | Tensor) -> Tensor:
+        alpha, sigma = (
+            torch.as_tensor(c, dtype=x_t.dtype, device=x_t.device) for c in model.path.coefficients(t, like=x_t)
+        )
+        y, theta = x_t / torch.hypot(alpha, sigma), torch.atan2(sigma, alpha).flatten()
+        return classifier.log_probabilities(y, theta).gather(1, label.view(-1, 1)).squeeze(1)
+
+    return said
+
+
+class ClassifierGuidance(Sampler):
+    """Another sampler, on the guided model.
+
+    ``--guidance`` is s; at 1 the classifier's gradient is taken as it is.  A label is a condition, as it would be of a
+    conditional model, whose labels are not used.
+
+    Args:
+        classifier: a noise-aware classifier, as ``zoo load`` names it; none, and nothing is guided.
+        sampler: the sampler, by name.
+        steps: its network evaluations, where it has that option.
+        options: its other options.
+    """
+
+    def __init__(
+        self,
+        classifier: str | None = None,
+        sampler: str = "ddim",
+        steps: int | None = 50,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.classifier, self.sampler, self.steps = classifier, sampler, steps
+        self.options = {**({} if steps is None else {"steps": steps}), **(options or {})}
+        self._classifier: NoisyClassifier | None = None
+
+    def conditions(self, model: Model) -> Mapping[str, ConditionSpec]:
+        if self.classifier is None:
+            return model.conditions
+        return {"label": ConditionSpec((), self._loaded().classes)}
+
+    def check(self, model: Model) -> None:
+        if not isinstance(model, Denoiser):
+            raise IncompatibleError(f"classifier guidance needs Denoiser, which {type(model).__name__} is not")
+        if not model.path.independent:
+            raise IncompatibleError("classifier guidance needs the score, and this path couples noise and data")
+        make_sampler(model, self.sampler, **self.options)
+        if self.classifier is not None and self._loaded().space != model.space:
+            raise IncompatibleError(f"classifier = {self.classifier!r} is of other data than this model's")
+
+    def sample(
+        self,
+        model: Model,
+        streams: Streams,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        self.check(model)
+        assert isinstance(model, Denoiser)
+        inner = make_sampler(model, self.sampler, **self.options)
+        if self.classifier is None:
+            return inner.sample(model, streams, condition=condition, guidance=guidance, observer=observer)
+        if condition is None or "label" not in condition:
+            raise ConditionError("classifier guidance needs a label to guide to; give one with --label")
+        classifier = self._loaded().to(streams.device)
+        with torch.inference_mode(False):
+            label = condition["label"].clone()  # a tensor that a gradient may pass by
+        likelihood = log_likelihood(classifier, model, label)
+        return inner.sample(Guided(model, likelihood, guidance), streams, observer=observer)
+
+    def _loaded(self) -> NoisyClassifier:
+        if self._classifier is None:
+            assert self.classifier is not None
+            with torch.inference_mode(False):  # or its gradient could not be taken
+                found = load(self.classifier)
+            if not isinstance(found, NoisyClassifier):
+                raise IncompatibleError(f"classifier = {self.classifier!r} is no classifier of noisy data")
+            self._classifier = found
+        return self._classifier

@@ -1,0 +1,137 @@
+r"""Image to image: SDEdit (Meng et al. 2022, algorithm 1), with any sampler.
+
+What is given is noised to the time t_0 = strength·t_max and taken back by a sampler that begins there,
+
+    x_{t_0} = α(t_0)·x + σ(t_0)·z.
+
+To the sampler this is a path of its own, α′(t) = α(t_0·t) and σ′(t) = σ(t_0·t), whose head happens not to be noise.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Condition, Denoiser, Model, Observer, Prediction, Sampler, Streams
+from zoo_core.paths import DiscretePath, GaussianPath
+from zoo_core.sampling import make_sampler
+from zoo_guidance.given_images import given, rows_for
+
+__all__ = ["SDEdit", "ShortenedModel", "ShortenedPath"]
+
+
+class ShortenedPath(GaussianPath):
+    """The first part of a path, up to ``end``, with a clock from 0 to 1 of its own."""
+
+    def __init__(self, path: GaussianPath, end: float) -> None:
+        self.path, self.end = path, end
+        self.independent, self.t_min = path.independent, path.t_min / end
+
+    def alpha(self, t: float) -> float:
+        return self.path.alpha(t * self.end)
+
+    def sigma(self, t: float) -> float:
+        return self.path.sigma(t * self.end)
+
+    def alpha_dot(self, t: float) -> float:
+        return self.end * self.path.alpha_dot(t * self.end)
+
+    def sigma_dot(self, t: float) -> float:
+        return self.end * self.path.sigma_dot(t * self.end)
+
+    def time_of_log_snr(self, log_snr: float) -> float:
+        return min(self.path.time_of_log_snr(log_snr) / self.end, 1.0)
+
+
+class ShortenedModel(Model, Denoiser):
+    """A model on the first part of its path.
+
+    Args:
+        model: the model.
+        strength: the part, in (0, 1]; of a discrete path it is rounded to whole entries, at least one.
+    """
+
+    def __init__(self, model: Model, strength: float) -> None:
+        super().__init__()
+        assert isinstance(model, Denoiser)
+        self.model, path = model, model.path
+        if isinstance(path, DiscretePath):
+            count = max(round(strength * path.steps), 1)
+            self.end = count / path.steps
+            self.path: GaussianPath = DiscretePath([path.alpha_bar(path.time(k)) for k in range(count)])
+        else:
+            self.end = strength * path.t_max
+            self.path = ShortenedPath(path, self.end)
+        self.space, self.conditions = model.space, model.conditions
+        self.prediction, self.variance = model.prediction, model.variance
+
+    def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
+        said: Prediction = self.model.predict(x_t, t * self.end, condition=condition)
+        return said
+
+
+class SDEdit(Sampler):
+    """Data that is like what was given.
+
+    Args:
+        image: what is given, see :func:`zoo_guidance.given_images.given`; none: samples from noise.
+        strength: how much of the path is gone back, in (0, 1]: little changes little.
+        sampler: the sampler, by name.
+        steps: its network evaluations, where it has that option.
+        options: its other options.
+    """
+
+    def __init__(
+        self,
+        image: str | None = None,
+        strength: float = 0.5,
+        sampler: str = "ddim",
+        steps: int | None = 50,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not 0.0 < strength <= 1.0:
+            raise IncompatibleError(f"strength = {strength}; expected a number in (0, 1]")
+        self.image, self.strength, self.sampler, self.steps = image, strength, sampler, steps
+        self.options = {**({} if steps is None else {"steps": steps}), **(options or {})}
+
+    def check(self, model: Model) -> None:
+        if not isinstance(model, Denoiser):
+            raise IncompatibleError(f"sampler 'sdedit' needs Denoiser, which {type(model).__name__} is not")
+        if not model.path.independent:
+            raise IncompatibleError("sampler 'sdedit' adds noise, and this path couples noise and data")
+        inner = make_sampler(model, self.sampler, **self.options)
+        if "noise" not in inspect.signature(inner.sample).parameters:
+            raise IncompatibleError(f"sampler = {self.sampler!r} begins with noise of its own only; try 'ddim'")
+        if self.image is not None:
+            given(self.image, model)
+
+    def sample(
+        self,
+        model: Model,
+        streams: Streams,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        self.check(model)
+        settings: dict[str, Any] = {"condition": condition, "guidance": guidance, "observer": observer}
+        if self.image is None:
+            return make_sampler(model, self.sampler, **self.options).sample(model, streams, **settings)
+        return self.edit(model, streams, rows_for(given(self.image, model), streams), **settings)
+
+    def edit(self, model: Model, streams: Streams, x: Tensor, **settings: Any) -> Tensor:
+        """As :meth:`sample`, of a tensor ``(n, *shape)`` on the model's side."""
+        part = ShortenedModel(model, self.strength)
+        options = self.options
+        if isinstance(part.path, DiscretePath) and options.get("steps", 0) > part.path.steps:
+            options = {**options, "steps": part.path.steps}
+        head = part.path.diffuse(x, streams.normal(*x.shape[1:]), 1.0)
+        made = make_sampler(part, self.sampler, **options)
+        edited: Tensor = made.sample(part, streams, noise=head, **settings)  # type: ignore[call-arg]
+        return edited if isinstance(edited, torch.Tensor) else head

@@ -1,0 +1,174 @@
+r"""Inpainting by replacement and resampling: RePaint (Lugmayr et al. 2022, algorithm 1), on any path.
+
+On the way from t to s what is known is put in from the data with fresh noise, the rest is the reverse chain's,
+
+    x_s = m ⊙ (α_s·x_known + σ_s·z) + (1 − m) ⊙ (α_s·x̂ + √(σ_s² − c²)·ε̂ + c·z′),
+
+c² being the variance of ancestral sampling, small or large.  Then x_s is noised to t again,
+
+    x_t = (α_t/α_s)·x_s + √(σ_t² − (α_t/α_s)²·σ_s²)·z″,
+
+and the step repeated, so that the two parts come to fit: each repetition is a step of a Markov chain at level t, and
+with small steps and many repetitions the result is the conditional distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Sampler, Streams
+from zoo_core.samplers.path import guided
+from zoo_guidance.given_images import given, rows_for
+
+__all__ = ["Inpaint"]
+
+REGIONS = ("left", "right", "top", "bottom", "border")
+
+
+class Inpaint(Sampler):
+    """Fills in what is not known.
+
+    Args:
+        image: what is known in part: see :func:`zoo_guidance.given_images.given`; none: nothing is known.
+        mask: the part that is kept: ``left``, ``right``, ``top``, ``bottom`` (a half of an image) or ``border``; a
+            picture that is white there; or a list of 0 and 1, one for each number in a sample.
+        steps: levels of noise.
+        resamplings: how often each step is made; 1 is plain replacement.
+        variance: c² of the reverse step: ``small``, as if x̂ were certain, or ``large``, as if the data had unit
+            variance.  Repetitions add up what is missing.
+        clip: whether x̂ is held in the range of the data; where that is bounded, unless said otherwise.
+    """
+
+    def __init__(
+        self,
+        image: str | None = None,
+        mask: str | Sequence[float] = "left",
+        steps: int = 50,
+        resamplings: int = 5,
+        variance: Literal["small", "large"] = "large",
+        clip: bool | None = None,
+    ) -> None:
+        if variance not in ("small", "large"):
+            raise IncompatibleError(f"variance = {variance!r}; expected small or large")
+        if steps < 1 or resamplings < 1:
+            raise IncompatibleError(f"steps = {steps} and resamplings = {resamplings}; both are at least 1")
+        self.image, self.mask, self.steps, self.resamplings = image, mask, steps, resamplings
+        self.variance, self.clip = variance, clip
+
+    def check(self, model: Model) -> None:
+        if not isinstance(model, Denoiser):
+            raise IncompatibleError(f"sampler 'inpaint' needs Denoiser, which {type(model).__name__} is not")
+        if not model.path.independent:
+            raise IncompatibleError("sampler 'inpaint' adds noise, and this path couples noise and data")
+        if self.image is not None:
+            self.kept(model)
+
+    def sample(
+        self,
+        model: Model,
+        streams: Streams,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        self.check(model)
+        if self.image is None:
+            known, mask = None, None
+        else:
+            known, mask = rows_for(given(self.image, model), streams), self.kept(model).to(streams.device)
+        return self.fill(model, streams, known, mask, condition=condition, guidance=guidance, observer=observer)
+
+    def fill(
+        self,
+        model: Model,
+        streams: Streams,
+        known: Tensor | None,
+        mask: Tensor | None,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        """As :meth:`sample`, of tensors.
+
+        Args:
+            model: on a path.
+            streams: one per sample.
+            known: data on the model's side, ``(n, *shape)``.
+            mask: true where it is kept, ``(*shape)``.
+            condition: what to condition on besides.
+            guidance: how strongly to follow that.
+            observer: is shown every step.
+        """
+        assert isinstance(model, Denoiser)
+        path, shape = model.path, [int(size) for size in model.space.shape if size is not None]
+        clip = model.space.low is not None if self.clip is None else self.clip
+        times = path.times(self.steps)
+        x = path.sigma(times[0]) * streams.normal(*shape)
+        repeats = 1 if known is None else self.resamplings
+        for i, (t, s) in enumerate(pairwise(times)):
+            alpha, sigma, alpha_s, sigma_s = path.alpha(t), path.sigma(t), path.alpha(s), path.sigma(s)
+            forward = math.sqrt(max(sigma**2 - (alpha / alpha_s * sigma_s) ** 2, 0.0))
+            small = forward * sigma_s / sigma
+            kept = math.sqrt(max(sigma_s**2 - small**2, 0.0))
+            fresh = 0.0 if sigma_s == 0.0 else forward if self.variance == "large" else small
+            again = repeats if sigma_s else 1  # on the data itself there is nothing left to draw
+            for repeat in range(again):
+                said = guided(model, x, t, condition, guidance)
+                data = said.data.clamp(model.space.low, model.space.high) if clip else said.data
+                # With ε̂ written in x̂ and x_t, so that clipping changes both.
+                x_s = alpha_s * data + kept * (x - alpha * data) / sigma
+                if fresh:
+                    x_s = x_s + fresh * streams.normal(*shape)
+                if known is not None and mask is not None:
+                    noisy = alpha_s * known + (sigma_s * streams.normal(*shape) if sigma_s else 0.0)
+                    x_s = torch.where(mask, noisy, x_s)
+                if repeat + 1 < again:
+                    x = alpha / alpha_s * x_s + forward * streams.normal(*shape)
+            x = x_s
+            if observer is not None:
+                observer(Frame(i + 1, self.steps, x, data))
+        return x
+
+    def kept(self, model: Model) -> Tensor:
+        """The mask, true where the data is kept, of the shape of one sample.
+
+        Raises:
+            IncompatibleError: it is of another shape, or no region of that name.
+        """
+        shape = tuple(int(size or 0) for size in model.space.shape)
+        if not isinstance(self.mask, str):
+            values = torch.tensor(list(self.mask), dtype=torch.float32)
+            if values.numel() != math.prod(shape):
+                raise IncompatibleError(
+                    f"mask has {values.numel()} numbers; a sample of this model has {math.prod(shape)}"
+                )
+            return values.view(shape) > 0.5
+        if self.mask in REGIONS:
+            return _region(self.mask, shape)
+        return model.space.to_user(given(self.mask, model))[0] > 0.5
+
+
+def _region(name: str, shape: tuple[int, ...]) -> Tensor:
+    if len(shape) != 3:
+        raise IncompatibleError(f"mask = {name!r} is of images; of {shape} numbers say which, mask = [1, 0, …]")
+    _, height, width = shape
+    mask = torch.zeros(shape, dtype=torch.bool)
+    if name == "border":
+        mask[:] = True
+        mask[:, height // 4 : height - height // 4, width // 4 : width - width // 4] = False
+    elif name in ("left", "right"):
+        columns = slice(0, width // 2) if name == "left" else slice(width // 2, None)
+        mask[:, :, columns] = True
+    else:
+        rows = slice(0, height // 2) if name == "top" else slice(height // 2, None)
+        mask[:, rows] = True
+    return mask

@@ -1,0 +1,93 @@
+r"""Between two samples: inversion to noise, and great circles there (Shoemake 1985; Song, Meng & Ermon 2021, §5.3).
+
+The probability-flow ODE takes data to noise and back; noise of many dimensions lies near a sphere, and between a and b
+with the angle ω = arccos(⟨a, b⟩/‖a‖‖b‖) on it goes
+
+    slerp(a, b; u) = ρ·(sin((1 − u)·ω)·a/‖a‖ + sin(u·ω)·b/‖b‖)/sin ω,      ρ = (1 − u)·‖a‖ + u·‖b‖.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Sampler, Streams
+from zoo_core.samplers.likelihood import decode, encode
+from zoo_guidance.given_images import given
+
+__all__ = ["Interpolate", "slerp"]
+
+
+def slerp(a: Tensor, b: Tensor, u: Tensor) -> Tensor:
+    """Points on the great circle from ``a`` to ``b``, ``(n, …)``, at shares ``u`` ``(n,)`` of the way.
+
+    Where a and b are (nearly) parallel, those on the straight line.
+    """
+    flat_a, flat_b = a.flatten(1).double(), b.flatten(1).double()
+    norm_a, norm_b = (v.norm(dim=1).clamp_min(1e-300) for v in (flat_a, flat_b))
+    omega = ((flat_a * flat_b).sum(1) / (norm_a * norm_b)).clamp(-1.0, 1.0).acos()
+    u, sine = u.double(), omega.sin()
+    length = (1.0 - u) * norm_a + u * norm_b
+    straight = sine < 1e-6
+    safe = torch.where(straight, 1.0, sine)
+    first = torch.where(straight, 1.0 - u, length / norm_a * ((1.0 - u) * omega).sin() / safe)
+    second = torch.where(straight, u, length / norm_b * (u * omega).sin() / safe)
+    return (first[:, None] * flat_a + second[:, None] * flat_b).view_as(a).to(a.dtype)
+
+
+class Interpolate(Sampler):
+    """What lies between: samples p·i … p·i + p − 1 lead from one end to the next.
+
+    Args:
+        image: the ends, see :func:`zoo_guidance.given_images.given`, which are inverted; none: ends are drawn.
+        points: p, how many samples an interval has, its first end among them.
+        tolerance: of the ODE, relative and absolute.
+    """
+
+    def __init__(self, image: str | None = None, points: int = 8, tolerance: float = 1e-3) -> None:
+        if points < 1 or tolerance <= 0.0:
+            raise IncompatibleError(
+                f"points = {points} and tolerance = {tolerance}; expected at least 1 and more than 0"
+            )
+        self.image, self.points, self.tolerance = image, points, tolerance
+
+    def check(self, model: Model) -> None:
+        if not isinstance(model, Denoiser):
+            raise IncompatibleError(f"sampler 'interpolate' needs Denoiser, which {type(model).__name__} is not")
+        if self.image is not None:
+            given(self.image, model)
+
+    def sample(
+        self,
+        model: Model,
+        streams: Streams,
+        *,
+        condition: Condition | None = None,
+        guidance: float = 1.0,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        self.check(model)
+        assert isinstance(model, Denoiser)
+        index = range(streams.start, streams.start + len(streams))
+        intervals = sorted({i // self.points + side for i in index for side in (0, 1)})
+        ends = dict(zip(intervals, self.ends(model, streams, intervals), strict=True))
+        a, b = (torch.stack([ends[i // self.points + side] for i in index]) for side in (0, 1))
+        u = torch.tensor([i % self.points / self.points for i in index], device=a.device)
+        noise = slerp(a, b, u)
+        exactly = {"rtol": self.tolerance, "atol": self.tolerance}
+        x = decode(model, noise, condition=condition, guidance=guidance, **exactly)
+        if observer is not None:
+            observer(Frame(1, 1, x, x))
+        return x
+
+    def ends(self, model: Denoiser, streams: Streams, which: list[int]) -> Tensor:
+        """The noise at the ends of these numbers, a function of the seed and the number."""
+        shape = [int(size) for size in model.space.shape if size is not None]  # type: ignore[attr-defined]
+        kind = {"device": streams.device, "dtype": streams.dtype}
+        if self.image is None:
+            each = [Streams(streams.seed, f"{streams.purpose}/ends", j, 1, **kind).normal(*shape) for j in which]  # type: ignore[arg-type]
+            return torch.cat(each)
+        data = given(self.image, model).to(streams.device, streams.dtype)  # type: ignore[arg-type]
+        rows = data[torch.tensor([j % len(data) for j in which])]
+        return encode(model, rows, rtol=self.tolerance, atol=self.tolerance)
