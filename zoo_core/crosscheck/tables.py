@@ -31,7 +31,8 @@ class TableCheck:
     """One of ours and one of theirs.
 
     Attributes:
-        ours: makes our sampler, for a number of steps and whether x̂ is clipped.
+        ours: makes our sampler, for a number of steps and whether x̂ is clipped; its grid is replaced by that of the
+            comparison, so that ``karras`` only says that it does not begin where α = 0.
         name: how our sampler is written at the terminal.
         scheduler: diffusers' class.
         options: of the scheduler.
@@ -73,9 +74,9 @@ def _table_checks() -> tuple[TableCheck, ...]:
                    rederived | {"eta": 0.5}, rounded=False, stochastic=True),
         TableCheck(lambda n, c: DDIM(n, eta=1.0, clip=c), "ddim eta=1", "EulerAncestralDiscreteScheduler", {}, {},
                    in_sigma=True, stochastic=True),
-        TableCheck(lambda n, c: Euler(n, "sigma", clip=c), "euler coordinate=sigma", "EulerDiscreteScheduler", {}, {},
+        TableCheck(lambda n, c: Euler(n, "sigma", "karras", c), "euler coordinate=sigma", "EulerDiscreteScheduler", {}, {},
                    in_sigma=True),
-        TableCheck(lambda n, c: Heun(n, "sigma", clip=c), "heun coordinate=sigma", "HeunDiscreteScheduler", {}, {},
+        TableCheck(lambda n, c: Heun(n, "sigma", "karras", c), "heun coordinate=sigma", "HeunDiscreteScheduler", {}, {},
                    in_sigma=True),
     ]  # fmt: skip
     for order in (1, 2, 3):
