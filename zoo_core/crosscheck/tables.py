@@ -74,8 +74,8 @@ def _table_checks() -> tuple[TableCheck, ...]:
                    rederived | {"eta": 0.5}, rounded=False, stochastic=True),
         TableCheck(lambda n, c: DDIM(n, eta=1.0, clip=c), "ddim eta=1", "EulerAncestralDiscreteScheduler", {}, {},
                    in_sigma=True, stochastic=True),
-        TableCheck(lambda n, c: Euler(n, "sigma", "karras", c), "euler coordinate=sigma", "EulerDiscreteScheduler", {}, {},
-                   in_sigma=True),
+        TableCheck(lambda n, c: Euler(n, "sigma", "karras", c), "euler coordinate=sigma", "EulerDiscreteScheduler", {},
+                   {}, in_sigma=True),
         TableCheck(lambda n, c: Heun(n, "sigma", "karras", c), "heun coordinate=sigma", "HeunDiscreteScheduler", {}, {},
                    in_sigma=True),
     ]  # fmt: skip
