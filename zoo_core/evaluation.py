@@ -20,7 +20,7 @@ from zoo_core.datasets.model_side import whole
 from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Condition, Metric, Model, Result, Sampler, Streams
-from zoo_core.sampling import Progress, make_sampler, sample
+from zoo_core.sampling import Progress, default_guidance, make_sampler, sample
 
 if TYPE_CHECKING:
     from zoo_core.processes import Processes
@@ -126,7 +126,8 @@ def evaluate_all(
         note = ""
         if uses == "samples":
             sampler = sampler or make_sampler(model)
-            note = describe(sampler) + "; "
+            strength = default_guidance(model)
+            note = describe(sampler) + (f", guidance = {strength:g}; " if strength != 1.0 else "; ")
         starts = range(0, size, batch_size)
         mine = starts if processes is None else [starts[i] for i in processes.part(len(starts))]
         spans = [(start, min(start + batch_size, size)) for start in mine]

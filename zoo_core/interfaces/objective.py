@@ -59,6 +59,14 @@ class GradientObjective(ABC):
     def losses(self, model: Model, batch: Batch, streams: Streams) -> Iterator[Loss]:
         """The losses of one batch; ``streams`` has one stream per example."""
 
+    def state(self) -> dict[str, Tensor]:
+        """What the objective itself has learned (a target network): part of every checkpoint.  Nothing, mostly."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from a :meth:`state`, before the first loss after it."""
+        return
+
 
 class StatisticsObjective(ABC):
     """Closed-form maximum likelihood, EM, Baum–Welch: sum expected statistics over the data, then maximise."""

@@ -81,6 +81,9 @@ class GradientRun:
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         for name, its in self.optimisers.items():
             checkpoint.load_optimiser(its, f"optimiser.{name}", tensors)
+        self.objective.restore(
+            {k.removeprefix("objective."): v for k, v in tensors.items() if k.startswith("objective.")}
+        )
         self._sums = {k.removeprefix("sum."): v for k, v in tensors.items() if k.startswith("sum.")}
         self.step = state["step"]
 
@@ -93,6 +96,7 @@ class GradientRun:
         tensors |= {f"average.{k}": v for k, v in self.average.model.state_dict().items()}
         for name, its in self.optimisers.items():
             tensors |= checkpoint.optimiser_tensors(its, f"optimiser.{name}")
+        tensors |= {f"objective.{k}": v for k, v in self.objective.state().items()}
         tensors |= {f"sum.{k}": v for k, v in self._sums.items()}
         checkpoint.write(self.checkpoints, self.step, tensors, {"recipe": _facts(self.recipe)})
 

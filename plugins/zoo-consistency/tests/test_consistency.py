@@ -197,3 +197,52 @@ def test_labels_reach_the_network_of_a_model_with_classes_only():
     assert not torch.equal(model.jump(x, sigma), model.jump(x, sigma, condition=label))
     with pytest.raises(ConditionError):
         Consistency([2], MLP).jump(x, sigma, condition=label)
+
+
+def test_the_target_is_a_moving_average_and_part_of_the_state():
+    """θ⁻ after two steps, by hand; and a run that goes on from the state goes on with the same target."""
+    model, goal = Consistency([2], MLP), Distillation(target_decay=0.9, solver="ddim")
+    model.network.head.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    bias = model.network.head.bias
+    expected, batch = bias.detach().clone(), Batch(points(8, torch.float32))
+
+    def step(goal: Distillation, k: int) -> float:
+        losses = goal.losses(model, batch, Streams(0, f"train/{k}", 8 * k, 8))
+        value = next(losses).value.item()
+        bias.data += 0.5  # as an optimiser would
+        assert next(losses, None) is None
+        return value
+
+    for k in range(2):
+        step(goal, k)
+        expected = 0.9 * expected + 0.1 * bias.detach()
+    target = goal.target(model)
+    assert target is not model
+    assert torch.allclose(target.network.head.bias, expected)
+    later = Distillation(target_decay=0.9, solver="ddim")
+    later.restore({name: value.clone() for name, value in goal.state().items()})
+    before = bias.detach().clone()
+    one = step(goal, 2)
+    bias.data.copy_(before)
+    assert step(later, 2) == one
+    assert Distillation().target(model) is model
+    with pytest.raises(ValueError, match=r"target_decay = 1\.0; expected a number"):
+        Distillation(target_decay=1.0)
+
+
+def test_a_run_that_was_interrupted_has_the_same_target(tmp_path):
+    """Three steps and three more, from checkpoints, are six, to the bit."""
+    from dataclasses import replace
+
+    from zoo_core import registry
+    from zoo_core.training.run import Options, train
+
+    entry = registry.load().get("ct-moons")
+    options = {"target_decay": 0.9, "solver": "ddim"}
+    recipe = {"objective": "consistency-distillation", "objective_options": options, "batch": 16, "steps": 6}
+    entry = replace(entry, recipe={**recipe, "data": {"name": "two-moons", "n": 64}, "lr": 1e-2}, weights=None)
+    how = {"checkpoint_every": 3, "samples_every": 0}
+    whole = train(entry, tmp_path / "whole", Options(**how))
+    train(entry, tmp_path / "parts", Options(max_steps=3, **how))
+    parts = train(entry, tmp_path / "parts", Options(**how))
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))

@@ -9,14 +9,15 @@ In the coordinates z, σ̂ the probability-flow ODE of every path is dz/dσ̂ = 
     ddim   ẑ = z + h·ε̂(z, σ_{i+1}),
     heun   ẑ = z + (h/2)·(ε̂(z, σ_{i+1}) + ε̂(z + h·ε̂(z, σ_{i+1}), σ_i)).
 
-The target θ⁻ is θ itself, without gradient: a moving average was found to do no good (Song & Dhariwal 2024, §3.2), and
-the average that is shipped is the recipe's ``ema``.
+The target θ⁻ is a moving average, θ⁻ ← μ·θ⁻ + (1 − μ)·θ after every step; with μ = 0 it is θ itself, without gradient,
+which was found to be no worse (Song & Dhariwal 2024, §3.2).  The average that is shipped is the recipe's ``ema``.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -43,6 +44,7 @@ class Distillation(GradientObjective):
         solver: ``heun`` (two evaluations of the teacher) or ``ddim`` (one).
         mean, spread: of log σ, which is lognormal as in iCT.
         huber: c of the pseudo-Huber distance; 0.00054·√d unless given.
+        target_decay: μ in [0, 1).
 
     Raises:
         ValueError: an argument outside its set.
@@ -56,14 +58,20 @@ class Distillation(GradientObjective):
         mean: float = -1.1,
         spread: float = 2.0,
         huber: float | None = None,
+        target_decay: float = 0.0,
     ) -> None:
+        if not 0.0 <= target_decay < 1.0:
+            raise ValueError(f"target_decay = {target_decay}; expected a number in [0, 1)")
         if solver not in get_args(Solver):
             raise ValueError(f"solver = {solver!r}; expected one of {', '.join(get_args(Solver))}")
         if intervals < 1 or spread <= 0.0:
             raise ValueError(f"intervals = {intervals} and spread = {spread}; expected at least 1 and more than 0")
         self.name, self.intervals, self.solver = teacher, intervals, solver
         self.mean, self.spread, self.huber = mean, spread, huber
+        self.target_decay = target_decay
         self._teacher: Model | None = None
+        self._target: Consistency | None = None
+        self._restored: dict[str, Tensor] = {}
 
     def losses(self, model: Consistency, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
         teacher = self._ready(model, batch.x.device)
@@ -73,7 +81,27 @@ class Distillation(GradientObjective):
         z = batch.x + high.to(batch.x.dtype).view(-1, *[1] * (batch.x.ndim - 1)) * streams.normal(*batch.x.shape[1:])
         with torch.no_grad():
             below = teacher_step(teacher, z, high, low, self.solver, batch.condition)
-        yield consistency_loss(model, model, (z, high), (below, low), batch.condition, self.huber)
+        target = self.target(model)
+        yield consistency_loss(model, target, (z, high), (below, low), batch.condition, self.huber)
+        if target is not model:
+            new = [p.detach() for p in model.parameters()]
+            torch._foreach_lerp_(list(target.parameters()), new, 1.0 - self.target_decay)
+
+    def target(self, model: Consistency) -> Consistency:
+        """The model of θ⁻: the model itself without a moving average."""
+        if self.target_decay == 0.0:
+            return model
+        if self._target is None:
+            self._target = copy.deepcopy(model).requires_grad_(False)
+            if self._restored:
+                self._target.load_state_dict(self._restored)
+        return self._target
+
+    def state(self) -> dict[str, Tensor]:
+        return {} if self._target is None else dict(self._target.state_dict())
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self._target, self._restored = None, dict(state)
 
     def _ready(self, model: Model, device: torch.device) -> Denoiser:
         if self._teacher is None:
