@@ -19,6 +19,7 @@ from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Condition, Density, Frame, Model, Observer, Sampler, Streams
+from zoo_score_sde.plugin import EXACT_DENSITIES
 
 __all__ = ["Langevin"]
 
@@ -53,6 +54,8 @@ class Langevin(Sampler):
             raise IncompatibleError(
                 f"sampler 'langevin' needs the gradient of an exact density; {name} has a {model.log_prob_is}"
             )
+        if model.entry is not None and model.entry.family not in EXACT_DENSITIES:
+            raise IncompatibleError(f"sampler 'langevin' is for {', '.join(EXACT_DENSITIES)}, not {model.entry.family}")
         probe = torch.zeros((1, *_shape(model)), device=model.device, dtype=model.dtype)
         try:
             value, slope = _with_gradient(model, probe, None)
