@@ -268,6 +268,8 @@ def test_what_does_not_fit_says_why():
     for sampler in (DDIM(), Euler(), Heun(), DPMSolver(), UniPC(), AdaptiveODE(), Consistency(1)):
         sampler.check(coupled)
     linear = ExactDenoiser(LinearPath(), **MIXTURE)
+    with pytest.raises(IncompatibleError, match="no bounds"):
+        DDIM(clip=True).check(linear)
     with pytest.raises(IncompatibleError, match="no beginning on this path"):
         sample(linear, 2, sampler=Heun(coordinate="sigma"))
     with pytest.raises(IncompatibleError, match="no beginning on this path"):

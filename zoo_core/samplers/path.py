@@ -121,6 +121,8 @@ class PathSampler(Sampler):
         name = type(self).__name__.lower()
         if not isinstance(model, Denoiser):
             raise IncompatibleError(f"sampler {name!r} needs Denoiser, which {type(model).__name__} is not")
+        if self.clip and model.space.low is None:
+            raise IncompatibleError("clip = true; this sample space has no bounds to clip to")
         if self.stochastic and not model.path.independent:
             raise IncompatibleError(
                 f"sampler {name!r} adds noise, and this path couples noise and data; use one without, such as ddim"
