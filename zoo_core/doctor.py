@@ -134,7 +134,8 @@ def _models(record: PluginRecord) -> Iterator[Finding]:
     claimed = [e for claims in known.clashes.values() for e in claims]
     entries = [e for e in [*known.entries.values(), *claimed] if e.plugin == record.distribution]
     families = [c for c in _registered(record) if c.kind == "family"]
-    if families and not entries and not any(_names(p, record.distribution) for p in known.problems):
+    elsewhere = any(c.kind == "layout" for c in _registered(record))  # its models are other people's repositories
+    if families and not elsewhere and not entries and not any(_names(p, record.distribution) for p in known.problems):
         yield Finding(
             f"no registry has a model of {' or '.join(c.name for c in families)}: zoo list shows none",
             f"put a registry.toml beside {record.module}, and see that the built package has it (pip show -f)",

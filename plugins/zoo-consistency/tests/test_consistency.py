@@ -93,13 +93,13 @@ def test_the_weights_of_a_path_model_are_its_one_step_ddim():
 
 @pytest.mark.parametrize("path", [LinearPath(), CosinePath(), VariancePreserving()])
 def test_the_exact_function_is_where_the_exact_ode_ends(path):
-    """4,000 Heun steps of the teacher's ODE from σ̂ = 20 to ε reach f, to 1e-5 of values of order one, on every path."""
+    """1,000 Heun steps of the teacher's ODE from σ̂ = 20 to ε reach f, to 1e-4 of values of order one, on every path."""
     teacher, model = ExactGaussian(path), ExactConsistency([2], MLP)
-    x = points(32) * 20.0
-    z, grid = x, levels(4000, EPS, 20.0).flip(0)
+    x = points(8) * 20.0
+    z, grid = x, levels(1000, EPS, 20.0).flip(0)
     for high, low in pairwise(grid):
-        z = teacher_step(teacher, z, high.expand(32), low.expand(32), "heun")
-    assert (z - model.jump(x, torch.tensor([20.0]))).abs().max() < 1e-5
+        z = teacher_step(teacher, z, high.expand(8), low.expand(8), "heun")
+    assert (z - model.jump(x, torch.tensor([20.0]))).abs().max() < 1e-4
 
 
 def test_the_residual_of_the_exact_function_falls_with_the_intervals():
