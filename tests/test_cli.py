@@ -103,7 +103,7 @@ def test_what_fits_a_model_and_why_the_others_do_not(run):
     assert names("datasets") == ["two-moons"]
     assert {"ancestral", "ddim"} <= set(names("samplers"))
     assert "direct" not in names("samplers")
-    assert names("objectives") == ["ddpm-hybrid", "ddpm-simple", "ddpm-vlb"]
+    assert names("objectives") == ["ddpm-hybrid", "ddpm-simple", "ddpm-vlb", "label-dropout"]
     assert "nll" in names("metrics")
     err = run("samplers", "--for", MOONS)[2]
     assert "zoo: direct does not fit ddpm-moons: needs DirectSampler" in err
