@@ -5,7 +5,7 @@ PLUGINS := $(sort $(wildcard plugins/*))
 PROJECTS := . $(PLUGINS)
 EDITABLE := $(foreach p,$(PROJECTS),-e ./$(p))
 TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
-TEST_TOOLS := pytest ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc
+TEST_TOOLS := pytest pytest-xdist ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo test slow lint bench readme clean
@@ -16,7 +16,7 @@ demo: .venv/installed
 	@echo "64 digits: $(CURDIR)/samples.png"
 
 test: .venv/tested lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: .venv/tested
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

@@ -18,7 +18,7 @@ def measure() -> list[Row]:
     model = zoo_core.load("ddpm-mnist")
     assert isinstance(model, Denoiser)
     rows = []
-    for name, options in (("ddim", {"eta": 0.0}), ("dpm++", {"order": 2}), ("unipc", {"order": 2})):
+    for name, options in (("ddim", {"eta": 0.0}), ("dpm-solver", {"order": 2}), ("unipc", {"order": 2})):
         sampler = make_sampler(model, name, steps=STEPS, **options)
         assert isinstance(sampler, PathSampler)
         times = sampler.times(model)[:-1]

@@ -44,11 +44,11 @@ SAMPLES_OF_TABLES = {
     "ddim eta=1",
     "euler coordinate=sigma",
     "heun coordinate=sigma",
-    "dpm++ order=1",
-    "dpm++ order=2",
-    "dpm++ order=3 published=true",
-    "dpm++ order=1 sde=true",
-    "dpm++ order=2 sde=true",
+    "dpm-solver order=1",
+    "dpm-solver order=2",
+    "dpm-solver order=3 published=true",
+    "dpm-solver order=1 sde=true",
+    "dpm-solver order=2 sde=true",
     "unipc order=1",
     "unipc order=2",
     "unipc order=3",
@@ -116,7 +116,7 @@ def test_third_order_as_published_lacks_a_factor_of_two():
     from zoo_core.crosscheck.trajectory import Draws, run_ours, table_grid
 
     model = Wavy(VariancePreserving(), bounded=False)
-    check = next(c for c in TABLE_CHECKS if c.name.startswith("dpm++ order=3"))
+    check = next(c for c in TABLE_CHECKS if c.name.startswith("dpm-solver order=3"))
     y = Streams(0, "test", 0, 4, dtype=torch.float64).normal(6)
     grid = table_grid(model.path, 40)
     theirs = run_theirs(model, check, grid, y, 0, clip=False)[-2]
@@ -198,8 +198,8 @@ def test_predictor_corrector_is_that_of_score_sde(monkeypatch):
 def test_coupled_paths_leave_out_what_adds_noise():
     rows = list(crosscheck(Wavy(LinearPath(independent=False)), steps=5))
     names = {row.sampler for row in rows}
-    assert "dpm++ order=2" in names
-    assert not names & {"ancestral variance=fixed_small", "ddim eta=0.5", "dpm++ order=1 sde=true", "consistency"}
+    assert "dpm-solver order=2" in names
+    assert not names & {"ancestral variance=fixed_small", "ddim eta=0.5", "dpm-solver order=1 sde=true", "consistency"}
 
 
 class Dice(Model, DirectSampler):

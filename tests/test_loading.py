@@ -89,13 +89,14 @@ def test_options_of_samplers():
 def test_look_ups():
     assert [e.id for e in zoo_core.find("ddpm-*", dataset="mnist")] == ["ddpm-mnist"]
     assert {e.id for e in zoo_core.find(family="gmm")} >= {RING, "gmm-digits", "gmm-mnist0", "gaussian-mnist0"}
-    assert all(e.family == "ddpm" for e in zoo_core.find(capability="Denoiser"))
+    assert {"ddpm", "flow-matching", "score-sde"} <= {e.family for e in zoo_core.find(capability="Denoiser")}
+    assert not {"gmm", "vae", "gan", "glow"} & {e.family for e in zoo_core.find(capability="Denoiser")}
     assert zoo_core.find("nothing-like-it") == []
     with pytest.raises(UnknownNameError, match="unknown capability 'Flying'"):
         zoo_core.find(capability="Flying")
     facts = zoo_core.info(RING)
     assert facts["capabilities"] == ["Density", "DirectSampler"]
-    assert facts["samplers"] == ["direct"]
+    assert facts["samplers"] == ["direct", "langevin"]
     assert facts["weights_are"] == "bundled"
     with pytest.raises(ZooError, match="did you mean"):
         zoo_core.info("gmm-eight-gausians")

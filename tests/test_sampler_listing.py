@@ -42,7 +42,7 @@ def test_a_coupled_path_lists_what_adds_no_noise():
         whys = {c.name: why for c, why in lookup.samplers_of(coupled, family, known)}
         noisy = {n for n, why in whys.items() if why == "adds noise, and this path couples noise and data"}
         assert noisy >= {"ancestral", "euler-maruyama", "predictor-corrector", "annealed-langevin"}
-        assert not noisy & {"ddim", "euler", "heun", "midpoint", "rk4", "ode", "dpm++", "unipc", "consistency"}
+        assert not noisy & {"ddim", "euler", "heun", "midpoint", "rk4", "ode", "dpm-solver", "unipc", "consistency"}
     free = {c.name for c, why in lookup.samplers_of(replace(entry, tags=()), family, known) if why is None}
     assert {"ancestral", "ddim", "unipc", "ode"} <= free
 
@@ -50,6 +50,6 @@ def test_a_coupled_path_lists_what_adds_no_noise():
 def test_the_verb_lists_and_says_why():
     rows = json.loads(CliRunner().invoke(cli, ["samplers", "--for", "ddpm-mnist", "--json"]).stdout)
     fits = {row["name"] for row in rows if row["fits"]}
-    assert {"ancestral", "ddim", "euler", "heun", "midpoint", "rk4", "ode", "dpm++", "unipc", "euler-maruyama",
+    assert {"ancestral", "ddim", "euler", "heun", "midpoint", "rk4", "ode", "dpm-solver", "unipc", "euler-maruyama",
             "predictor-corrector", "annealed-langevin", "consistency"} <= fits  # fmt: skip
     assert {row["name"]: row["why_not"] for row in rows}["direct"].startswith("needs DirectSampler")

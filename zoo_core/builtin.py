@@ -29,7 +29,7 @@ def zoo_register(catalogue: Catalogue) -> None:
         ("midpoint", "runge_kutta:Midpoint", "the midpoint method, second order"),
         ("rk4", "runge_kutta:RK", "classical Runge–Kutta, fourth order"),
         ("ode", "adaptive:AdaptiveODE", "the probability-flow ODE by Dormand–Prince, as exactly as asked"),
-        ("dpm++", "dpm_solver:DPMSolver", "DPM-Solver++ 1–3M, or its SDE (Lu et al. 2022)"),
+        ("dpm-solver", "dpm_solver:DPMSolver", "DPM-Solver++ 1–3M, or its SDE (Lu et al. 2022)"),
         ("unipc", "unipc:UniPC", "predictor and corrector, orders 1–3 (Zhao et al. 2023)"),
         ("euler-maruyama", "euler_maruyama:EulerMaruyama", "the reverse SDE (Song et al. 2021)"),
         ("predictor-corrector", "langevin:PredictorCorrector", "the reverse SDE with Langevin steps (ibid.)"),

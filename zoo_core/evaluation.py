@@ -18,7 +18,7 @@ from zoo_core.catalogue import resolve
 from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.model_side import whole
 from zoo_core.entry import Evaluation
-from zoo_core.errors import IncompatibleError
+from zoo_core.errors import DivergenceError, IncompatibleError
 from zoo_core.interfaces import Batch, Condition, Metric, Model, Result, Sampler, Streams
 from zoo_core.sampling import Progress, default_guidance, make_sampler, sample
 
@@ -106,6 +106,7 @@ def evaluate_all(
     Raises:
         UnknownNameError: no such metric.
         IncompatibleError: one does not fit the model or the data.
+        DivergenceError: a sample is not finite.
     """
     found = [metric_named(metric) for metric in metrics]
     references: dict[str, DataSet] = {}
@@ -207,6 +208,11 @@ def _sample_batches(
                 raise IncompatibleError(f"the model is conditioned on a label, and {data.name} has none to draw from")
             condition = Condition(label=data.y[Streams(seed, "label", start, count).integers(len(data))])
         x = sample(model, count, sampler=sampler, seed=seed, first=start, batch_size=count, condition=condition)
+        if not bool(torch.isfinite(x).all()):
+            first = start + int((~torch.isfinite(x).flatten(1).all(1)).nonzero()[0])
+            raise DivergenceError(
+                f"sample {first} is not finite with {describe(sampler)}; try more steps, or another sampler"
+            )
         if data.levels is not None:
             x = (x * (data.levels - 1)).round() / (data.levels - 1)
         yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=_dtype(model))

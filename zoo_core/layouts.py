@@ -22,6 +22,9 @@ from zoo_core.errors import ChecksumError, NetworkError, WeightsError
 
 __all__ = ["entry"]
 
+CONFIG_LIMIT = 1_000_000
+"""Bytes of a ``config.json``: more is not read."""
+
 
 def entry(
     fetch: Callable[[str], Path], name: str, source: str, where: Mapping[str, Any], *, offline: bool = False
@@ -61,6 +64,8 @@ def _is_ours(fetch: Callable[[str], Path], offline: bool) -> bool:
     path = _found(fetch, "config.json", offline)
     if path is None:
         return False
+    if path.stat().st_size > CONFIG_LIMIT:
+        return True
     try:
         return "weights" in json.loads(path.read_bytes())
     except (ValueError, RecursionError, TypeError):
@@ -73,7 +78,7 @@ def _found(fetch: Callable[[str], Path], file: str, offline: bool) -> Path | Non
         return fetch(file)
     except ChecksumError:
         raise
-    except WeightsError:
+    except (WeightsError, ValueError):  # not there, or no name that a file can have
         return None
     except NetworkError:
         if not offline:

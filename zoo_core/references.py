@@ -12,11 +12,9 @@ from zoo_core import connection, hub, layouts, registry, registry_schema
 from zoo_core.connection import asking, checked_commit, checked_repo_id, endpoint, is_offline, require_connection
 from zoo_core.entry import Entry
 from zoo_core.errors import ChecksumError, NetworkError, UnknownNameError, WeightsError
+from zoo_core.layouts import CONFIG_LIMIT
 
 __all__ = ["entry_of"]
-
-CONFIG_LIMIT = 1_000_000
-"""The greatest ``config.json`` that is read, in bytes."""
 
 
 def entry_of(name: str, *, offline: bool | None = None) -> Entry:
@@ -35,7 +33,10 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
         return _from_hub(name.removeprefix("hf:"), offline)
     if name.startswith(("local-dir:", "./", "../", "/", "~")) or name in (".", ".."):
         folder = hub.expanded(name.removeprefix("local-dir:"))
-        own = folder.resolve().name
+        try:
+            own = folder.resolve().name
+        except (ValueError, OSError):  # no name that a folder can have: whoever reads it says so
+            own = ""
         found = layouts.entry(lambda file: hub.inside(folder, file), own, str(folder), {"bundled": True})
         return found or _entry(hub.inside(folder, "config.json"), own, folder)
     if "/" in name:

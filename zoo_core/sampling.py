@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo_core import plugins
 from zoo_core.catalogue import resolve
-from zoo_core.errors import DivergenceError, IncompatibleError
+from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Condition, Frame, Model, Sampler, Streams
 from zoo_core.loading import load
 from zoo_core.processes import Processes
@@ -108,7 +108,6 @@ def sample(
     Raises:
         IncompatibleError: ``n`` or ``batch_size`` below 1, or a sampler that does not fit.
         ConditionError: a condition that the model does not accept.
-        DivergenceError: samples that are not finite.
     """
     if n < 1 or batch_size < 1:
         raise IncompatibleError(f"n = {n} and batch_size = {batch_size}; both are at least 1")
@@ -128,19 +127,10 @@ def sample(
             rows = condition.rows(start, stop).to(model.device) if condition is not None else None
             watch = None if observer is None else (lambda frame, start=start: observer(start, frame))
             x = chosen.sample(model, streams, condition=rows, guidance=guidance, observer=watch)
-            _check_finite(x, chosen, first + start)
             parts.append(model.space.to_user(x).cpu())
             if progress is not None:
                 progress(stop, n)
     return torch.cat(parts).clone()  # out of inference mode: an ordinary tensor
-
-
-def _check_finite(x: Tensor, sampler: Sampler, first: int) -> None:
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        row = int((~torch.isfinite(x).flatten(1).all(1)).nonzero()[0])
-        raise DivergenceError(
-            f"sample {first + row} is not finite with {type(sampler).__name__.lower()}; try more steps, or another"
-        )
 
 
 def sample_in_processes(

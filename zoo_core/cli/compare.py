@@ -68,7 +68,7 @@ def command(
     Examples:
       zoo compare ddpm-mnist gmm-mnist0 --metric precision --metric recall
       zoo compare ddpm-moons --sampler ddim --steps 1,5,20,50 --out moons.html
-      zoo compare ddpm-moons --sampler dpm++ --sampler heun --nfe 5,10,20
+      zoo compare ddpm-moons --sampler dpm-solver --sampler heun --nfe 5,10,20
     """
     from zoo_core.comparison import compare, headlines
     from zoo_core.loading import load

@@ -25,7 +25,7 @@ def command(name: str, count: int, steps: int, seed: int, only: str, as_json: bo
     \b
     Examples:
       zoo crosscheck ddpm-mnist
-      zoo crosscheck ddpm-mnist --only dpm++ --steps 10 --json
+      zoo crosscheck ddpm-mnist --only dpm-solver --steps 10 --json
     """
     from zoo_core.crosscheck.report import crosscheck
     from zoo_core.loading import load

@@ -91,7 +91,7 @@ def _dpm(order: int, *, sde: bool) -> TableCheck:
     published = order == 3  # without the factor of 2 that theirs lacks
     return TableCheck(
         lambda n, c: DPMSolver(n, order, sde, published=published, clip=c),
-        f"dpm++ order={order}" + (" sde=true" if sde else "") + (" published=true" if published else ""),
+        f"dpm-solver order={order}" + (" sde=true" if sde else "") + (" published=true" if published else ""),
         "DPMSolverMultistepScheduler",
         {"solver_order": order, "algorithm_type": "sde-dpmsolver++" if sde else "dpmsolver++"},
         {},

@@ -11,10 +11,10 @@ noise of a level is σ̂ = σ/α and the step is ε = ½·η·σ̂², so that th
 level; on N(0, σ̂²) the chain has variance σ̂²/(1 − η/4).
 
 **Predictor–corrector** (Song et al. 2021, algorithms 2–5): at each time K steps with ε = 2·(ρ·‖z‖/‖s‖)², ρ being the
-signal-to-noise ratio, then a step of the reverse SDE.  The norms are those of each sample: what becomes of a sample
-does not depend on who else is in the batch.  Where a score happens to be small, near a mode, the step would have no
-bound: ‖s‖ counts for no less than half of √d/σ, which is about its norm where d is large.  ``batch_norms`` takes the
-mean over the batch and no bound, as the paper's code does; only comparisons with that code want it.
+signal-to-noise ratio, then a step of the reverse SDE.  For the norms stand √d and √d/σ, which they are about where d is
+large: ε = 2·(ρσ)².  So a sample does not depend on who else is in the batch, nor the step on x, which would draw from
+another density (in the plane visibly so).  ``batch_norms`` takes the norms themselves, averaged over the batch, as the
+paper's code does; only comparisons with that code want it.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class AnnealedLangevin(_Resting):
     def __init__(
         self,
         steps: int = 50,
-        repeats: int = 3,
-        eta: float = 0.2,
+        repeats: int = 12,
+        eta: float = 0.1,
         spacing: Spacing = "log-snr",
         clip: bool | None = None,
     ) -> None:
@@ -126,7 +126,7 @@ class PredictorCorrector(_Resting):
 
     def __init__(
         self,
-        steps: int = 100,
+        steps: int = 200,
         corrections: int = 1,
         snr: float = 0.1,
         spacing: Spacing = "log-snr",
@@ -168,11 +168,9 @@ class PredictorCorrector(_Resting):
         return x
 
     def _corrected(self, x: Tensor, score: Tensor, z: Tensor, sigma: float) -> Tensor:
-        of_noise, of_score = (v.flatten(1).norm(dim=1) for v in (z, score))
-        if self.batch_norms:
-            of_noise, of_score = of_noise.mean().expand(len(x)), of_score.mean().expand(len(x))
-        else:
-            of_score = of_score.clamp(min=0.5 * math.sqrt(x[0].numel()) / sigma)
-        epsilon = 2.0 * (self.snr * of_noise / of_score).square()
-        epsilon = epsilon.view(-1, *[1] * (x.ndim - 1))
-        return x + epsilon * score + (2.0 * epsilon).sqrt() * z
+        if not self.batch_norms:
+            epsilon = 2.0 * (self.snr * sigma) ** 2
+            return x + epsilon * score + math.sqrt(2.0 * epsilon) * z
+        of_noise, of_score = (v.flatten(1).norm(dim=1).mean() for v in (z, score))
+        step = 2.0 * (self.snr * of_noise / of_score).square()
+        return x + step * score + (2.0 * step).sqrt() * z

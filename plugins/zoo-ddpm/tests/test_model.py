@@ -77,11 +77,11 @@ def test_bad_configurations_are_named(change, message):
 def test_export_refuses_what_diffusers_does_not_have(tmp_path):
     from zoo_core.exporting import export
 
-    with pytest.raises(IncompatibleError, match="only a DDPM with a U-Net"):
+    with pytest.raises(IncompatibleError, match="with a U-Net only"):
         export("ddpm-moons", "diffusers", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(IncompatibleError, match="is for ddpm; gmm-digits is a gmm"):
+    with pytest.raises(IncompatibleError, match=r"is for ddpm.*; gmm-digits is a gmm"):
         export("gmm-digits", "diffusers", tmp_path / "out")
     (tmp_path / "there").mkdir()
     with pytest.raises(IncompatibleError, match="is there already"):
