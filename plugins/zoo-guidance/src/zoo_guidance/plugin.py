@@ -23,6 +23,11 @@ def zoo_register(catalogue: Catalogue) -> None:
         "cross-entropy at every angle between data and noise",
         families=["noisy-classifier"],
     )
+    catalogue.metric(
+        "noisy-accuracy",
+        "zoo_guidance.noisy_accuracy:NoisyAccuracy",
+        "how often a classifier of noisy data is right, over all angles",
+    )
     catalogue.objective(
         "label-dropout",
         "zoo_guidance.label_dropout:LabelDropout",
