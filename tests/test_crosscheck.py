@@ -24,7 +24,7 @@ from zoo_core.paths import (
 )
 from zoo_core.samplers.ancestral import Ancestral
 from zoo_core.samplers.dpm_solver import DPMSolver
-from zoo_core.samplers.langevin import PredictorCorrector
+from zoo_core.samplers.langevin import PredictorCorrector, langevin_step
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -129,10 +129,16 @@ def test_third_order_as_published_lacks_a_factor_of_two():
     assert (ours() - theirs).abs().max() > 1e-4
 
 
+def batch_share(z, score, snr, sigma):
+    """ε/σ² of score_sde's corrector: 2·(snr·‖z‖/‖s‖)², the norms averaged over the batch."""
+    of_noise, of_score = (v.flatten(1).norm(dim=1).mean().item() for v in (z, score))
+    return 2.0 * (snr * of_noise / of_score) ** 2 / sigma**2
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_langevin_corrector_is_that_of_score_sde():
-    """One correction with the batch's mean norms, as theirs, to rounding (theirs draws in float32); with norms of its
-    own, which is our default, a sample does not depend on the batch."""
+    """One correction of the size that the batch's mean norms give, as theirs, to rounding (theirs draws in float32);
+    with the size that we take, a sample does not depend on the batch."""
     from zoo_core.crosscheck.trajectory import Draws
 
     scheduler = diffusers.ScoreSdeVeScheduler(snr=0.16)
@@ -141,30 +147,32 @@ def test_langevin_corrector_is_that_of_score_sde():
     score = Streams(0, "score", 0, 3, dtype=torch.float64).normal(6) * torch.tensor([[0.5], [1.0], [3.0]])
     theirs = scheduler.step_correct(score, x, generator=torch.Generator().manual_seed(1)).prev_sample
     z = Draws(1, 3, torch.float32, torch.float64).normal(6)
-    ours = PredictorCorrector(snr=0.16, batch_norms=True)._corrected(x, score, z, 1.0)
+    path = VarianceExploding()
+    t = path.time_of_log_snr(0.0)  # σ = 1
+
+    def corrected(step, x, score, z):
+        return step.data * (x + score) + step.state * x + step.fresh * z
+
+    ours = corrected(langevin_step(path, t, batch_share(z, score, 0.16, 1.0)), x, score, z)
     assert (ours - theirs).abs().max() < 1e-6
-    own = PredictorCorrector(snr=0.16)
-    together = own._corrected(x, score, z, 1.0)
-    assert torch.equal(together[2:], own._corrected(x[2:], score[2:], z[2:], 1.0))
+    own, _ = PredictorCorrector(snr=0.16).plan(Wavy(path), [t, 0.0])
+    together = corrected(own, x, score, z)
+    assert torch.equal(together[2:], corrected(own, x[2:], score[2:], z[2:]))
     assert (together - theirs).abs().max() > 1e-2
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_predictor_corrector_is_that_of_score_sde(monkeypatch):
     """The whole loop of a variance-exploding model.  Their predictor is the reverse-diffusion one, ancestral sampling
-    with the large variance, where ours is Euler–Maruyama: it is put in the place of ours here.  Their corrector draws
+    with the large variance, where ours is Euler–Maruyama: it takes the place of ours here.  Their corrector draws
     in float32, their predictor in the state's dtype: both draw from one list here.  Their step size is rounded to
     float32, 6e-8 of it: 1e-5 on states of size 50."""
     path, steps = VarianceExploding(), 10
     model = Wavy(path, bounded=False)
 
-    def reverse_diffusion(its, t, s):
-        return Ancestral(steps, "fixed_large").plan(model, [t, s])[0]
-
     def noises():
         return iter(Streams(3, "z", 0, 2 * steps, dtype=torch.float64).normal(3, 6))
 
-    monkeypatch.setattr("zoo_core.samplers.langevin.reverse_step", reverse_diffusion)
     times = [1.0 + i * (1e-5 - 1.0) / (steps - 1) for i in range(steps)] + [0.0]
     scheduler = diffusers.ScoreSdeVeScheduler(steps, snr=0.17, sigma_min=path.sigma_min, sigma_max=path.sigma_max)
     scheduler.set_timesteps(steps)
@@ -181,16 +189,16 @@ def test_predictor_corrector_is_that_of_score_sde(monkeypatch):
         x = step.prev_sample if s > 0.0 else step.prev_sample_mean
         theirs.append(x)
 
-    class Drawn:
-        def __init__(self):
-            self.list = noises()
-
-        def normal(self, *shape):
-            return next(self.list)
-
-    sampler, ours = PredictorCorrector(steps, snr=0.17, clip=False, batch_norms=True), []
-    sampler.times = lambda _: times
-    sampler.sample(model, Drawn(), noise=start, observer=lambda frame: ours.append(frame.state))
+    y, z, ours = start, noises(), []
+    for t, s in pairwise(times):
+        fresh, prediction = next(z), model.predict(y, t)
+        share = batch_share(fresh, prediction.noise / path.sigma(t), 0.17, path.sigma(t))
+        step = langevin_step(path, t, share)
+        y = step.data * prediction.data + step.state * y + step.fresh * fresh
+        step = Ancestral(steps, "fixed_large").plan(model, [t, s])[0]
+        y = step.data * model.predict(y, t).data + step.state * y
+        y = y + step.fresh * next(z) if step.fresh else y
+        ours.append(y)
     assert max((a - b).abs().max().item() for a, b in zip(ours, theirs, strict=True)) < 1e-5
 
 

@@ -50,6 +50,11 @@ class SampleSpace:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape of one sample, without the axes that may have any length."""
+        return tuple(size for size in self.shape if size is not None)
+
     def to_user(self, x: Tensor) -> Tensor:
         """The user's side of samples: [0, 1] where the space is bounded, clamped."""
         if self.low is None or self.high is None:

@@ -36,7 +36,7 @@ from zoo_core.paths.continuous import (
 )
 from zoo_core.paths.discrete import DiscretePath
 from zoo_core.paths.gaussian import GaussianPath, Spacing
-from zoo_core.paths.prediction import Prediction, PredictionType, to_prediction
+from zoo_core.paths.prediction import Prediction, PredictionType, from_prediction, to_prediction
 
 __all__ = [
     "CosinePath",
@@ -49,5 +49,6 @@ __all__ = [
     "SubVariancePreserving",
     "VarianceExploding",
     "VariancePreserving",
+    "from_prediction",
     "to_prediction",
 ]

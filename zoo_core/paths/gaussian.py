@@ -130,14 +130,19 @@ class GaussianPath(ABC):
 
     def coefficients(self, t: float | Tensor, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
         """α(t) and σ(t), ready to multiply ``like``: floats, or tensors ``(n, 1, …)`` where ``t`` is ``(n,)``."""
-        if isinstance(t, Tensor):
-            shape = (-1, *[1] * (like.ndim - 1))
-            times = t.tolist()
-            return (
-                torch.tensor([self.alpha(u) for u in times], dtype=like.dtype, device=like.device).view(shape),
-                torch.tensor([self.sigma(u) for u in times], dtype=like.dtype, device=like.device).view(shape),
-            )
-        return self.alpha(t), self.sigma(t)
+        return _beside(self.alpha, t, like), _beside(self.sigma, t, like)
+
+    def rates(self, t: float | Tensor, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """α′(t) and σ′(t), as :meth:`coefficients` gives α and σ."""
+        return _beside(self.alpha_dot, t, like), _beside(self.sigma_dot, t, like)
+
+
+def _beside(function: Callable[[float], float], t: float | Tensor, like: Tensor) -> Tensor | float:
+    """The values at t, in the shape that multiplies ``like``."""
+    if not isinstance(t, Tensor):
+        return function(t)
+    values = torch.tensor([function(u) for u in t.tolist()], dtype=like.dtype, device=like.device)
+    return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def _central_difference(function: Callable[[float], float], t: float, step: float = 1e-5) -> float:

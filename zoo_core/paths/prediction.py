@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo_core.paths.gaussian import GaussianPath
 
-__all__ = ["Prediction", "PredictionType", "to_prediction"]
+__all__ = ["Prediction", "PredictionType", "from_prediction", "to_prediction"]
 
 PredictionType = Literal["noise", "data", "v", "velocity", "score"]
 
@@ -56,12 +56,35 @@ def to_prediction(
         norm = alpha * alpha + sigma * sigma
         return Prediction(data=(alpha * x_t - sigma * output) / norm, noise=(sigma * x_t + alpha * output) / norm)
     if kind == "velocity":
-        shape = (-1, *[1] * (x_t.ndim - 1))
-        if isinstance(t, Tensor):
-            alpha_dot: Tensor | float = x_t.new_tensor([path.alpha_dot(u) for u in t.tolist()]).view(shape)
-            sigma_dot: Tensor | float = x_t.new_tensor([path.sigma_dot(u) for u in t.tolist()]).view(shape)
-        else:
-            alpha_dot, sigma_dot = path.alpha_dot(t), path.sigma_dot(t)
+        alpha_dot, sigma_dot = path.rates(t, like=x_t)
         det = alpha_dot * sigma - sigma_dot * alpha
         return Prediction(data=(sigma * output - sigma_dot * x_t) / det, noise=(alpha_dot * x_t - alpha * output) / det)
+    raise ValueError(f"unknown prediction type {kind!r}; expected one of {', '.join(get_args(PredictionType))}")
+
+
+def from_prediction(path: GaussianPath, kind: PredictionType, prediction: Prediction, t: float | Tensor) -> Tensor:
+    """A prediction (x̂, ε̂) in one of the currencies: the inverse of :func:`to_prediction`.
+
+    Args:
+        path: whose α and σ.
+        kind: the currency; a ``score`` needs σ(t) > 0.
+        prediction: x̂ and ε̂, ``(n, …)``.
+        t: one time for all, or one per sample ``(n,)``.
+
+    Raises:
+        ValueError: ``kind`` is none of the five.
+    """
+    data, noise = prediction.data, prediction.noise
+    if kind == "data":
+        return data
+    if kind == "noise":
+        return noise
+    alpha, sigma = path.coefficients(t, like=data)
+    if kind == "score":
+        return -noise / sigma
+    if kind == "v":
+        return alpha * noise - sigma * data
+    if kind == "velocity":
+        alpha_dot, sigma_dot = path.rates(t, like=data)
+        return alpha_dot * data + sigma_dot * noise
     raise ValueError(f"unknown prediction type {kind!r}; expected one of {', '.join(get_args(PredictionType))}")

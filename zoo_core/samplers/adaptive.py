@@ -46,7 +46,7 @@ class AdaptiveODE(Sampler):
         self.check(model)
         assert isinstance(model, Denoiser)
         flow = ProbabilityFlow(model, condition, guidance)
-        shape = [int(size) for size in model.space.shape if size is not None]
+        shape = model.space.sizes
         z = streams.normal(*shape) if noise is None else noise
         start = math.sin(flow.greatest) * z
         y = dormand_prince(flow, start, flow.greatest, flow.least, rtol=self.rtol, atol=self.atol).y

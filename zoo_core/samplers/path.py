@@ -155,7 +155,7 @@ class PathSampler(Sampler):
         self.check(model)
         assert isinstance(model, Denoiser)
         times = self.times(model)
-        shape = [int(size) for size in model.space.shape if size is not None]
+        shape = model.space.sizes
         x = self.start(model, streams, times[0], shape) if noise is None else noise
         low, high = model.space.low, model.space.high
         clip = low is not None if self.clip is None else self.clip

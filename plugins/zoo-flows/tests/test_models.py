@@ -68,7 +68,7 @@ def stirred(model: Flow, size: float = 0.3) -> Flow:
 
 def data(model: Flow, n: int) -> torch.Tensor:
     streams = Streams(0, "data", 0, n, dtype=torch.float64)
-    shape = [int(size) for size in model.space.shape if size is not None]
+    shape = model.space.sizes
     return streams.uniform(*shape) if model.space.kind == "image" else 2.0 * streams.normal(*shape) + 1.0
 
 

@@ -133,7 +133,7 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
         return self._carried(z, 1.0, 0.0)
 
     def draw_latent(self, streams: Streams) -> Tensor:
-        return streams.normal(*[int(size) for size in self.space.shape if size is not None])
+        return streams.normal(*self.space.sizes)
 
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
         return self.decode(self.draw_latent(streams))

@@ -67,7 +67,7 @@ class Reflow(GradientObjective):
             IncompatibleError: the teacher is on no path or draws other samples, or its sampler draws noise.
         """
         teacher, sampler = self._ready(model, streams.device)
-        noise = streams.normal(*[int(size) for size in model.space.shape if size is not None])
+        noise = streams.normal(*model.space.sizes)
         with torch.no_grad():
             assert isinstance(teacher, Denoiser)
             head = teacher.path.sigma(sampler.times(teacher)[0]) * noise

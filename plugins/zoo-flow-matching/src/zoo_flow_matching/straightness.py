@@ -29,7 +29,7 @@ def straightness(model: Model, streams: Streams, *, steps: int = 50, condition: 
     """
     if not isinstance(model, Denoiser):
         raise TypeError(f"{type(model).__name__} is on no path")
-    path, shape = model.path, [int(size) for size in model.space.shape if size is not None]
+    path, shape = model.path, model.space.sizes
     with torch.no_grad():
         x = first = path.sigma(path.t_max) * streams.normal(*shape)
         velocities = []

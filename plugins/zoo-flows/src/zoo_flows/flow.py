@@ -157,7 +157,7 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
 
     def flat_before(self) -> list[Transform]:
         """The same for flows over vectors."""
-        shape = [int(size) for size in self.space.shape if size is not None]
+        shape = self.space.sizes
         return [*self.before(), Flatten(shape)] if self.space.kind == "image" else []
 
     def assemble(self, transforms: Sequence[Transform]) -> None:

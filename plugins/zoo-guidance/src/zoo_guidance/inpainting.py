@@ -109,7 +109,7 @@ class Inpaint(Sampler):
             observer: is shown every step.
         """
         assert isinstance(model, Denoiser)
-        path, shape = model.path, [int(size) for size in model.space.shape if size is not None]
+        path, shape = model.path, model.space.sizes
         clip = model.space.low is not None if self.clip is None else self.clip
         times = path.times(self.steps)
         x = path.sigma(times[0]) * streams.normal(*shape)

@@ -83,7 +83,7 @@ class Interpolate(Sampler):
 
     def ends(self, model: Denoiser, streams: Streams, which: list[int]) -> Tensor:
         """The noise at the ends of these numbers, a function of the seed and the number."""
-        shape = [int(size) for size in model.space.shape if size is not None]  # type: ignore[attr-defined]
+        shape = model.space.sizes  # type: ignore[attr-defined]
         kind = {"device": streams.device, "dtype": streams.dtype}
         if self.image is None:
             each = [Streams(streams.seed, f"{streams.purpose}/ends", j, 1, **kind).normal(*shape) for j in which]  # type: ignore[arg-type]

@@ -129,7 +129,7 @@ class BitsPerDimension(NegativeLogLikelihood):
 
     def conversion(self, model: Model, data: DataSet) -> tuple[float, float]:
         space = model.space
-        dimensions = math.prod(int(size) for size in space.shape if size is not None)
+        dimensions = math.prod(space.sizes)
         scale = 1.0 / (dimensions * math.log(2.0))
         if getattr(model, "discrete", False):
             return scale, 0.0

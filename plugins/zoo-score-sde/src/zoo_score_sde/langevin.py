@@ -100,7 +100,7 @@ class Langevin(Sampler):
 
 
 def _shape(model: Model) -> list[int]:
-    return [int(size) for size in model.space.shape if size is not None]
+    return model.space.sizes
 
 
 def _with_gradient(model: Model, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
