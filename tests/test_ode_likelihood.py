@@ -1,8 +1,7 @@
 """Differential equations and what they say about densities, against closed forms."""
 
 import math
-from itertools import accumulate, pairwise
-from operator import mul
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,25 +10,11 @@ from zoo_core.errors import ZooError
 from zoo_core.interfaces import Streams
 from zoo_core.ode import EULER, HEUN, MIDPOINT, RK4, dormand_prince, runge_kutta
 from zoo_core.paths import (
-    CosinePath,
-    DiscretePath,
     LinearPath,
-    SubVariancePreserving,
-    VarianceExploding,
     VariancePreserving,
 )
 from zoo_core.samplers.likelihood import decode, encode, ode_log_prob
-from zoo_core.testing.exact_denoisers import ExactDenoiser
-
-PATHS = {
-    "linear": LinearPath(),
-    "cosine": CosinePath(),
-    "vp": VariancePreserving(),
-    "subvp": SubVariancePreserving(),
-    "ve": VarianceExploding(),
-    "discrete": DiscretePath([*accumulate((1 - 1e-4 - 0.0199 * k / 999 for k in range(1000)), mul)]),
-}
-MIXTURE = {"means": [(-1.0, 0.5), (1.2, -0.3), (0.2, 1.5)], "scale": 0.4, "weights": [0.5, 0.3, 0.2]}
+from zoo_core.testing.exact_denoisers import MIXTURE, PATHS, ExactDenoiser
 
 
 def pendulum(u, y):

@@ -1,8 +1,7 @@
 """Every sampler against the truth: a mixture of Gaussians, whose denoiser and whose flow are known on every path."""
 
 import math
-from itertools import accumulate, pairwise
-from operator import mul
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Streams
 from zoo_core.paths import (
     CosinePath,
-    DiscretePath,
     LinearPath,
     SubVariancePreserving,
     VarianceExploding,
@@ -27,17 +25,8 @@ from zoo_core.samplers.langevin import AnnealedLangevin, PredictorCorrector
 from zoo_core.samplers.runge_kutta import RK, Euler, Heun, Midpoint
 from zoo_core.samplers.unipc import UniPC
 from zoo_core.sampling import sample
-from zoo_core.testing.exact_denoisers import ExactDenoiser
+from zoo_core.testing.exact_denoisers import MIXTURE, PATHS, ExactDenoiser
 
-PATHS = {
-    "linear": LinearPath(),
-    "cosine": CosinePath(),
-    "vp": VariancePreserving(),
-    "subvp": SubVariancePreserving(),
-    "ve": VarianceExploding(),
-    "discrete": DiscretePath([*accumulate((1 - 1e-4 - 0.0199 * k / 999 for k in range(1000)), mul)]),
-}
-MIXTURE = {"means": [(-1.0, 0.5), (1.2, -0.3), (0.2, 1.5)], "scale": 0.4, "weights": [0.5, 0.3, 0.2]}
 ORDERS = {
     "ddim": (lambda n: DDIM(n, spacing="log-snr"), 1),
     "euler": (lambda n: Euler(n, spacing="log-snr"), 1),

@@ -23,21 +23,20 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.sampler(
         "ddim", f"{samplers}.ddim:DDIM", "implicit, any steps, any η (Song et al. 2021)", needs=["Denoiser"]
     )
-    for name, target, summary in (
-        ("euler", "runge_kutta:Euler", "Euler on the velocity, first order"),
-        ("heun", "runge_kutta:Heun", "Heun, second order (Karras et al. 2022)"),
-        ("midpoint", "runge_kutta:Midpoint", "the midpoint method, second order"),
-        ("rk4", "runge_kutta:RK", "classical Runge–Kutta, fourth order"),
-        ("ode", "adaptive:AdaptiveODE", "the probability-flow ODE by Dormand–Prince, as exactly as asked"),
-        ("dpm-solver", "dpm_solver:DPMSolver", "DPM-Solver++ 1–3M, or its SDE (Lu et al. 2022)"),
-        ("unipc", "unipc:UniPC", "predictor and corrector, orders 1–3 (Zhao et al. 2023)"),
-        ("euler-maruyama", "euler_maruyama:EulerMaruyama", "the reverse SDE (Song et al. 2021)"),
-        ("predictor-corrector", "langevin:PredictorCorrector", "the reverse SDE with Langevin steps (ibid.)"),
-        ("annealed-langevin", "langevin:AnnealedLangevin", "one noise level after the other (Song & Ermon 2019)"),
-        ("consistency", "consistency:Consistency", "x̂ at once, or with fresh noise between (Song et al. 2023)"),
+    for name, target, summary, adds_noise in (
+        ("euler", "runge_kutta:Euler", "Euler on the velocity, first order", False),
+        ("heun", "runge_kutta:Heun", "Heun, second order (Karras et al. 2022)", False),
+        ("midpoint", "runge_kutta:Midpoint", "the midpoint method, second order", False),
+        ("rk4", "runge_kutta:RK", "classical Runge–Kutta, fourth order", False),
+        ("ode", "adaptive:AdaptiveODE", "the probability-flow ODE by Dormand–Prince, as exactly as asked", False),
+        ("dpm-solver", "dpm_solver:DPMSolver", "DPM-Solver++ 1–3M, or its SDE (Lu et al. 2022)", False),
+        ("unipc", "unipc:UniPC", "predictor and corrector, orders 1–3 (Zhao et al. 2023)", False),
+        ("euler-maruyama", "euler_maruyama:EulerMaruyama", "the reverse SDE (Song et al. 2021)", True),
+        ("predictor-corrector", "langevin:PredictorCorrector", "the reverse SDE with Langevin steps (ibid.)", True),
+        ("annealed-langevin", "langevin:AnnealedLangevin", "one noise level after the other (Song & Ermon 2019)", True),
+        ("consistency", "consistency:Consistency", "x̂ at once, or with fresh noise between (Song et al. 2023)", False),
     ):
-        noisy = name in ("euler-maruyama", "predictor-corrector", "annealed-langevin")
-        catalogue.sampler(name, f"{samplers}.{target}", summary, needs=["Denoiser"], adds_noise=noisy)
+        catalogue.sampler(name, f"{samplers}.{target}", summary, needs=["Denoiser"], adds_noise=adds_noise)
     plots = "zoo_core.plots"
     denoiser, latent = ["Denoiser"], ["LatentVariable"]
     catalogue.plot("samples", f"{plots}.denoising:samples", "64 images, or 2,000 points")

@@ -23,8 +23,6 @@ def _verb(kind: str) -> click.Command:
     @click.command(plural)
     @json_option
     def show(as_json: bool, model: str | None = None) -> None:
-        from zoo_core.references import entry_of
-
         found = plugins.load().catalogue.all(kind)
         family = lookup.family_of(model) if model else None
         if model and kind == "dataset":
@@ -33,6 +31,8 @@ def _verb(kind: str) -> click.Command:
         elif family and kind == "family":
             pairs = [(c, None if c == family else f"it is a {family.name}") for c in found]
         elif model and family and kind == "sampler":
+            from zoo_core.references import entry_of
+
             pairs = lookup.samplers_of(entry_of(model), family, found)
         else:
             pairs = lookup.fitting(kind, family, found) if family else [(c, None) for c in found]

@@ -92,7 +92,7 @@ def command(
       zoo sample ddpm-mnist -n 64 --seed 0 --out samples.png
       zoo sample ddpm-mnist --sampler ancestral --out digits/
       zoo sample ddpm-mnist --steps 20 --set eta=1.0 --trajectory film.gif
-      zoo sample ddpm-mnist-cond --label 3 --guidance 2
+      zoo sample cgan-mnist --label 3
       zoo sample ddpm-mnist --sampler inpaint --set image=a.png --set mask=left
     """
     from zoo_core import pictures

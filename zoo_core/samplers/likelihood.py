@@ -15,6 +15,8 @@ path does not end in pure noise.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -92,10 +94,11 @@ def ode_log_prob(
             v, divergence = _with_divergence(flow, theta, state[:, :-1].view_as(x), probe)
             return torch.cat([v.flatten(1), divergence.unsqueeze(1)], 1)
 
-        if steps is None:
-            solution = dormand_prince(field, start, flow.least, flow.greatest, rtol=rtol, atol=atol)
-        else:
-            solution = runge_kutta(field, start, flow.least, flow.greatest, steps=steps, method=RK4)
+        with _frozen(cast(Model, model)):
+            if steps is None:
+                solution = dormand_prince(field, start, flow.least, flow.greatest, rtol=rtol, atol=atol)
+            else:
+                solution = runge_kutta(field, start, flow.least, flow.greatest, steps=steps, method=RK4)
         y, integral = solution.y[:, :-1], solution.y[:, -1]
         spread = math.sin(flow.greatest)
         normal = -0.5 * (y / spread).square().sum(1) - d * (0.5 * math.log(2.0 * math.pi) + math.log(spread))
@@ -150,22 +153,27 @@ def decode(
 
 def _with_divergence(flow: ProbabilityFlow, theta: Tensor, y: Tensor, probe: Tensor | None) -> tuple[Tensor, Tensor]:
     """v and div v ``(n,)``: exact without a probe, zᵀ(∂v/∂y)z with one."""
-    model = cast(Model, flow.model)
+    with torch.inference_mode(False), torch.enable_grad():
+        y = y.clone().requires_grad_()
+        v = flow(theta.clone(), y)
+        if probe is not None:
+            (pulled,) = torch.autograd.grad(v, y, probe.clone())
+            return v.detach(), (pulled * probe).flatten(1).sum(1)
+        flat = v.flatten(1)
+        divergence = y.new_zeros(len(y))
+        for i in range(flat.shape[1]):
+            (pulled,) = torch.autograd.grad(flat[:, i].sum(), y, retain_graph=i < flat.shape[1] - 1)
+            divergence = divergence + pulled.flatten(1)[:, i]
+        return v.detach(), divergence
+
+
+@contextmanager
+def _frozen(model: Model) -> Iterator[None]:
+    """The parameters take no part in gradients meanwhile: the backward passes are for y alone."""
     wanted = [p.requires_grad for p in model.parameters()]
-    model.requires_grad_(False)  # the backward pass is for y alone
+    model.requires_grad_(False)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
-            y = y.clone().requires_grad_()
-            v = flow(theta.clone(), y)
-            if probe is not None:
-                (pulled,) = torch.autograd.grad(v, y, probe.clone())
-                return v.detach(), (pulled * probe).flatten(1).sum(1)
-            flat = v.flatten(1)
-            divergence = y.new_zeros(len(y))
-            for i in range(flat.shape[1]):
-                (pulled,) = torch.autograd.grad(flat[:, i].sum(), y, retain_graph=i < flat.shape[1] - 1)
-                divergence = divergence + pulled.flatten(1)[:, i]
-            return v.detach(), divergence
+        yield
     finally:
         for p, flag in zip(model.parameters(), wanted, strict=True):
             p.requires_grad_(flag)

@@ -51,12 +51,13 @@ class ProbabilityFlow:
     def __call__(self, theta: Tensor, y: Tensor) -> Tensor:
         """dy/dθ at θ ``(n,)`` and y ``(n, …)``."""
         shape = (-1, *[1] * (y.ndim - 1))
-        times = [self.time(value) for value in theta.tolist()]
+        angles = theta.tolist()
+        time_of = {value: self.time(value) for value in set(angles)}  # alike for all with fixed steps
+        times = [time_of[value] for value in angles]
         radii = [math.hypot(self.model.path.alpha(t), self.model.path.sigma(t)) for t in times]
         cos, sin = (f(theta).to(y.dtype).view(shape) for f in (torch.cos, torch.sin))
         x_t = y * y.new_tensor(radii).view(shape)
-        alike = len(set(times)) == 1
-        t = times[0] if alike else torch.tensor(times, dtype=torch.float64, device=y.device)
+        t = times[0] if len(time_of) == 1 else torch.tensor(times, dtype=torch.float64, device=y.device)
         prediction = guided(self.model, x_t, t, self.condition, self.guidance)
         return cos * prediction.noise - sin * prediction.data
 

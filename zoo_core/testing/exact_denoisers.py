@@ -1,8 +1,8 @@
 r"""Path models whose answer is known: a mixture of Gaussians seen through any Gaussian path.
 
-For data Σ_k w_k·N(m_k, s²I) the noisy state is Σ_k w_k·N(α·m_k, v·I) with v = α²s² + σ², and
+For data Σ_k w_k·N(m_k, s_k²I) the noisy state is Σ_k w_k·N(α·m_k, v_k·I) with v_k = α²s_k² + σ², and
 
-    x̂ = E[x | x_t] = Σ_k r_k·(m_k + α·s²/v·(x_t − α·m_k)),      r_k ∝ w_k·exp(−‖x_t − α·m_k‖²/2v),
+    x̂ = E[x | x_t] = Σ_k r_k·(m_k + α·s_k²/v_k·(x_t − α·m_k)),      r_k ∝ w_k·N(x_t; α·m_k, v_k·I),
 
 so every sampler, likelihood and guide can be held against the truth.
 """
@@ -10,15 +10,43 @@ so every sampler, likelihood and guide can be held against the truth.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from operator import mul
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.interfaces import Condition, ConditionSpec, Denoiser, Density, Model, Prediction, SampleSpace, Streams
-from zoo_core.paths import GaussianPath, PredictionType, to_prediction
+from zoo_core.paths import (
+    CosinePath,
+    DiscretePath,
+    GaussianPath,
+    LinearPath,
+    PredictionType,
+    SubVariancePreserving,
+    VarianceExploding,
+    VariancePreserving,
+    from_prediction,
+    to_prediction,
+)
 
-__all__ = ["ExactDenoiser"]
+__all__ = ["MIXTURE", "PATHS", "ExactDenoiser"]
+
+
+PATHS: Mapping[str, GaussianPath] = {
+    "linear": LinearPath(),
+    "cosine": CosinePath(),
+    "vp": VariancePreserving(),
+    "subvp": SubVariancePreserving(),
+    "ve": VarianceExploding(),
+    "discrete": DiscretePath([*accumulate((1 - 1e-4 - 0.0199 * k / 999 for k in range(1000)), mul)]),
+}
+"""One path of every kind."""
+
+MIXTURE: Mapping[str, Any] = {"means": [(-1.0, 0.5), (1.2, -0.3), (0.2, 1.5)], "scale": 0.4, "weights": [0.5, 0.3, 0.2]}
+"""Arguments of three clouds in the plane that are not alike."""
 
 
 class ExactDenoiser(Model, Denoiser, Density):
@@ -27,7 +55,7 @@ class ExactDenoiser(Model, Denoiser, Density):
     Args:
         path: through which the data is seen.
         means: m_k, K rows.
-        scale: s ≥ 0.
+        scale: s_k ≥ 0, one for all or one each.
         weights: w_k; equal unless given.
         prediction: the currency that the answer passes through before it becomes a prediction again.
         labelled: whether the component can be asked for, as condition ``label``.
@@ -37,7 +65,7 @@ class ExactDenoiser(Model, Denoiser, Density):
         self,
         path: GaussianPath,
         means: Sequence[Sequence[float]] = ((1.5,),),
-        scale: float = 0.5,
+        scale: float | Sequence[float] = 0.5,
         weights: Sequence[float] | None = None,
         prediction: PredictionType = "data",
         labelled: bool = False,
@@ -46,7 +74,9 @@ class ExactDenoiser(Model, Denoiser, Density):
         self.path, self.prediction, self.scale = path, prediction, scale
         self.means: Tensor
         self.log_weights: Tensor
+        self.scales: Tensor
         self.register_buffer("means", torch.tensor(means, dtype=torch.float64))
+        self.register_buffer("scales", torch.tensor(scale, dtype=torch.float64).expand(len(means)).clone())
         shares = torch.tensor(weights or [1.0] * len(means), dtype=torch.float64)
         self.register_buffer("log_weights", (shares / shares.sum()).log())
         self.space = SampleSpace("points", (self.means.shape[1],))
@@ -55,24 +85,16 @@ class ExactDenoiser(Model, Denoiser, Density):
 
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
         alpha, sigma = self.path.coefficients(t, like=x_t)
-        variance = alpha * alpha * self.scale**2 + sigma * sigma
+        spread = self.scales.to(x_t.dtype).square()
+        variance = alpha * alpha * spread + sigma * sigma
         offset = x_t.unsqueeze(1) - _beside(alpha) * self.means.to(x_t.dtype)  # (n, K, d)
-        logits = self._logits(x_t, condition) - 0.5 * offset.square().sum(-1) / variance
-        gain = _beside(alpha * self.scale**2 / variance)
+        logits = self._logits(x_t, condition) + _log_normal(offset, variance)
+        gain = (alpha * spread / variance).unsqueeze(-1)
         data = (logits.softmax(1).unsqueeze(-1) * (self.means.to(x_t.dtype) + gain * offset)).sum(1)
         if self.prediction == "data":
             return to_prediction(self.path, "data", x_t, t, data)
-        noise = (x_t - alpha * data) / sigma
-        if self.prediction == "noise":
-            output = noise
-        elif self.prediction == "v":
-            output = alpha * noise - sigma * data
-        elif self.prediction == "score":
-            output = -noise / sigma
-        else:
-            assert not isinstance(t, Tensor)
-            output = self.path.alpha_dot(t) * data + self.path.sigma_dot(t) * noise
-        return to_prediction(self.path, self.prediction, x_t, t, output)
+        truth = Prediction(data, (x_t - alpha * data) / sigma)
+        return to_prediction(self.path, self.prediction, x_t, t, from_prediction(self.path, self.prediction, truth, t))
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
         return self.log_prob_at(x, 0.0, condition=condition)
@@ -80,15 +102,15 @@ class ExactDenoiser(Model, Denoiser, Density):
     def log_prob_at(self, x_t: Tensor, t: float, *, condition: Condition | None = None) -> Tensor:
         """log p_t(x_t), nats, ``(n,)``."""
         alpha, sigma = self.path.alpha(t), self.path.sigma(t)
-        variance, d = alpha**2 * self.scale**2 + sigma**2, x_t.shape[1]
-        offset = x_t.unsqueeze(1) - alpha * self.means
-        normal = -0.5 * offset.square().sum(-1) / variance - 0.5 * d * math.log(2.0 * math.pi * variance)
-        return torch.logsumexp(self._logits(x_t, condition) + normal, 1)
+        variance = alpha**2 * self.scales.to(x_t.dtype).square() + sigma**2
+        offset = x_t.unsqueeze(1) - alpha * self.means.to(x_t.dtype)
+        return torch.logsumexp(self._logits(x_t, condition) + _log_normal(offset, variance), 1)
 
     def draw_data(self, streams: Streams) -> Tensor:
         """Samples of the data itself, ``(n, d)``."""
         component = streams.categorical(self.log_weights.exp())
-        return self.means[component] + self.scale * streams.normal(self.means.shape[1])
+        means, scales = self.means.to(streams.dtype), self.scales.to(streams.dtype)
+        return means[component] + scales[component, None] * streams.normal(means.shape[1])
 
     def _logits(self, x: Tensor, condition: Condition | None) -> Tensor:
         """log w_k, or those of the component that was asked for, ``(1 or n, K)``."""
@@ -96,6 +118,12 @@ class ExactDenoiser(Model, Denoiser, Density):
             return self.log_weights.to(x.dtype)[None]
         one_hot = torch.nn.functional.one_hot(condition["label"], len(self.means))
         return torch.where(one_hot.bool(), 0.0, -torch.inf).to(x.dtype)
+
+
+def _log_normal(offset: Tensor, variance: Tensor) -> Tensor:
+    """log N(offset; 0, variance·I), ``(n, K)`` from ``(n, K, d)``."""
+    d = offset.shape[2]
+    return -0.5 * offset.square().sum(-1) / variance - 0.5 * d * (2.0 * math.pi * variance).log()
 
 
 def _beside(value: Tensor | float) -> Tensor | float:

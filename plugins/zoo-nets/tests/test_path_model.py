@@ -16,9 +16,10 @@ from zoo_core.paths import (
     LinearPath,
     SubVariancePreserving,
     VariancePreserving,
+    from_prediction,
     to_prediction,
 )
-from zoo_nets.path_model import PathModel, in_currency
+from zoo_nets.path_model import PathModel
 
 MLP = {"kind": "mlp", "width": 16, "depth": 2}
 CURRENCIES = ["noise", "data", "v", "velocity", "score"]
@@ -95,7 +96,7 @@ def test_the_target_is_worth_the_data_and_the_noise(currency, path, states):
     found = to_prediction(path, currency, path.diffuse(x, noise, t), t, target)
     assert torch.allclose(found.data, x, rtol=1e-9, atol=1e-9)
     assert torch.allclose(found.noise, noise, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(in_currency(path, currency, found, t), target, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(from_prediction(path, currency, found, t), target, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("preconditioning", ["angular", "none"])

@@ -27,10 +27,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from zoo_core.errors import ConditionError
-from zoo_core.interfaces import Condition, ConditionSpec, Denoiser, Model, Prediction, SampleSpace
+from zoo_core.interfaces import Condition, Denoiser, Prediction
 from zoo_core.paths import CosinePath, GaussianPath, LinearPath, VarianceExploding
-from zoo_nets.path_model import make_network
+from zoo_nets.timed_model import TimedModel
 
 __all__ = ["Consistency", "Interpolant", "Preconditioning"]
 
@@ -38,7 +37,7 @@ Interpolant = Literal["linear", "trigonometric", "exploding"]
 Preconditioning = Literal["angular", "edm"]
 
 
-class Consistency(Model, Denoiser):
+class Consistency(TimedModel, Denoiser):
     """A consistency function; as a denoiser it says x̂ = f and ε̂ = (x_t − α·f)/σ.
 
     f is no conditional mean, and −ε̂/σ no score: what it is made for is the sampler ``consistency``, which re-noises its
@@ -72,24 +71,15 @@ class Consistency(Model, Denoiser):
         preconditioning: Preconditioning = "angular",
         data_scale: float = 0.5,
     ) -> None:
-        super().__init__()
         if preconditioning not in get_args(Preconditioning):
             allowed = ", ".join(get_args(Preconditioning))
             raise ValueError(f"preconditioning = {preconditioning!r}; expected one of {allowed}")
         if data_scale <= 0.0:
             raise ValueError(f"data_scale = {data_scale}; expected a positive number")
-        self.space = (
-            SampleSpace("image", tuple(shape), low=-1.0, high=1.0)
-            if len(shape) == 3
-            else SampleSpace("points", tuple(shape))
-        )
+        super().__init__(shape, network, classes=classes)
         self.path = _path(path, sigma_min, sigma_max)
         self.sigma_min, self.sigma_max, self.data_scale = sigma_min, sigma_max, data_scale
         self.preconditioning: Preconditioning = preconditioning
-        self.classes = classes
-        if classes is not None:
-            self.conditions = {"label": ConditionSpec((), classes)}
-        self.network = make_network(network, shape[0], shape[0], classes)
 
     def jump(self, z: Tensor, sigma: Tensor, *, condition: Condition | None = None) -> Tensor:
         """f(z, σ̂): the data, from z = x + σ̂·ε.
@@ -102,13 +92,10 @@ class Consistency(Model, Denoiser):
         Raises:
             ConditionError: a label for an unconditional model.
         """
-        label = (condition["label"],) if condition is not None and "label" in condition else ()
-        if label and self.classes is None:
-            raise ConditionError("this model has no condition 'label'; it is unconditional")
         c_in, c_skip, c_out, clock = self.coefficients(sigma.double())
         shape = (-1, *[1] * (z.ndim - 1))
         c_in, c_skip, c_out = (c.to(z.dtype).view(shape) for c in (c_in, c_skip, c_out))
-        answer = self.network((c_in * z).to(self.dtype), clock.float(), *label).to(z.dtype)
+        answer = self.ask(c_in * z, clock.float(), condition)
         return c_skip * z + c_out * answer
 
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -127,11 +114,6 @@ class Consistency(Model, Denoiser):
         level = torch.as_tensor(sigma / alpha, dtype=torch.float64, device=x_t.device).reshape(-1)
         data = self.jump(x_t / alpha, level.clamp_min(self.sigma_min), condition=condition)
         return Prediction(data, (x_t - alpha * data) / sigma)
-
-    def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As in :class:`~zoo_core.interfaces.Model`; an unconditional start lacks the classes, which begin at zero."""
-        mine = {k: v for k, v in self.state_dict().items() if ".class_embedding." in k}
-        return {**mine, **state}
 
 
 def _path(name: Interpolant, sigma_min: float, sigma_max: float) -> GaussianPath:

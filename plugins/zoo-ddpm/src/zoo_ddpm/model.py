@@ -22,18 +22,17 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from zoo_core.errors import ConditionError
-from zoo_core.interfaces import Condition, ConditionSpec, Denoiser, Density, Model, Prediction, SampleSpace, Streams
+from zoo_core.interfaces import Condition, Denoiser, Density, Prediction, Streams
 from zoo_core.paths import DiscretePath, PredictionType, to_prediction
 from zoo_ddpm.noise_schedule import NoiseSchedule, discrete_path
-from zoo_nets.path_model import make_network
+from zoo_nets.timed_model import TimedModel
 
 __all__ = ["DDPM", "Variance"]
 
 Variance = Literal["fixed_small", "fixed_large", "learned"]
 
 
-class DDPM(Model, Denoiser, Density):
+class DDPM(TimedModel, Denoiser, Density):
     """A denoiser on a discrete variance-preserving path.
 
     Args:
@@ -67,24 +66,16 @@ class DDPM(Model, Denoiser, Density):
         levels: int | None = None,
         classes: int | None = None,
     ) -> None:
-        super().__init__()
         if prediction not in ("noise", "data", "v"):
             raise ValueError(f"prediction = {prediction!r}; expected noise, data or v")
         if variance not in get_args(Variance):
             raise ValueError(f"variance = {variance!r}; expected one of {', '.join(get_args(Variance))}")
-        image = len(shape) == 3
-        self.space = (
-            SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
-        )
+        super().__init__(shape, network, answers=2 if variance == "learned" else 1, classes=classes)
         self.path = discrete_path(noise_schedule, steps)
         self.prediction = prediction
         self.variance: Variance = variance
         self.levels = levels
         self.discrete = levels is not None
-        self.classes = classes
-        if classes is not None:
-            self.conditions = {"label": ConditionSpec((), classes)}
-        self.network = make_network(network, shape[0], shape[0] * (2 if variance == "learned" else 1), classes)
 
     def answer(self, x_t: Tensor, index: Tensor, *, condition: Condition | None = None) -> tuple[Tensor, Tensor | None]:
         """What the network says: its answer in its own currency, and ν in [0, 1] where the variance is learned.
@@ -97,11 +88,7 @@ class DDPM(Model, Denoiser, Density):
         Raises:
             ConditionError: a label for an unconditional model.
         """
-        label = (condition["label"],) if condition is not None and "label" in condition else ()
-        if label and self.classes is None:
-            raise ConditionError("this model has no condition 'label'; it is unconditional")
-        # A network may be of half precision; the state is not.
-        output = self.network(x_t.to(self.dtype), index, *label).to(x_t.dtype)
+        output = self.ask(x_t, index, condition)
         if self.variance != "learned":
             return output, None
         output, mix = output.chunk(2, dim=1)
@@ -125,8 +112,3 @@ class DDPM(Model, Denoiser, Density):
         if streams is None:
             streams = Streams(0, "bound", 0, len(x), device=x.device, dtype=x.dtype)
         return -variational_bound(self, x, streams, condition=condition).sum(dim=1)
-
-    def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As in :class:`~zoo_core.interfaces.Model`; an unconditional start lacks the classes, which begin at zero."""
-        mine = {k: v for k, v in self.state_dict().items() if ".class_embedding." in k}
-        return {**mine, **state}

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from zoo_core.interfaces import Batch, GradientObjective, Loss, Streams
+from zoo_core.interfaces import Batch, GradientObjective, Loss, Prediction, Streams
+from zoo_core.paths import from_prediction
 from zoo_ddpm.model import DDPM
 
 __all__ = ["Hybrid", "Simple", "VariationalBound"]
@@ -27,12 +28,7 @@ class Simple(GradientObjective):
     @staticmethod
     def target(model: DDPM, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """What the network should answer: ε, x or v = αε − σx."""
-        if model.prediction == "noise":
-            return noise
-        if model.prediction == "data":
-            return x
-        alpha, sigma = model.path.coefficients(t, like=x)
-        return alpha * noise - sigma * x
+        return from_prediction(model.path, model.prediction, Prediction(x, noise), t)
 
 
 class VariationalBound(GradientObjective):

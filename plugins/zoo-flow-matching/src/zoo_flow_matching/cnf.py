@@ -26,7 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from zoo_core.interfaces import Condition, Density, DirectSampler, LatentVariable, Model, SampleSpace, Streams
 from zoo_core.ode import RK4, Field, dormand_prince, runge_kutta
 from zoo_nets.mlp import TimeMLP
-from zoo_nets.path_model import make_network
+from zoo_nets.timed_model import make_network
 
 __all__ = ["CNF", "EXACT_TRACE"]
 

@@ -56,7 +56,7 @@ class Langevin(Sampler):
             )
         if model.entry is not None and model.entry.family not in EXACT_DENSITIES:
             raise IncompatibleError(f"sampler 'langevin' is for {', '.join(EXACT_DENSITIES)}, not {model.entry.family}")
-        probe = torch.zeros((1, *_shape(model)), device=model.device, dtype=model.dtype)
+        probe = torch.zeros((1, *model.space.sizes), device=model.device, dtype=model.dtype)
         try:
             value, slope = _with_gradient(model, probe, None)
         except RuntimeError as err:
@@ -76,7 +76,7 @@ class Langevin(Sampler):
         observer: Observer | None = None,
     ) -> Tensor:
         self.check(model)
-        shape, a = _shape(model), self.step_size
+        shape, a = model.space.sizes, self.step_size
         with torch.inference_mode(False):  # gradients are needed, of tensors that were not made for inference
             x = self.spread * streams.normal(*shape)
             log_p, slope = _with_gradient(model, x, condition)
@@ -97,10 +97,6 @@ class Langevin(Sampler):
                 if observer is not None:
                     observer(Frame(i + 1, self.steps, x, x))
         return x
-
-
-def _shape(model: Model) -> list[int]:
-    return model.space.sizes
 
 
 def _with_gradient(model: Model, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:

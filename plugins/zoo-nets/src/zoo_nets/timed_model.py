@@ -1,0 +1,87 @@
+"""Models that are one network of noisy data, a time and perhaps a label: DDPM, path models, consistency models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from zoo_core.errors import ConditionError
+from zoo_core.interfaces import Condition, ConditionSpec, Model, SampleSpace
+from zoo_nets.mlp import TimeMLP
+from zoo_nets.unet import UNet
+
+__all__ = ["TimedModel", "make_network"]
+
+
+class TimedModel(Model):
+    """The network, the space of its samples, and the label it may be told.
+
+    Args:
+        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        network: ``{"kind": "unet", …}`` with the arguments of :class:`zoo_nets.unet.UNet`, or ``{"kind": "mlp", …}``
+            with those of :class:`zoo_nets.mlp.TimeMLP`; channels and classes are filled in.
+        answers: how many times the channels of a sample the network answers.
+        classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
+
+    Raises:
+        ValueError: an unknown kind of network.
+    """
+
+    network: nn.Module
+
+    def __init__(
+        self, shape: list[int], network: Mapping[str, Any], *, answers: int = 1, classes: int | None = None
+    ) -> None:
+        super().__init__()
+        image = len(shape) == 3
+        self.space = (
+            SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
+        )
+        self.classes = classes
+        if classes is not None:
+            self.conditions = {"label": ConditionSpec((), classes)}
+        self.network = make_network(network, shape[0], answers * shape[0], classes)
+
+    def ask(self, x: Tensor, clock: Tensor, condition: Condition | None = None) -> Tensor:
+        """The network's own output, in the type of ``x``: a network may be of half precision, the state is not.
+
+        Args:
+            x: what the network is shown, ``(n, *shape)``.
+            clock: its time, ``(n,)`` or ``(1,)`` for all alike.
+            condition: the ``label``, of a model with classes; the number of classes itself, and none, mean no label.
+
+        Raises:
+            ConditionError: a label for an unconditional model.
+        """
+        label = (condition["label"],) if condition is not None and "label" in condition else ()
+        if label and self.classes is None:
+            raise ConditionError("this model has no condition 'label'; it is unconditional")
+        return self.network(x.to(self.dtype), clock, *label).to(x.dtype)
+
+    def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """As in :class:`~zoo_core.interfaces.Model`; an unconditional start lacks the classes, which begin at zero."""
+        mine = {k: v for k, v in self.state_dict().items() if ".class_embedding." in k}
+        return {**mine, **state}
+
+
+def make_network(spec: Mapping[str, Any], channels: int, out_channels: int, classes: int | None = None) -> nn.Module:
+    """The network of a configuration.
+
+    Args:
+        spec: ``kind`` (``unet`` or ``mlp``) and the arguments of that network.
+        channels: of the data.
+        out_channels: of the answer.
+        classes: see :class:`zoo_nets.class_embedding.ClassEmbedding`.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+    kinds = {"unet": UNet, "mlp": TimeMLP}
+    options = dict(spec)
+    kind = options.pop("kind", None)
+    if kind not in kinds:
+        raise ValueError(f"network.kind = {kind!r}; expected one of {', '.join(kinds)}")
+    made: nn.Module = kinds[kind](channels, out_channels, classes=classes, **options)
+    return made
