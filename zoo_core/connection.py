@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +69,8 @@ def require_connection() -> None:
     proxies = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
     if any(os.environ.get(name) for name in proxies):
         return
+    import socket  # only here: listings import this module, and ask for no connection
+
     try:
         parts = urlsplit(endpoint())
         port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from pathlib import Path
 
 import pluggy
@@ -48,6 +47,8 @@ def explain(err: BaseException, module: str, distribution: str) -> tuple[str, st
 
 def _place(err: BaseException) -> str:
     """The last line of the traceback that is not ours; empty where there is none."""
+    import traceback
+
     for frame in reversed(traceback.extract_tb(err.__traceback__)):
         path = Path(frame.filename)
         if path.is_file() and not _OURS.intersection(path.parents):

@@ -20,7 +20,6 @@ import importlib.util
 import os
 import re
 import tomllib
-import traceback
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
@@ -179,6 +178,8 @@ def _load_one(record: PluginRecord, point: EntryPoint, catalogue: Catalogue) -> 
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     except (Exception, SystemExit) as err:
         reason, advice = plugin_errors.explain(err, record.module, record.distribution)
+        import traceback  # only here: what works needs none
+
         return replace(record, status="broken", reason=reason, advice=advice, details=traceback.format_exc())
     try:
         catalogue.merge(own, record.distribution)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from typing import Any
 
 import click
@@ -107,7 +106,7 @@ def main(argv: list[str] | None = None) -> Any:
         sys.exit(err.exit_code)
     except ZooError as err:
         if debug:
-            traceback.print_exc()
+            sys.excepthook(type(err), err, err.__traceback__)
         click.echo(f"zoo: {err}", err=True)
         sys.exit(err.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -118,7 +117,7 @@ def main(argv: list[str] | None = None) -> Any:
         sys.exit(0)
     except OSError as err:
         if debug:
-            traceback.print_exc()
+            sys.excepthook(type(err), err, err.__traceback__)
         click.echo(f"zoo: {err.strerror or err}{f': {err.filename}' if err.filename else ''}", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
