@@ -108,6 +108,7 @@ def dormand_prince(
     atol: float = 1e-5,
     first: float = 0.05,
     most: int = 1000,
+    apart: int = 0,
 ) -> Solution:
     """As exactly as asked, sample by sample.
 
@@ -121,6 +122,8 @@ def dormand_prince(
         rtol, atol: relative and absolute error of a step.
         first: the first step, as a share of the way.
         most: steps, tried ones included.
+        apart: so many of the last coordinates of ``(n, d)`` count each on its own: in a mean over hundreds of pixels
+            the error of one log-density would vanish.
 
     Raises:
         ZooError: a sample has not arrived after so many steps, or is no longer finite.
@@ -144,7 +147,7 @@ def dormand_prince(
         new = _sum(y, step, _DP5.weights, slopes)
         error = new - _sum(y, step, _FOURTH, slopes)
         scale = atol + rtol * torch.maximum(y.abs(), new.abs())
-        size = (error / scale).double().square().flatten(1).mean(1).sqrt()
+        size = _size((error / scale).double(), apart)
         if not bool(torch.isfinite(size).all()):
             raise ZooError("the differential equation left the finite numbers; try a smaller rtol and atol")
         accepted = size <= 1.0
@@ -155,6 +158,13 @@ def dormand_prince(
     raise ZooError(
         f"a sample did not arrive in {most} steps at rtol = {rtol:g} and atol = {atol:g}; allow more of either"
     )
+
+
+def _size(error: Tensor, apart: int) -> Tensor:
+    """The root mean square over a sample's coordinates, ``(n,)``, or the greatest of those that count on their own."""
+    together, alone = error.flatten(1).tensor_split([-apart], 1) if apart else (error.flatten(1), error.flatten(1)[:, :0])
+    sizes = [together.square().mean(1, keepdim=True).sqrt(), alone.abs()]
+    return torch.cat(sizes, 1).amax(1)
 
 
 def _sum(y: Tensor, h: float | Tensor, weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:

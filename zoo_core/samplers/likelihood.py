@@ -8,6 +8,10 @@ In few dimensions div v is exact, one backward pass for each; otherwise it is es
 drawn once for the whole solution (Hutchinson 1990; Skilling 1989), div v ≈ E zᵀ(∂v/∂y)z.  z has entries ±1, which have
 less variance than Gaussian ones.
 
+The steps are taken in u with θ = g·sinh u, which is logarithmic in θ beyond the grain g of the data and linear below:
+in θ itself the first step would pass over the steep field near the data, see nothing of it, and find an MNIST image
+60 nats too likely.
+
 What is left out: the noise below θ_0, where no network was trained, and how far p(y(Θ)) is from Gaussian, where the
 path does not end in pure noise.
 """
@@ -31,6 +35,9 @@ __all__ = ["ODELikelihood", "decode", "encode", "ode_log_prob"]
 
 EXACT_UP_TO = 4
 """Dimensions in which the trace is exact unless it is said otherwise."""
+
+GRAIN = 0.01
+"""g: how near to the data the field still changes, about a grey level of an image in [−1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def ode_log_prob(
         probes: how many, each with a solution of its own.
         exact: whether the trace is exact; in up to four dimensions unless given.
         steps: of the classical Runge–Kutta method, four evaluations each; adaptive where not given.
-        rtol, atol: of the adaptive method.
+        rtol, atol: of the adaptive method, for y and for the integral in nats per dimension.
 
     Raises:
         ValueError: fewer than one probe.
@@ -85,21 +92,24 @@ def ode_log_prob(
     if streams is None:
         streams = Streams(0, "probe", 0, len(x), device=x.device, dtype=x.dtype)
     flow = ProbabilityFlow(model, condition)
+    first, last = (math.asinh(theta / GRAIN) for theta in (flow.least, flow.greatest))
     start = torch.cat([math.cos(flow.least) * x.flatten(1), x.new_zeros(len(x), 1)], 1)
     found, evaluations = [], 0
     for _ in range(1 if exact else probes):
         probe = None if exact else streams.integers(2, *x.shape[1:]).to(x.dtype) * 2.0 - 1.0
 
-        def field(theta: Tensor, state: Tensor, probe: Tensor | None = probe) -> Tensor:
+        def field(u: Tensor, state: Tensor, probe: Tensor | None = probe) -> Tensor:
+            theta = (GRAIN * torch.sinh(u)).clamp(flow.least, flow.greatest)
             v, divergence = _with_divergence(flow, theta, state[:, :-1].view_as(x), probe)
-            return torch.cat([v.flatten(1), divergence.unsqueeze(1)], 1)
+            slope = torch.cat([v.flatten(1), divergence.unsqueeze(1) / d], 1)
+            return (GRAIN * torch.cosh(u)).to(x.dtype).unsqueeze(1) * slope
 
         with _frozen(cast(Model, model)):
             if steps is None:
-                solution = dormand_prince(field, start, flow.least, flow.greatest, rtol=rtol, atol=atol)
+                solution = dormand_prince(field, start, first, last, rtol=rtol, atol=atol, apart=1)
             else:
-                solution = runge_kutta(field, start, flow.least, flow.greatest, steps=steps, method=RK4)
-        y, integral = solution.y[:, :-1], solution.y[:, -1]
+                solution = runge_kutta(field, start, first, last, steps=steps, method=RK4)
+        y, integral = solution.y[:, :-1], d * solution.y[:, -1]
         spread = math.sin(flow.greatest)
         normal = -0.5 * (y / spread).square().sum(1) - d * (0.5 * math.log(2.0 * math.pi) + math.log(spread))
         found.append(normal + integral + d * math.log(math.cos(flow.least)))

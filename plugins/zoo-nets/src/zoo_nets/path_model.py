@@ -31,6 +31,9 @@ from zoo_nets.timed_model import TimedModel
 
 __all__ = ["PathModel", "Preconditioning"]
 
+STEPS = 32
+"""Of the likelihood of an image: beside 64 and more it is wrong by 0.1 nats, beside 16 by 2 to 4 (cfm-mnist)."""
+
 Preconditioning = Literal["angular", "none"]
 
 
@@ -95,12 +98,15 @@ class PathModel(TimedModel, Denoiser, Density):
         """The log-density of the probability-flow ODE, in nats, ``(n,)``: see ``zoo_core.samplers.likelihood``.
 
         The trace is exact in up to four dimensions and estimated with one Rademacher probe per sample in more.  Points
-        are carried in float64: where the field is steep, the step control would magnify how float32 is rounded, which
-        depends on the size of the batch.
+        have adaptive steps, and are carried in float64: where the field is steep, the step control would magnify how
+        float32 is rounded, which depends on the size of the batch.  Images have 32 steps of the classical Runge–Kutta
+        method, right to about half a nat on MNIST.
         """
         from zoo_core.samplers.likelihood import ode_log_prob
 
-        if self.space.kind != "points" or self.dtype == torch.float64:
+        if self.space.kind != "points":
+            return ode_log_prob(self, x, condition=condition, streams=streams, steps=STEPS).log_prob
+        if self.dtype == torch.float64:
             return ode_log_prob(self, x, condition=condition, streams=streams).log_prob
         with torch.inference_mode(False):  # its parameters take part in gradients
             exact = copy.deepcopy(self).double()
