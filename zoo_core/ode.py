@@ -162,7 +162,9 @@ def dormand_prince(
 
 def _size(error: Tensor, apart: int) -> Tensor:
     """The root mean square over a sample's coordinates, ``(n,)``, or the greatest of those that count on their own."""
-    together, alone = error.flatten(1).tensor_split([-apart], 1) if apart else (error.flatten(1), error.flatten(1)[:, :0])
+    together, alone = (
+        error.flatten(1).tensor_split([-apart], 1) if apart else (error.flatten(1), error.flatten(1)[:, :0])
+    )
     sizes = [together.square().mean(1, keepdim=True).sqrt(), alone.abs()]
     return torch.cat(sizes, 1).amax(1)
 

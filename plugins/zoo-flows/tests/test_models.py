@@ -49,6 +49,9 @@ IMAGES = {
     "glow": lambda **o: Glow([1, 8, 8], steps=2, width=8, **o),
     "glow-spline": lambda **o: Glow([1, 8, 8], steps=2, width=8, coupling="spline", **o),
     "glow-plain": lambda **o: Glow([2, 4, 4], levels=1, steps=2, width=8, lu=False, coupling="additive", **o),
+    "glow-attention": lambda **o: Glow(
+        [1, 8, 8], steps=[1, 2], width=[8, 16], blocks=[0, 1], attention=[1], coupling="spline", **o
+    ),
     "realnvp": lambda **o: RealNVP([1, 8, 8], layers=6, width=8, blocks=1, **o),
 }
 
@@ -210,6 +213,28 @@ def test_a_conditional_flow_without_a_label_is_the_mixture():
         model.log_prob(x, condition=Condition(label=torch.full((8,), 3)))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        IMAGES["glow-attention"],
+        IMAGES["realnvp"],
+        lambda **o: RealNVP([2], layers=4, **SMALL, **o),
+        lambda **o: MAF([2], layers=3, **SMALL, **o),
+    ],
+    ids=["glow-attention", "realnvp-image", "realnvp", "maf"],
+)
+def test_a_conditional_flow_starts_as_the_unconditional_one(make):
+    plain, labelled = stirred(make()), make(classes=3).double()
+    labelled.load_state_dict(labelled.started_from(plain.state_dict()), strict=True)
+    x = data(plain, 6)
+    label = Condition(label=torch.arange(6) % 3)
+    assert torch.allclose(labelled.log_prob(x, condition=label), plain.log_prob(x), atol=1e-12)
+    labelled.log_prob(x, condition=label).sum().backward()
+    heard = [p.grad for name, p in labelled.named_parameters() if ".of_context." in name]
+    assert heard
+    assert all(g is not None and g.abs().max() > 0 for g in heard)  # it can learn to listen at once
+
+
 def test_temperature():
     model = stirred(NSF([2], layers=2, **SMALL))
     streams = Streams(0, "sample", 0, 30, dtype=torch.float64)
@@ -277,6 +302,9 @@ def test_the_example_runs():
         (lambda: Glow([1, 10, 10], levels=2), "levels = 2"),
         (lambda: Glow([4]), "expected an image"),
         (lambda: Glow([1, 8, 8], coupling="cubic"), "coupling = 'cubic'"),
+        (lambda: Glow([1, 8, 8], steps=[2, 2, 2]), r"\[2, 2, 2\]: 3 numbers; expected one, or one for each of the 2"),
+        (lambda: Glow([1, 8, 8], blocks=1, width=16, attention=[2]), r"attention = \[2\] names a level"),
+        (lambda: Glow([1, 8, 8], blocks=0, width=16, attention=[0]), "width = 16 and blocks = 0; attention needs"),
         (lambda: Glow([1, 8, 8], dequantisation={"kind": 1}), "dequantisation.kind"),
     ],
 )

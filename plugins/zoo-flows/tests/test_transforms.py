@@ -59,6 +59,7 @@ TRANSFORMS: dict[str, tuple[Callable[[], Transform], tuple[int, ...]]] = {
     "spline": (lambda: coupling(RationalQuadratic(6, 3.0)), POINTS),
     "affine-image": (lambda: conv_coupling(4, Affine(), 8, 0, CONTEXT), IMAGE),
     "spline-image": (lambda: conv_coupling(4, RationalQuadratic(5), 8, 1, CONTEXT), IMAGE),
+    "attention-image": (lambda: conv_coupling(4, Affine(), 16, 1, CONTEXT, attention=True), IMAGE),
     "maf": (lambda: MaskedAutoregressive(5, Affine(), [12, 9], CONTEXT), POINTS),
     "maf-narrow": (lambda: MaskedAutoregressive(5, Affine(), [3, 2], CONTEXT), POINTS),
     "maf-one": (lambda: MaskedAutoregressive(1, Affine(), [4], CONTEXT), (1,)),

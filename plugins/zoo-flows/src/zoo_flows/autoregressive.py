@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo_flows.networks import check_hidden
+from zoo_flows.networks import check_hidden, zeroed
 from zoo_flows.transform import Transform
 from zoo_flows.univariate import Univariate
 
@@ -70,7 +70,7 @@ class MADE(nn.Module):
         degree = torch.arange(1, features + 1)
         degrees = [degree, *(_spread(width, features) for width in hidden)]
         self.layers = nn.ModuleList(MaskedLinear(a, b) for a, b in pairwise(degrees))
-        self.of_context = nn.Linear(context, hidden[0], bias=False) if context else None
+        self.of_context = zeroed(nn.Linear(context, hidden[0], bias=False)) if context else None
         self.last = MaskedLinear(degrees[-1], degree.repeat_interleave(parameters), strict=True)
         self.widths = [features, *hidden]
         nn.init.zeros_(self.last.weight)

@@ -145,6 +145,11 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         with torch.no_grad():
             self.transform.start(self._dequantised(x, streams)[0], self._context_of(condition))
 
+    def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """As in :class:`~zoo_core.interfaces.Model`; what an unconditional start lacks of a label begins at zero."""
+        mine = {k: v for k, v in self.state_dict().items() if k.startswith("embedding.") or ".of_context." in k}
+        return {**mine, **state}
+
     def with_label(self, condition: Condition | None, streams: Streams) -> Condition | None:
         """The condition, with labels drawn uniformly where a conditional flow is given none."""
         if self.classes is None or _has_label(condition, self.conditions):

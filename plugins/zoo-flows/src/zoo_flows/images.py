@@ -40,12 +40,19 @@ def make_univariate(kind: Kind, bins: int = 8, bound: float = 5.0) -> Univariate
 
 
 def conv_coupling(
-    channels: int, univariate: Univariate, width: int, blocks: int, context: int, *, swap: bool = False
+    channels: int,
+    univariate: Univariate,
+    width: int,
+    blocks: int,
+    context: int,
+    *,
+    swap: bool = False,
+    attention: bool = False,
 ) -> Coupling:
     """A coupling layer over half of the channels with a convolutional conditioner."""
     passing = channels // 2
     leaving = channels - passing
-    network = ConvConditioner(passing, univariate.parameters * leaving, width, blocks, context)
+    network = ConvConditioner(passing, univariate.parameters * leaving, width, blocks, context, attention)
     return Coupling(channels, passing, network, univariate, swap=swap)
 
 

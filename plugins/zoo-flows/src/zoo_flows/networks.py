@@ -1,8 +1,9 @@
 r"""Conditioners: networks that compute a layer's θ from what the layer leaves as it is.
 
 All end in a layer that is zero at first: a coupling layer begins as the identity (Kingma & Dhariwal 2018, §3.3).  A
-context vector joins after the first layer, by a product of its own.  None has batch normalisation: a density must not
-depend on who else is in the batch.
+context vector joins after the first layer, by a product of its own that is zero at first too: a conditional flow begins
+as the unconditional one, whose weights it can start from.  None has batch normalisation: a density must not depend on
+who else is in the batch.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConvConditioner", "MLPConditioner", "check_hidden"]
+from zoo_nets.unet import Attention
+
+__all__ = ["ConvConditioner", "MLPConditioner", "check_hidden", "zeroed"]
+
+HEAD_WIDTH = 16  # channels of an attention head
 
 
 class MLPConditioner(nn.Module):
@@ -31,9 +36,9 @@ class MLPConditioner(nn.Module):
         super().__init__()
         check_hidden(hidden)
         self.first = nn.Linear(features, hidden[0])
-        self.of_context = nn.Linear(context, hidden[0], bias=False) if context else None
+        self.of_context = zeroed(nn.Linear(context, hidden[0], bias=False)) if context else None
         self.middle = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(hidden))
-        self.last = _zeroed(nn.Linear(hidden[-1], out_features))
+        self.last = zeroed(nn.Linear(hidden[-1], out_features))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         h = self.first(x)
@@ -47,30 +52,42 @@ class MLPConditioner(nn.Module):
 class ConvConditioner(nn.Module):
     """``(n, features, h, w)`` to ``(n, out_features, h, w)``: 3×3, then blocks, then 3×3.
 
-    Without blocks it is Glow's network, 3×3 – 1×1 – 3×3.  With them, each adds SiLU – 3×3 – SiLU – 1×1 to what came in.
+    Without blocks it is Glow's network, 3×3 – 1×1 – 3×3, and sees 5×5 pixels.  With them it is residual, and with
+    attention every pixel sees every other one, as in Flow++ (Ho et al. 2019, §3.3).
 
     Args:
         features: channels of the input.
         out_features: channels of the answer.
-        width: channels in between.
+        width: channels in between; a multiple of 16 with attention.
         blocks: residual blocks.
         context: width of the context; 0 for none.
+        attention: self-attention over the pixels after every block.
+
+    Raises:
+        ValueError: no width, a negative number of blocks, or attention that does not fit.
     """
 
-    def __init__(self, features: int, out_features: int, width: int, blocks: int = 0, context: int = 0) -> None:
+    def __init__(
+        self,
+        features: int,
+        out_features: int,
+        width: int,
+        blocks: int = 0,
+        context: int = 0,
+        attention: bool = False,
+    ) -> None:
         super().__init__()
         if width < 1 or blocks < 0:
             raise ValueError(f"width = {width} and blocks = {blocks}; expected at least 1 and 0")
-        self.first = nn.Conv2d(features, width, 3, padding=1)
-        self.of_context = nn.Linear(context, width, bias=False) if context else None
-        self.point = nn.Conv2d(width, width, 1) if blocks == 0 else None
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), _zeroed(nn.Conv2d(width, width, 1))
+        if attention and (blocks < 1 or width % HEAD_WIDTH):
+            raise ValueError(
+                f"width = {width} and blocks = {blocks}; attention needs a multiple of {HEAD_WIDTH} and at least 1"
             )
-            for _ in range(blocks)
-        )
-        self.last = _zeroed(nn.Conv2d(width, out_features, 3, padding=1))
+        self.first = nn.Conv2d(features, width, 3, padding=1)
+        self.of_context = zeroed(nn.Linear(context, width, bias=False)) if context else None
+        self.point = nn.Conv2d(width, width, 1) if blocks == 0 else None
+        self.blocks = nn.ModuleList(ConvBlock(width, context, attention) for _ in range(blocks))
+        self.last = zeroed(nn.Conv2d(width, out_features, 3, padding=1))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -80,8 +97,31 @@ class ConvConditioner(nn.Module):
         if self.point is not None:
             h = self.point(F.silu(h))
         for block in self.blocks:
-            h = h + block(h)
+            h = block(h, context)
         return self.last(F.silu(h))
+
+
+class ConvBlock(nn.Module):
+    """h + conv(silu((1 + γ)·conv(silu(h)) + β)), the second 1×1 and zero at first; then, where asked, attention.
+
+    The context says γ and β for every channel (Perez et al. 2018, FiLM), 0 at first: a conditional network begins as
+    the unconditional one, and at every block the label can say which channels matter.
+    """
+
+    def __init__(self, width: int, context: int, attention: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.of_context = zeroed(nn.Linear(context, 2 * width)) if context else None
+        self.point = zeroed(nn.Conv2d(width, width, 1))
+        self.attention = Attention(width, HEAD_WIDTH, groups=width // 8) if attention else None
+
+    def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
+        inner = self.conv(F.silu(h))
+        if self.of_context is not None:
+            gamma, beta = self.of_context(context)[:, :, None, None].chunk(2, 1)
+            inner = inner * (1.0 + gamma) + beta
+        h = h + self.point(F.silu(inner))
+        return h if self.attention is None else self.attention(h)
 
 
 def check_hidden(hidden: Sequence[int]) -> None:
@@ -90,7 +130,8 @@ def check_hidden(hidden: Sequence[int]) -> None:
         raise ValueError(f"hidden = {list(hidden)}; expected at least one layer of at least 1 unit")
 
 
-def _zeroed(layer: nn.Module) -> nn.Module:
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer, all of whose parameters are 0 now."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
