@@ -207,3 +207,15 @@ def test_every_matrix_of_an_lu_layer_is_invertible():
 def test_bad_arguments_are_named(make, problem):
     with pytest.raises(ValueError, match=problem):
         make()
+
+
+@pytest.mark.parametrize("name", ["spline", "spline-image", "spline-ar"])
+def test_splines_in_parts_are_the_whole(name, monkeypatch):
+    transform, x, context = made(name)
+    z, log_det = transform(x, context)
+    monkeypatch.setattr("zoo_flows.spline.AT_ONCE", 2 * x[0].numel())  # two rows of six, or a few
+    with torch.no_grad():
+        assert torch.allclose(transform(x, context)[0], z, atol=1e-14)  # fewer rows, other vector instructions
+        assert torch.allclose(transform(x, context)[1], log_det, atol=1e-14)
+        assert torch.allclose(transform.inverse(z, context), x, atol=1e-10)
+        assert transform(x[:0], context[:0])[0].shape == x[:0].shape
