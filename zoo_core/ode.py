@@ -162,11 +162,10 @@ def dormand_prince(
 
 def _size(error: Tensor, apart: int) -> Tensor:
     """The root mean square over a sample's coordinates, ``(n,)``, or the greatest of those that count on their own."""
-    together, alone = (
-        error.flatten(1).tensor_split([-apart], 1) if apart else (error.flatten(1), error.flatten(1)[:, :0])
-    )
-    sizes = [together.square().mean(1, keepdim=True).sqrt(), alone.abs()]
-    return torch.cat(sizes, 1).amax(1)
+    error = error.flatten(1)
+    together = error.shape[1] - apart
+    size = error[:, :together].square().mean(1).sqrt()
+    return torch.maximum(size, error[:, together:].abs().amax(1)) if apart else size
 
 
 def _sum(y: Tensor, h: float | Tensor, weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
