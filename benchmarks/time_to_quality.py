@@ -22,7 +22,7 @@ from zoo_core.evaluation import describe
 from zoo_core.exporting import export
 from zoo_core.sampling import make_sampler
 
-MODELS = ("cfm-mnist", "ddpm-mnist")
+MODELS = ("consistency-mnist", "cfm-mnist", "ddpm-mnist")
 METRIC, ENOUGH, IMAGES, ASKED = "r-mnist-v1", 0.5, 64, 30.0
 
 

@@ -20,10 +20,13 @@ class ConditionSpec:
     Attributes:
         shape: the shape for one sample; ``()`` for a label.
         classes: the number of labels, for a label; ``None`` for real values.
+        null: whether the number of labels itself is accepted too, and means that there is no label: the null class
+            of classifier-free guidance.
     """
 
     shape: tuple[int, ...] = ()
     classes: int | None = None
+    null: bool = False
 
     def check(self, name: str, value: Tensor) -> None:
         """Raises :class:`ConditionError` where ``value`` ``(n, *shape)`` is not acceptable."""
@@ -32,7 +35,7 @@ class ConditionSpec:
                 f"condition {name!r} has shape {tuple(value.shape[1:])} per sample; expected {self.shape}"
             )
         if self.classes is not None and (
-            value.is_floating_point() or bool(((value < 0) | (value >= self.classes)).any())
+            value.is_floating_point() or bool(((value < 0) | (value >= self.classes + self.null)).any())
         ):
             worst = value.flatten()[value.flatten().float().abs().argmax()].item() if value.numel() else None
             raise ConditionError(f"condition {name!r} = {worst} is out of range; expected 0 … {self.classes - 1}")

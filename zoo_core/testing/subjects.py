@@ -145,6 +145,15 @@ class ModelSubject(Subject):
         return self.is_image and {"Denoiser", "Density"} <= set(self.capabilities)
 
     @property
+    def is_spoken_for(self) -> bool:
+        """Whether the density is slow, and an earlier model of the same class and data set is asked in its stead."""
+        if self.entry is None or not self.is_slow_density:
+            return False
+        alike = (e for e in registry.load().find(["*"]) if e.factory == self.entry.factory)
+        first = next((e for e in alike if e.dataset == self.entry.dataset), self.entry)
+        return first.id != self.entry.id
+
+    @property
     def can_be_drawn(self) -> bool:
         """Whether some sampler fits."""
         return self.sampler_name is not None

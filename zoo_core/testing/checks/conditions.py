@@ -95,7 +95,8 @@ def _wrong(subject: ModelSubject) -> Iterator[tuple[str, Condition]]:
 def _wrong_values(name: str, spec: ConditionSpec) -> Iterator[tuple[str, Tensor]]:
     if spec.classes is not None:
         yield f"{name} = −1", torch.full((1, *spec.shape), -1)
-        yield f"{name} = {spec.classes} (of {spec.classes} classes)", torch.full((1, *spec.shape), spec.classes)
+        least = spec.classes + spec.null
+        yield f"{name} = {least} (of {spec.classes} classes)", torch.full((1, *spec.shape), least)
         yield f"{name} = 0.5", torch.full((1, *spec.shape), 0.5)
     kind = torch.int64 if spec.classes is not None else torch.float32
     yield f"{name} with an axis too many", torch.zeros((1, *spec.shape, 2), dtype=kind)

@@ -33,9 +33,12 @@ def check_every_fitting_metric_runs(subject: ModelSubject) -> None:
     _measure_all(subject, by_default=True)
 
 
-@check("model", slow=lambda subject: True)
+@check("model", when=lambda subject: not subject.is_spoken_for, slow=lambda subject: True)
 def check_every_long_metric_runs(subject: ModelSubject) -> None:
-    """The same for the metrics that are measured only where they are asked for."""
+    """The same for the metrics that are measured only where they are asked for.
+
+    Where a density is an ODE through an image network, of one model of each class and data set.
+    """
     _measure_all(subject, by_default=False)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo_core.errors import ConditionError
 from zoo_core.interfaces import Condition, ConditionSpec, Model, SampleSpace
 from zoo_nets.mlp import TimeMLP
 from zoo_nets.unet import UNet
@@ -41,7 +40,7 @@ class TimedModel(Model):
         )
         self.classes = classes
         if classes is not None:
-            self.conditions = {"label": ConditionSpec((), classes)}
+            self.conditions = {"label": ConditionSpec((), classes, null=True)}
         self.network = make_network(network, shape[0], answers * shape[0], classes)
 
     def ask(self, x: Tensor, clock: Tensor, condition: Condition | None = None) -> Tensor:
@@ -53,11 +52,11 @@ class TimedModel(Model):
             condition: the ``label``, of a model with classes; the number of classes itself, and none, mean no label.
 
         Raises:
-            ConditionError: a label for an unconditional model.
+            ConditionError: a label out of range, or for an unconditional model.
         """
+        if condition is not None:
+            condition.check(self.conditions)
         label = (condition["label"],) if condition is not None and "label" in condition else ()
-        if label and self.classes is None:
-            raise ConditionError("this model has no condition 'label'; it is unconditional")
         return self.network(x.to(self.dtype), clock, *label).to(x.dtype)
 
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
