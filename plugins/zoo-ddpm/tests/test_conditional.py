@@ -56,5 +56,5 @@ def test_objective_and_bound_see_the_label():
 
 def test_a_label_for_an_unconditional_model_is_refused():
     plain, _ = pair()
-    with pytest.raises(ConditionError, match="no condition 'label'; .* it is unconditional"):
+    with pytest.raises(ConditionError, match=r"no condition 'label'; .* it is unconditional"):
         plain.predict(torch.zeros(1, 2), 0.5, condition=Condition(label=torch.tensor([0])))
