@@ -85,6 +85,33 @@ def test_the_page_and_the_picture(run, tmp_path):
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_comparison_goes_on_where_it_was(run, tmp_path):
+    """Rows that are there are kept to the letter, what is missing is measured, and the whole can be drawn alone."""
+    table = tmp_path / "x.csv"
+    assert run(*ARGUMENTS, "--out", "x.csv")[0] == 0
+    first, one, two = table.read_text(encoding="utf-8").splitlines()
+    marked = one.replace(f",{one.split(',')[4]},", ",123,", 1)  # seconds that nobody measures again
+    table.write_text(f"{first}\n{marked}\n", encoding="utf-8")
+    code, _, err = run(*ARGUMENTS, "--from", "x.csv", "--out", "x.csv")
+    assert (code, err) == (0, "zoo: wrote x.csv\n")
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert lines[:2] == [first, marked]
+    without_seconds = [[*row[:3], *row[4:]] for row in csv.reader([two, lines[2]])]
+    assert without_seconds[0] == without_seconds[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+    code, out, _ = run("compare", "--from", "x.csv", "--json")
+    assert (code, [row["NFE"] for row in json.loads(out)]) == (0, ["1", "2"])
+
+
+def test_another_table_or_seed_is_refused(run, tmp_path):
+    assert run(*ARGUMENTS, "--out", "x.csv")[0] == 0
+    assert "was measured with seed 0" in run(*ARGUMENTS, "--from", "x.csv", "--seed", "1")[2]
+    (tmp_path / "y.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    assert "is no table that zoo compare wrote" in run("compare", "--from", "y.csv")[2]
+    assert "is no table that zoo compare wrote" in run("compare", "--from", "z.csv")[2]
+    assert "name models to compare" in run("compare")[2]
+
+
 def test_a_missing_plotting_library_is_said_first(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     code, out, err = run(*ARGUMENTS, "--out", "x.png")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
 
 from zoo_core import plugins
 from zoo_core.errors import DivergenceError, IncompatibleError, UnknownNameError
@@ -64,6 +68,7 @@ def compare(
     batch_size: int = 100,
     progress: Progress | None = None,
     refused: Callable[[str, str, str], None] | None = None,
+    known: Container[tuple[str, str, str]] = (),
 ) -> Iterator[Point]:
     """Measures every model with every sampler that fits it, at every number of steps.
 
@@ -81,6 +86,7 @@ def compare(
         batch_size: samples at once.
         progress: is told ``(done, of)`` for each pass.
         refused: is told ``(model, sampler, reason)`` of each cell that is left out.
+        known: (model, sampler in words, metric) of what need not be measured again.
 
     Raises:
         IncompatibleError: different data, a metric that does not look at samples, a model that none fits.
@@ -99,17 +105,22 @@ def compare(
                 refused(label, name, str(reason))
 
         for name, sampler in samplers_for(model, samplers, steps, nfe, leave_out):
+            wanted = [metric for metric in metrics if (label, describe(sampler), metric) not in known]
+            if not wanted:
+                continue
             try:
-                seconds, evaluations = _cost(model, sampler, seed, batch_size)
-                results = evaluate_all(
-                    model, metrics, n=n, seed=seed, batch_size=batch_size, sampler=sampler, progress=progress
-                )
+                evaluations = network_evaluations(model, sampler, seed)
+                with _clock(sampler) as clock:
+                    results = evaluate_all(
+                        model, wanted, n=n, seed=seed, batch_size=batch_size, sampler=sampler, progress=progress
+                    )
             except (IncompatibleError, DivergenceError) as err:
                 if not samplers:
                     raise
                 leave_out(describe(sampler), err)
                 continue
-            for metric, result in zip(metrics, results, strict=True):
+            seconds = 1000 * clock.seconds / clock.samples
+            for metric, result in zip(wanted, results, strict=True):
                 yield Point(label, describe(sampler), name, evaluations, seconds, metric, result)
 
 
@@ -179,19 +190,31 @@ def network_evaluations(model: Model, sampler: Sampler, seed: int = 0) -> int:
     return calls
 
 
-def _cost(model: Model, sampler: Sampler, seed: int, batch_size: int) -> tuple[float, int]:
-    """Seconds for 1,000 samples, from one batch after one sample to warm up; and network evaluations."""
-    nfe = network_evaluations(model, sampler, seed)
-    began = time.perf_counter()
-    sample(
-        model,
-        batch_size,
-        sampler=sampler,
-        seed=seed,
-        batch_size=batch_size,
-        condition=_any_condition(model, batch_size),
-    )
-    return (time.perf_counter() - began) * 1000 / batch_size, nfe
+@dataclass
+class _Clock:
+    """Seconds that a sampler took, and for how many samples."""
+
+    seconds: float = 0.0
+    samples: int = 0
+
+
+@contextmanager
+def _clock(sampler: Sampler) -> Iterator[_Clock]:
+    """Times a sampler while others call it."""
+    clock, original = _Clock(), sampler.sample
+
+    def timed(model: Model, streams: Streams, **options: Any) -> Tensor:
+        began = time.perf_counter()
+        drawn = original(model, streams, **options)
+        clock.seconds += time.perf_counter() - began
+        clock.samples += len(streams)
+        return drawn
+
+    sampler.sample = timed  # type: ignore[method-assign]
+    try:
+        yield clock
+    finally:
+        del sampler.sample
 
 
 def _any_condition(model: Model, n: int) -> Condition | None:

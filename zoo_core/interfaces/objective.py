@@ -67,6 +67,15 @@ class GradientObjective(ABC):
         """Goes on from a :meth:`state`, before the first loss after it."""
         return
 
+    def finish(self, model: Model, seed: int) -> None:
+        """Measures, once training is over, what depends on the weights that ship (a normaliser).  Nothing, mostly.
+
+        Args:
+            model: the moving average, or the model itself where the recipe has none; changed in place.
+            seed: of the recipe.
+        """
+        return
+
 
 class StatisticsObjective(ABC):
     """Closed-form maximum likelihood, EM, Baum–Welch: sum expected statistics over the data, then maximise."""

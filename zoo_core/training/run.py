@@ -128,7 +128,9 @@ def _descend(
         options.checkpoint_every,
         show=show,
     )
-    return run.run(min(recipe.steps, options.max_steps or recipe.steps))
+    trained = run.run(min(recipe.steps, options.max_steps or recipe.steps))
+    goal.finish(trained, recipe.seed)
+    return trained
 
 
 def _fit(

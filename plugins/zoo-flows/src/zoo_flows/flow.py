@@ -112,12 +112,12 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         z = self.draw_latent(streams)  # before the label: the same code, whether a label is given or drawn
         return self.decode(z, condition=self.with_label(condition, streams))
 
-    def draw_latent(self, streams: Streams) -> Tensor:
-        """z ~ p(z), ``(n, dimensions)``."""
+    def draw_latent(self, streams: Streams, temperature: float = 1.0) -> Tensor:
+        """T·z with z ~ p(z), ``(n, dimensions)``."""
         if self.base == "normal":
-            return streams.normal(self.dimensions)
+            return temperature * streams.normal(self.dimensions)
         u = streams.uniform(self.dimensions)
-        return torch.logit(u.clamp(torch.finfo(u.dtype).eps, 1.0 - torch.finfo(u.dtype).eps))
+        return temperature * torch.logit(u.clamp(torch.finfo(u.dtype).eps, 1.0 - torch.finfo(u.dtype).eps))
 
     def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
         """z = f(x), ``(n, dimensions)``; with variational dequantisation at the middle of each level."""

@@ -68,10 +68,9 @@ def temperatures(model: Model, figure: Figure, seed: int) -> None:
     assert isinstance(model, Flow)
     count = 16 if model.space.kind == "image" else 1000
     streams = Streams(seed, "plot", 0, count, device=model.device, dtype=model.dtype)
-    z = model.draw_latent(streams)
     condition = model.with_label(None, streams)
     for axes, T in zip(subplots(figure, 1, len(TEMPERATURES)), TEMPERATURES, strict=True):
         with torch.inference_mode():
-            x = model.decode(T * z, condition=condition)
+            x = model.decode(model.draw_latent(streams.again(), T), condition=condition)
         show_samples(axes, model.space.to_user(x.float()).cpu(), model)
         axes.set_title(f"T = {T:g}", fontsize=8)

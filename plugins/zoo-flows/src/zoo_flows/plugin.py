@@ -10,6 +10,7 @@ ZOO_API = (1, 0)
 FAMILIES = {
     "realnvp": ("realnvp:RealNVP", "affine coupling layers, over vectors and images (Dinh et al. 2017)"),
     "glow": ("glow:Glow", "ActNorm, invertible 1×1 convolutions, coupling layers (Kingma & Dhariwal 2018)"),
+    "resampled-glow": ("resampled:ResampledGlow", "a Glow whose samples must pass an acceptance (Stimper et al. 2022)"),
     "nsf": ("nsf:NSF", "neural spline flows over vectors (Durkan et al. 2019)"),
     "maf": ("autoregressive_flows:MAF", "masked autoregressive flows (Papamakarios et al. 2017)"),
     "iaf": ("autoregressive_flows:IAF", "inverse autoregressive flows (Kingma et al. 2016)"),
@@ -25,7 +26,16 @@ def zoo_register(catalogue: Catalogue) -> None:
         )
     families = list(FAMILIES)
     catalogue.objective(
-        "flow-nll", "zoo_flows.objective:NegativeLogLikelihood", "exact maximum likelihood", families=families
+        "flow-nll",
+        "zoo_flows.objective:NegativeLogLikelihood",
+        "exact maximum likelihood",
+        families=[name for name in families if name != "resampled-glow"],
+    )
+    catalogue.objective(
+        "acceptance",
+        "zoo_flows.resampled:AcceptanceRegression",
+        "which of a flow's proposals are data-like (Azadi et al. 2019)",
+        families=["resampled-glow"],
     )
     catalogue.sampler(
         "tempered",

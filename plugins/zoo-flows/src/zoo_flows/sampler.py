@@ -45,5 +45,5 @@ class Tempered(Sampler):
     ) -> Tensor:
         self.check(model)
         assert isinstance(model, Flow)
-        z = self.temperature * model.draw_latent(streams)
+        z = model.draw_latent(streams, self.temperature)
         return model.decode(z, condition=model.with_label(condition, streams))
