@@ -1,15 +1,16 @@
-"""Writes what the README says in tables from where it is true: the registry, and ``benchmarks/results.json``.
+"""Writes the tables of README and docs from where they are true: registry, benchmarks, what ``zoo compare`` wrote.
 
-python docs/tables.py            rewrites README.md and docs/registry.schema.json
+python docs/tables.py            rewrites README.md, docs/samplers.md and docs/registry.schema.json
 python docs/tables.py --check    exits with 1 where they are not up to date
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from zoo_core import registry, registry_schema
@@ -18,6 +19,8 @@ from zoo_core.entry import Entry
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
+MATRIX = ROOT / "docs" / "path-samplers.csv"
+BUDGETS = (5, 10, 20, 50, 100)
 
 
 def models() -> Iterator[str]:
@@ -58,21 +61,45 @@ def benchmarks() -> Iterator[str]:
     yield f"Medians of rounds taken in turns on {'; '.join(machines)}. " + " ".join(f"{note}." for note in notes)
 
 
-def written(text: str) -> str:
-    """The README with its tables made anew."""
-    for name, lines in (("models", models), ("benchmarks", benchmarks)):
+def matrix() -> Iterator[str]:
+    """One row per model and sampler, one column per budget of network evaluations; bold: the model's best of each."""
+    cells: dict[str, dict[str, dict[int, tuple[float, int]]]] = {}
+    for row in csv.DictReader(MATRIX.read_text(encoding="utf-8").splitlines()):
+        nfe = int(row["NFE"])
+        budget = min(b for b in BUDGETS if b >= nfe)
+        cells.setdefault(row["model"], {}).setdefault(row["kind"], {})[budget] = (float(row["value"]), nfe)
+    yield "| model | sampler | " + " | ".join(map(str, BUDGETS)) + " |"
+    yield "|---|---|" + "---:|" * len(BUDGETS)
+    for model, rows in sorted(cells.items()):
+        best = {b: min((row[b][0] for row in rows.values() if b in row), default=0.0) for b in BUDGETS}
+        for kind, found in sorted(rows.items()):
+            yield f"| `{model}` | {kind} | " + " | ".join(_cell(found.get(b), b, best[b]) for b in BUDGETS) + " |"
+
+
+def _cell(found: tuple[float, int] | None, budget: int, best: float) -> str:
+    if found is None:
+        return ""
+    value, nfe = found
+    text = f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    return (f"**{text}**" if value == best else text) + (f" ({nfe})" if nfe < 0.8 * budget else "")
+
+
+def written(text: str, blocks: Mapping[str, Callable[[], Iterator[str]]]) -> str:
+    """A page with its tables made anew."""
+    for name, lines in blocks.items():
         block = f"<!-- {name} -->\n" + "\n".join(lines()) + f"\n<!-- /{name} -->"
         text, count = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, text, flags=re.DOTALL)  # noqa: B023
         if count != 1:
-            raise SystemExit(f"README.md has {count} blocks <!-- {name} -->; expected 1")
+            raise SystemExit(f"a page has {count} blocks <!-- {name} -->; expected 1")
     return text
 
 
 def main() -> None:
     """The command line."""
-    readme = ROOT / "README.md"
+    readme, samplers = ROOT / "README.md", ROOT / "docs" / "samplers.md"
     files = {
-        readme: written(readme.read_text(encoding="utf-8")),
+        readme: written(readme.read_text(encoding="utf-8"), {"models": models, "benchmarks": benchmarks}),
+        samplers: written(samplers.read_text(encoding="utf-8"), {"matrix": matrix}),
         ROOT / "docs" / "registry.schema.json": json.dumps(registry_schema.json_schema(), indent=2, ensure_ascii=False)
         + "\n",
     }
