@@ -146,12 +146,14 @@ class ModelSubject(Subject):
 
     @property
     def is_spoken_for(self) -> bool:
-        """Whether the density is slow, and an earlier model of the same class and data set is asked in its stead."""
-        if self.entry is None or not self.is_slow_density:
+        """Whether the density is slow, and another model of the plugin and data set, by the same code, is asked."""
+        mine = self.entry
+        if mine is None or not self.is_slow_density:
             return False
-        alike = (e for e in registry.load().find(["*"]) if e.factory == self.entry.factory)
-        first = next((e for e in alike if e.dataset == self.entry.dataset), self.entry)
-        return first.id != self.entry.id
+        beside = (e for e in registry.load().find(["*"]) if (e.plugin, e.dataset) == (mine.plugin, mine.dataset))
+        code = resolve(mine.factory).log_prob
+        first = next((e for e in beside if getattr(resolve(e.factory), "log_prob", None) is code), mine)
+        return first.id != mine.id
 
     @property
     def can_be_drawn(self) -> bool:
