@@ -60,6 +60,7 @@ def test_what_cannot_be_compared():
         list(compare([moons], ["nll"]))
 
 
+COUPLED = "otcfm-eight-gaussians"
 ARGUMENTS = ("compare", MOONS, "--sampler", "ddim", "--steps", "1,2", "-n", "100", "--metric", "sliced-wasserstein")
 
 
@@ -159,3 +160,18 @@ def test_cells_that_cannot_be_measured_say_why():
         compare([model], ["sliced-wasserstein"], samplers=["ddim"], nfe=[2], n=100, refused=lambda *c: told.append(c))
     )
     assert "sample 0 is not finite with ddim, 2 steps" in told[0][2]
+
+
+def test_a_step_count_that_does_not_fit_is_left_out_alone():
+    """One step of the consistency sampler adds no noise, two do, which a coupled path forbids: no crash, a reason."""
+    model = zoo_core.load(COUPLED)
+    told: list[tuple[str, object]] = []
+    chosen = [
+        (name, sampler.steps)
+        for name, sampler in samplers_for(
+            model, ["consistency", "ddim"], nfe=[1, 5], refused=lambda name, reason: told.append((name, reason))
+        )
+    ]
+    assert chosen == [("consistency", 1), ("ddim", 1), ("ddim", 5)]
+    assert [name for name, _ in told] == ["consistency, 5 steps"]
+    assert "couples noise and data" in str(told[0][1])

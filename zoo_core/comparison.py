@@ -158,16 +158,22 @@ def samplers_for(
         sampler = make_sampler(model, choice)
         label = choice or type(sampler).__name__.lower()
         if nfe and isinstance(sampler, PathSampler):
-            for evaluations in nfe:
-                if count := sampler.steps_within(evaluations):
-                    yield label, make_sampler(model, choice, steps=count)
-                else:
-                    refused(label, f"{evaluations} network evaluations are too few for one step")
-        elif steps and hasattr(sampler, "steps"):
-            for count in steps:
-                yield label, make_sampler(model, choice, steps=count)
+            counts = [sampler.steps_within(evaluations) for evaluations in nfe]
+            for evaluations in (e for e, count in zip(nfe, counts, strict=True) if not count):
+                refused(label, f"{evaluations} network evaluations are too few for one step")
         else:
-            yield label, sampler
+            counts = list(steps) if hasattr(sampler, "steps") else []
+            if not counts:
+                yield label, sampler
+        for count in filter(None, counts):
+            try:
+                chosen_sampler = make_sampler(model, choice, steps=count)
+            except IncompatibleError as err:  # consistency: two steps need fresh noise, one does not
+                if not names:
+                    raise
+                refused(f"{label}, {count} steps", err)
+                continue
+            yield label, chosen_sampler
 
 
 def network_evaluations(model: Model, sampler: Sampler, seed: int = 0) -> int:

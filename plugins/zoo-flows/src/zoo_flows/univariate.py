@@ -75,11 +75,12 @@ class Affine(Univariate):
         return torch.addcmul(theta[0], x, log_scale.exp()), log_scale
 
     def inverse(self, z: Tensor, theta: Theta) -> Tensor:
-        return (z - theta[0]) * torch.exp(-self._log_scale(theta[1]))
+        return (z - theta[0]) * self._log_scale(theta[1], -1.0).exp_()
 
-    def _log_scale(self, s: Tensor) -> Tensor:
-        # c·tanh(s/c) = 2c·(σ(2s/c) − ½): torch's tanh takes three times as long on a CPU
-        return (2.0 * self.reach) * (torch.sigmoid((2.0 / self.reach) * s) - 0.5)
+    def _log_scale(self, s: Tensor, sign: float = 1.0) -> Tensor:
+        # ±c·tanh(s/c) = ±(2c·σ(2s/c) − c): torch's tanh takes three times as long on a CPU; one pass for what is linear
+        c = sign * self.reach
+        return torch.rsub(((2.0 / self.reach) * s).sigmoid_(), -c, alpha=-2.0 * c)
 
 
 class SigmoidAffine(Univariate):
