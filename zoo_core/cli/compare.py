@@ -85,7 +85,7 @@ def command(
 
     \b
     A long comparison that was interrupted goes on with what it has:
-      zoo compare ddpm-mnist cfm-mnist --nfe 5,10,20,50 --from all.csv --out all.csv
+      zoo compare ddpm-mnist cfm-mnist --nfe 5,10 --from x.csv --out x.csv
     """
     from zoo_core.comparison import compare, headlines
     from zoo_core.loading import load
@@ -284,8 +284,10 @@ def _curves(
     """One curve for each model and sampler."""
     for name in dict.fromkeys((point.model, point.kind) for point in points):
         curve = sorted((p for p in points if (p.model, p.kind) == name), key=lambda p: float(getattr(p, cost)))
-        place = order.index(name[1]) if order else 0
-        style = {"color": colours[place % len(colours)], "linestyle": "-" if place < len(colours) else ":"}
+        style = {}
+        if order:
+            place = order.index(name[1])
+            style = {"color": colours[place % len(colours)], "linestyle": "-" if place < len(colours) else ":"}
         axis.errorbar(
             [getattr(p, cost) for p in curve],
             [p.result.value for p in curve],
@@ -294,7 +296,7 @@ def _curves(
             markersize=3 if order else 6,
             capsize=2,
             label=label(curve[0]),
-            **(style if order else {}),
+            **style,
         )
     floors = [p.result.anchors["floor"] for p in points if "floor" in p.result.anchors]
     if floors:
