@@ -26,6 +26,7 @@ __all__ = [
     "save_trajectory",
     "scatter",
     "strip",
+    "write_whole",
 ]
 
 Picture = Image.Image
@@ -119,7 +120,7 @@ def histogram(points: Tensor, bins: int = 64, size: int = 512) -> Picture:
 def film(frames: Sequence[Picture], path: Path, ms: int = 80) -> None:
     """An animated GIF that rests on its last frame for a second."""
     durations = [ms] * (len(frames) - 1) + [1000]
-    _whole(
+    write_whole(
         path,
         lambda to: frames[0].save(
             to, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
@@ -185,7 +186,7 @@ def save_samples(samples: Tensor, target: str, space: SampleSpace) -> None:
         _save_folder(samples, Path(target), space)
     elif Path(target).suffix.lower() == ".safetensors":
         content = weights_file.serialise({"samples": samples})
-        _whole(Path(target), lambda to: to.write_bytes(content))
+        write_whole(Path(target), lambda to: to.write_bytes(content))
     else:
         _write_picture(render(samples, space), Path(target))
 
@@ -198,7 +199,7 @@ def _save_folder(samples: Tensor, folder: Path, space: SampleSpace) -> None:
             _write_picture(_to_picture(image), folder / f"{i:05d}.png")
     else:
         rows = "\n".join(",".join(f"{v:.9g}" for v in row.flatten().tolist()) for row in samples)
-        _whole(folder / f"{space.kind}.csv", lambda to: to.write_text(rows + "\n", encoding="utf-8"))
+        write_whole(folder / f"{space.kind}.csv", lambda to: to.write_text(rows + "\n", encoding="utf-8"))
 
 
 def _is_folder(target: str) -> bool:
@@ -214,10 +215,10 @@ def _to_picture(image: Tensor) -> Picture:
 
 def _write_picture(picture: Picture, path: Path) -> None:
     form = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower(), "PNG")
-    _whole(path, lambda to: picture.save(to, format=form))
+    write_whole(path, lambda to: picture.save(to, format=form))
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Lets ``write`` make a file beside ``path`` and moves it there: a reader never sees half of it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -201,10 +201,10 @@ def read_csv(path: Path, seed: int) -> list[Point]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """All of it or nothing: a reader never sees half a table."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    """All of it or nothing."""
+    from zoo_core.pictures import write_whole
+
+    write_whole(path, lambda beside: beside.write_bytes(content))
 
 
 def figure_class() -> Any:

@@ -51,8 +51,8 @@ def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
     """``log_prob(x)`` is ``(n,)`` and finite for data; asked again it is the same; a row does not depend on the others.
 
     Without ``streams`` a fixed seed stands in.  Where a pass through an image network is made for every step of a path,
-    one model of each class and data set is asked.  Rows agree within 1e-4 of their size: products of other shapes add
-    in another order.
+    one model of those with the same code and data set is asked.  Rows agree within 1e-4 of their size: products of
+    other shapes add in another order.
     """
     model, n = subject.model, 3
     assert isinstance(model, Density)

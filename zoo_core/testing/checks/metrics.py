@@ -37,7 +37,7 @@ def check_every_fitting_metric_runs(subject: ModelSubject) -> None:
 def check_every_long_metric_runs(subject: ModelSubject) -> None:
     """The same for the metrics that are measured only where they are asked for.
 
-    Where a density is an ODE through an image network, of one model of each class and data set.
+    Where a density is an ODE through an image network, of one model of those with the same code and data.
     """
     _measure_all(subject, by_default=False)
 
