@@ -19,7 +19,7 @@ from zoo_flows.flow import Flow
 from zoo_flows.nsf import NSF
 from zoo_flows.realnvp import RealNVP
 
-BATCH, POINTS, ROUNDS, BINS, BOUND = 256, 10_000, 7, 8, 5.0
+BATCH, POINTS, ROUNDS, BINS, BOUND = 256, 10_000, 11, 8, 5.0
 LAYERS = {"RealNVP": 6, "spline flow": 4}
 ASKED = 1.2
 

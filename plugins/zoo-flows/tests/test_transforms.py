@@ -146,7 +146,7 @@ def test_a_spline_at_its_ends_and_beyond():
     assert torch.allclose(spline.inverse(z, theta), x)
     (z.sum() + log_slope.sum()).backward()
     assert torch.isfinite(x.grad).all()
-    knots = spline.knots(theta)[0, 0]
+    knots = spline.knots(theta)[:, :, 0, 0]
     at, slope = spline.forward(knots[0][None], theta[..., :7])
     assert torch.allclose(at[0], knots[1], atol=1e-12)
     assert torch.allclose(slope[0].exp(), knots[2], atol=1e-12)
