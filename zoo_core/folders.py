@@ -1,4 +1,4 @@
-"""A folder of files that appears whole or not at all, and replaces another in one step.  Imports no torch.
+"""Files and folders that appear whole or not at all, and replace others in one step.  Imports no torch.
 
 Snapshots and checkpoints are written with it: whatever kills the process, what stood at the place before stands there
 still, or what was to stand there does.
@@ -11,12 +11,26 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from zoo_core.errors import ZooError
 
-__all__ = ["remove_folder", "write_folder"]
+__all__ = ["remove_folder", "write_folder", "write_whole"]
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets ``write`` make a file beside ``path``, of the same suffix, and moves it there.
+
+    Raises:
+        OSError: it cannot be written; what was there is there still.
+    """
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def write_folder(place: Path, files: Mapping[str, bytes]) -> None:

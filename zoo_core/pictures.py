@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo_core import weights_file
 from zoo_core.errors import IncompatibleError
+from zoo_core.folders import write_whole
 from zoo_core.interfaces import SampleSpace
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "save_trajectory",
     "scatter",
     "strip",
-    "write_whole",
 ]
 
 Picture = Image.Image
@@ -216,13 +216,3 @@ def _to_picture(image: Tensor) -> Picture:
 def _write_picture(picture: Picture, path: Path) -> None:
     form = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower(), "PNG")
     write_whole(path, lambda to: picture.save(to, format=form))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets ``write`` make a file beside ``path`` and moves it there: a reader never sees half of it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

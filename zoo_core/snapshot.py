@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from zoo_core import weights_file
 from zoo_core.entry import Entry, Weights
-from zoo_core.folders import write_folder
+from zoo_core.folders import write_folder, write_whole
 from zoo_core.model_card import card
 
 __all__ = ["FILE", "README", "annotate", "card", "config", "save"]
@@ -52,9 +52,7 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
 def annotate(folder: Path, entry: Entry) -> None:
     """Writes ``config.json`` and ``README.md`` of a snapshot again, after its entry's numbers or words have changed."""
     for name, text in ((CONFIG, config(entry)), (README, card(entry))):
-        beside = folder / f".{name}.{os.getpid()}"
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, folder / name)
+        write_whole(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
 def config(entry: Entry) -> str:

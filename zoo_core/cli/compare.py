@@ -202,7 +202,7 @@ def read_csv(path: Path, seed: int) -> list[Point]:
 
 def write(path: Path, content: bytes) -> None:
     """All of it or nothing."""
-    from zoo_core.pictures import write_whole
+    from zoo_core.folders import write_whole
 
     write_whole(path, lambda beside: beside.write_bytes(content))
 

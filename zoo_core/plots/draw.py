@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_core import plugins
 from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError, PluginError
+from zoo_core.folders import write_whole
 from zoo_core.interfaces import Model, capabilities
 
 if TYPE_CHECKING:
@@ -51,12 +51,7 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
         raise PluginError("plots need Matplotlib; pip install matplotlib") from err
     figure = Figure(layout="constrained")
     resolve(plot.target)(model, figure, seed)
-    beside = out.with_name(f".{os.getpid()}.{out.name}")
-    try:
-        figure.savefig(beside, dpi=120)
-        os.replace(beside, out)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(out, lambda beside: figure.savefig(beside, dpi=120))
 
 
 def show_samples(axes: Axes, samples: object, model: Model) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from torch.nn import functional as F
 from zoo_nets.unet import Attention
 
 __all__ = ["ConvConditioner", "MLPConditioner", "check_hidden", "zeroed"]
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 HEAD_WIDTH = 16  # channels of an attention head
 FEW = 4  # outputs for which a product is quicker the other way round
@@ -140,7 +143,7 @@ def check_hidden(hidden: Sequence[int]) -> None:
         raise ValueError(f"hidden = {list(hidden)}; expected at least one layer of at least 1 unit")
 
 
-def zeroed(layer: nn.Module) -> nn.Module:
+def zeroed(layer: Layer) -> Layer:
     """The layer, all of whose parameters are 0 now."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
