@@ -134,6 +134,7 @@ def test_what_has_no_counterpart(tmp_path):
             VarianceExploding(), [1, 8, 8], NETWORK, "score", preconditioning="none"
         ),
         "scalings 'edm'; this one has 'angular'": Consistency([1, 8, 8], NETWORK),
+        "this one Fourier features of it": PathModel(LinearPath(), [1, 8, 8], NETWORK, "velocity", fourier=[8]),
         "wants square images; these are 8×16": PathModel(LinearPath(), [1, 8, 16], NETWORK, "velocity"),
     }
     for words, model in cases.items():

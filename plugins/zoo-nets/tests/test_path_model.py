@@ -156,6 +156,37 @@ def test_a_conditional_model_starts_as_the_unconditional_one(network):
     assert torch.equal(plain.predict(x, t).data, conditional.predict(x, t, condition=label).data)
 
 
+UNET = {"kind": "unet", "widths": [8], "head_width": 8}
+
+
+def test_a_model_that_is_shown_features_starts_as_the_one_that_is_not():
+    plain, shown = (PathModel(Straight(), [1, 4, 4], UNET, "velocity", fourier=k) for k in ((), (7, 8)))
+    torch.nn.init.normal_(plain.network.head.weight, generator=torch.Generator().manual_seed(0))
+    shown.load_state_dict(shown.started_from(plain.state_dict()), strict=True)
+    x, t = torch.randn(4, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0.001, 0.2, 0.5, 0.9])
+    # The products are of other sizes, and their sums in another order: rounding of float32.
+    assert torch.allclose(plain.predict(x, t).data, shown.predict(x, t).data, atol=1e-5)
+
+
+def test_features_are_those_of_the_level_as_far_as_noise_lets_it_be_told():
+    """Without noise they say where in its level a number is; with noise they are damped as their means are."""
+    model = PathModel(Straight(), [1, 4, 4], UNET, "velocity", fourier=(8,)).double()
+    level = 2.0 / 256
+    y = torch.linspace(-1.0, -1.0 + level, 16, dtype=torch.float64).view(1, 1, 4, 4)
+    _, sine, cosine = model._with_features(y, 0.0)[0]
+    assert torch.allclose(torch.stack([sine, cosine]), model._with_features(y + 37 * level, 0.0)[0, 1:], atol=1e-12)
+    assert torch.allclose(sine.square() + cosine.square(), torch.ones(4, 4).double())
+
+    noise = 0.2 * level
+    around = torch.linspace(-8.0, 8.0, 20001, dtype=torch.float64)  # the mean under N(0, 1), by the trapezoidal rule
+    density = torch.exp(-0.5 * around**2) / math.sqrt(2.0 * math.pi)
+    omega = math.pi * 2.0**8
+    mean = torch.trapezoid(torch.sin(omega * (y[0, 0, :, :, None] + noise * around)) * density, around)
+    damped = model._with_features(y, noise)[0, 1]
+    assert torch.allclose(damped, mean, atol=1e-9)
+    assert model._with_features(y, 0.5)[0, 1:].abs().max() == 0.0
+
+
 def test_the_weights_of_the_ddpm_fit():
     """ddpm-mnist answers v on the cosine schedule, as our angular network does: on noisy digits the mean squared
     error is within a quarter of the DDPM's own, though the clocks differ by up to eight entries."""
@@ -183,6 +214,7 @@ def test_the_weights_of_the_ddpm_fit():
         ({"preconditioning": "edm"}, "preconditioning = 'edm'; expected one of angular, none"),
         ({"network": {"kind": "transformer"}}, "expected one of unet, mlp"),
         ({"classes": 0}, "classes = 0; expected at least 1"),
+        ({"fourier": [7], "preconditioning": "none"}, "needs preconditioning = 'angular', not 'none'"),
     ],
 )
 def test_bad_configurations_are_named(options, message):

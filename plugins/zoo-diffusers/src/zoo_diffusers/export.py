@@ -60,6 +60,8 @@ def export(model: Model, config: dict[str, Any], folder: Path) -> None:
         channels, height, width = (int(size or 0) for size in model.space.shape)
         if height != width:
             raise IncompatibleError(f"diffusers' UNet2DModel wants square images; these are {height}×{width}")
+        if network.stem.in_channels != channels:
+            raise IncompatibleError("diffusers' networks are shown the image alone, this one Fourier features of it")
         spec = {key: value for key, value in config["network"].items() if key != "kind"}
         unet = unet2d_config(spec, channels, network.head.out_channels, height)
         state = to_diffusers(_unconditional(network.state_dict()))

@@ -11,6 +11,13 @@ The state is x_t = α(t)·x + σ(t)·ε.  What the network is shown and asked is
   that were trained on one path are a good start on every other.
 * ``none``.  The network is shown x_t and 1000·t, and answers in the model's currency.
 
+With angular preconditioning the network may also be shown Fourier features of y (Kingma et al. 2021, appendix C), from
+which it can tell a grey level from the next; each is damped as its mean is by the noise, so that what noise hides is 0:
+
+    e^{−ω²·sin²θ/2}·sin ωy,    e^{−ω²·sin²θ/2}·cos ωy,      ω = 2^k·π;
+
+in images of 256 levels on [−1, 1] the features of k = 8 repeat at every level.
+
 Either way the model *predicts* (x̂, ε̂), and `answer` says the same in the model's currency (noise, data, v, velocity or
 score), which is what objectives compare with its target.
 """
@@ -18,11 +25,12 @@ score), which is what objectives compare with its target.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from zoo_core.interfaces import Condition, Denoiser, Density, Prediction, Streams
 from zoo_core.paths import GaussianPath, PredictionType, from_prediction, to_prediction
@@ -50,6 +58,7 @@ class PathModel(TimedModel, Denoiser, Density):
         prediction: the currency of :meth:`answer`: ``noise``, ``data``, ``v``, ``velocity`` or ``score``.
         classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
         preconditioning: ``angular`` or ``none``.
+        fourier: every k whose Fourier features the network is shown too.
 
     Raises:
         ValueError: an argument outside its set.
@@ -66,6 +75,7 @@ class PathModel(TimedModel, Denoiser, Density):
         prediction: PredictionType,
         classes: int | None = None,
         preconditioning: Preconditioning = "angular",
+        fourier: Sequence[int] = (),
     ) -> None:
         for name, value, allowed in (
             ("prediction", prediction, get_args(PredictionType)),
@@ -73,17 +83,20 @@ class PathModel(TimedModel, Denoiser, Density):
         ):
             if value not in allowed:
                 raise ValueError(f"{name} = {value!r}; expected one of {', '.join(allowed)}")
-        super().__init__(shape, network, classes=classes)
+        if fourier and preconditioning != "angular":
+            raise ValueError(f"fourier = {list(fourier)} needs preconditioning = 'angular', not {preconditioning!r}")
+        super().__init__(shape, network, shown=1 + 2 * len(fourier), classes=classes)
         self.path = path
         self.prediction = prediction
         self.preconditioning: Preconditioning = preconditioning
+        self.fourier = tuple(fourier)
 
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
         if self.preconditioning == "none":
             return to_prediction(self.path, self.prediction, x_t, t, self.ask(x_t, 1000.0 * _times(t, x_t), condition))
         r, cos, sin, code = self._angle(t, x_t)
         y = x_t / r
-        output = self.ask(y, code, condition)
+        output = self.ask(self._with_features(y, sin), code, condition)
         return Prediction(data=cos * y - sin * output, noise=sin * y + cos * output)
 
     def answer(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Tensor:
@@ -107,6 +120,23 @@ class PathModel(TimedModel, Denoiser, Density):
 
         steps = POINT_STEPS if self.space.kind == "points" else IMAGE_STEPS
         return ode_log_prob(self, x, condition=condition, streams=streams, steps=steps).log_prob
+
+    def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """As in :class:`~zoo_core.interfaces.Model`; of features that the start was not shown the weights are 0."""
+        begun = dict(super().started_from(state))
+        first = "network.stem.weight"
+        if first in begun and (missing := self.state_dict()[first].shape[1] - begun[first].shape[1]) > 0:
+            begun[first] = F.pad(begun[first], (0, 0, 0, 0, 0, missing))
+        return begun
+
+    def _with_features(self, y: Tensor, sin: Tensor | float) -> Tensor:
+        """y and its Fourier features at sin θ, along the channels."""
+        shown = [y]
+        for k in self.fourier:
+            omega = math.pi * 2.0**k
+            damping = torch.exp(-0.5 * (omega * torch.as_tensor(sin, dtype=y.dtype, device=y.device)).square())
+            shown += [damping * torch.sin(omega * y), damping * torch.cos(omega * y)]
+        return torch.cat(shown, 1) if self.fourier else y
 
     def _angle(self, t: float | Tensor, like: Tensor) -> tuple[Tensor | float, Tensor | float, Tensor | float, Tensor]:
         """r, cos θ, sin θ, ready to multiply ``like``, and the network's clock 1000·(2/π)·θ, ``(n,)`` or ``(1,)``."""

@@ -21,6 +21,7 @@ class TimedModel(Model):
         shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
         network: ``{"kind": "unet", …}`` with the arguments of :class:`zoo_nets.unet.UNet`, or ``{"kind": "mlp", …}``
             with those of :class:`zoo_nets.mlp.TimeMLP`; channels and classes are filled in.
+        shown: how many times the channels of a sample the network is shown.
         answers: how many times the channels of a sample the network answers.
         classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
 
@@ -31,7 +32,13 @@ class TimedModel(Model):
     network: nn.Module
 
     def __init__(
-        self, shape: list[int], network: Mapping[str, Any], *, answers: int = 1, classes: int | None = None
+        self,
+        shape: list[int],
+        network: Mapping[str, Any],
+        *,
+        shown: int = 1,
+        answers: int = 1,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         image = len(shape) == 3
@@ -41,13 +48,13 @@ class TimedModel(Model):
         self.classes = classes
         if classes is not None:
             self.conditions = {"label": ConditionSpec((), classes, null=True)}
-        self.network = make_network(network, shape[0], answers * shape[0], classes)
+        self.network = make_network(network, shown * shape[0], answers * shape[0], classes)
 
     def ask(self, x: Tensor, clock: Tensor, condition: Condition | None = None) -> Tensor:
         """The network's own output, in the type of ``x``: a network may be of half precision, the state is not.
 
         Args:
-            x: what the network is shown, ``(n, *shape)``.
+            x: what the network is shown, ``(n, *shape)``, or with more channels.
             clock: its time, ``(n,)`` or ``(1,)`` for all alike.
             condition: the ``label``, of a model with classes; the number of classes itself, and none, mean no label.
 

@@ -13,7 +13,7 @@ sampling and likelihood are the core's, and are those of every model on a path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -60,6 +60,7 @@ class ScoreSDE(ScoreModel):
         prediction: what an unpreconditioned network answers: ``score`` or ``noise``.
         classes: labels of the condition ``label``, if any.
         preconditioning: ``angular`` or ``none``.
+        fourier: features that the network is shown; see :class:`zoo_nets.path_model.PathModel`.
 
     Raises:
         ValueError: an argument outside its set.
@@ -77,6 +78,7 @@ class ScoreSDE(ScoreModel):
         prediction: PredictionType = "score",
         classes: int | None = None,
         preconditioning: Preconditioning = "angular",
+        fourier: Sequence[int] = (),
     ) -> None:
         if sde not in get_args(SDE):
             raise ValueError(f"sde = {sde!r}; expected one of {', '.join(get_args(SDE))}")
@@ -85,5 +87,5 @@ class ScoreSDE(ScoreModel):
             path = VarianceExploding(sigma_min, sigma_max)
         else:
             path = (VariancePreserving if sde == "vp" else SubVariancePreserving)(beta_min, beta_max)
-        super().__init__(path, shape, network, prediction, classes, preconditioning)
+        super().__init__(path, shape, network, prediction, classes, preconditioning, fourier)
         self.sde: SDE = sde
