@@ -36,8 +36,8 @@ __all__ = ["ODELikelihood", "decode", "encode", "ode_log_prob"]
 EXACT_UP_TO = 4
 """Dimensions in which the trace is exact unless it is said otherwise."""
 
-GRAIN = 0.01
-"""g: how near to the data the field still changes, about a grey level of an image in [−1, 1]."""
+GRAIN = 0.004
+"""g: how near to the data the field still changes, half a grey level of an image in [−1, 1]."""
 
 
 @dataclass(frozen=True)
