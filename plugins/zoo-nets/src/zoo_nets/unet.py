@@ -21,6 +21,10 @@ from zoo_nets.time_embedding import TimeEmbedding
 
 __all__ = ["Attention", "Residual", "UNet"]
 
+CHANNELS_LAST = torch.backends.cpu.get_cpu_capability() != "AVX512"
+"""Whether activations are channels-last: quicker where convolutions are without AVX-512; gradients and bfloat16 never
+are, and with it group norms lose more than convolutions gain."""
+
 
 class Residual(nn.Module):
     """x + conv(silu(norm(conv(silu(norm(x))) + linear(silu(time))))), with a 1×1 shortcut where the width changes."""
@@ -170,7 +174,7 @@ class UNet(nn.Module):
             time = time + self.class_embedding(label, t)
         time = F.silu(time)
         x = self.stem(x)
-        if not torch.is_grad_enabled() and x.dtype == torch.float32:  # quicker on a CPU; gradients and bfloat16 are not
+        if CHANNELS_LAST and not torch.is_grad_enabled() and x.dtype == torch.float32:
             x = x.contiguous(memory_format=torch.channels_last)
         saved = [x]
         for level in Level.of(self.down):
