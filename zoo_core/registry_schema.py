@@ -206,23 +206,25 @@ def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, st
 def _unreadable(data: Any) -> tuple[str, str] | None:
     """Where a value is nested too deep, or has characters that a terminal would act on."""
     level: list[tuple[str, Any]] = [("", data)]
-    for _ in range(DEPTH):
+    for _ in range(DEPTH - 1):
         below: list[tuple[str, Any]] = []
-        for where, value in level:
-            if isinstance(value, str):
-                if _CONTROL.search(value):
-                    return where, f"{shown(value)} has a control character or half of a surrogate pair"
-            elif isinstance(value, Mapping):
-                for key, item in value.items():
-                    if _CONTROL.search(key) or "\n" in key:
-                        return where or "the file", f"the key {shown(key)} has a control character"
-                    below.append((f"{where}.{key}".lstrip("."), item))
-            elif isinstance(value, list):
-                below += [(f"{where}[{i}]", item) for i, item in enumerate(value)]
+        for where, values in level:
+            for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+                if isinstance(key, str) and (_CONTROL.search(key) or "\n" in key):
+                    return where or "the file", f"the key {shown(key)} has a control character"
+                if isinstance(value, str):
+                    if _CONTROL.search(value):
+                        return _place(where, key), f"{shown(value)} has a control character or half of a surrogate pair"
+                elif isinstance(value, (dict, list)) and value:
+                    below.append((_place(where, key), value))
         if not below:
             return None
         level = below
     return level[0][0][:80], f"nested deeper than {DEPTH} levels"
+
+
+def _place(where: str, key: str | int) -> str:
+    return f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}".lstrip(".")
 
 
 def _table(table: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> Iterator[tuple[str, str]]:
