@@ -18,8 +18,8 @@ DIFFUSERS = "from diffusers import DDPMPipeline; import sys; DDPMPipeline.from_p
 def measure() -> list[Row]:
     """Five rounds of each command, in turns."""
     zoo = shutil.which("zoo", path=str(Path(sys.executable).parent)) or "zoo"
-    theirs = {k: v for k, v in os.environ.items() if not k.startswith("ZOO_") and k != "PYTHONDONTWRITEBYTECODE"}
-    environment = theirs | {"HF_HUB_OFFLINE": "1"}  # with bytecode, as installers leave a package
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ZOO_") and k != "PYTHONDONTWRITEBYTECODE"}
+    environment = inherited | {"HF_HUB_OFFLINE": "1"}  # with bytecode, as installers leave a package
     with tempfile.TemporaryDirectory() as folder:
         exported = str(Path(folder) / "ddpm-mnist")
         commands = {

@@ -55,11 +55,12 @@ class MLPConditioner(nn.Module):
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """``layer(x)``; without gradients, as is quickest on a CPU where it has one input or a handful of outputs."""
-    if torch.is_grad_enabled() or not (layer.in_features == 1 or layer.out_features <= FEW):
-        return layer(x)
-    if layer.in_features == 1:
-        return torch.addcmul(layer.bias, x, layer.weight.t())
-    return torch.addmm(layer.bias.unsqueeze(1), layer.weight, x.t()).t()
+    if not torch.is_grad_enabled():
+        if layer.in_features == 1:
+            return torch.addcmul(layer.bias, x, layer.weight.t())
+        if layer.out_features <= FEW:
+            return torch.addmm(layer.bias.unsqueeze(1), layer.weight, x.t()).t()
+    return layer(x)
 
 
 class ConvConditioner(nn.Module):

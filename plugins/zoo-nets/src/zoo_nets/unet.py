@@ -22,8 +22,8 @@ from zoo_nets.time_embedding import TimeEmbedding
 __all__ = ["Attention", "Residual", "UNet"]
 
 CHANNELS_LAST = torch.backends.cpu.get_cpu_capability() != "AVX512"
-"""Whether activations are channels-last: quicker where convolutions are without AVX-512; gradients and bfloat16 never
-are, and with it group norms lose more than convolutions gain."""
+"""Whether activations on a CPU are channels-last: with AVX-512 group norms lose more by it than convolutions gain.  It
+is never quicker with gradients or in bfloat16."""
 
 
 class Residual(nn.Module):
@@ -174,7 +174,7 @@ class UNet(nn.Module):
             time = time + self.class_embedding(label, t)
         time = F.silu(time)
         x = self.stem(x)
-        if CHANNELS_LAST and not torch.is_grad_enabled() and x.dtype == torch.float32:
+        if CHANNELS_LAST and x.is_cpu and not torch.is_grad_enabled() and x.dtype == torch.float32:
             x = x.contiguous(memory_format=torch.channels_last)
         saved = [x]
         for level in Level.of(self.down):
