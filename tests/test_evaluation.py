@@ -11,11 +11,11 @@ import torch
 import zoo_core
 from zoo_core import datasets, registry, snapshot
 from zoo_core.cli.eval import _options
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
 from zoo_core.evaluation import agrees, data_for, describe, evaluate, evaluate_all, fitting, row
 from zoo_core.interfaces import ConditionSpec, DirectSampler, Metric, Model, Result, SampleSpace
+from zoo_core.interfaces.dataset import DataSet
 from zoo_core.sampling import make_sampler, sample
 
 RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"
@@ -65,7 +65,7 @@ class Noise(Model, DirectSampler):
     def __init__(self, classes: int | None = None) -> None:
         super().__init__()
         self.space = SampleSpace("image", (1, 2, 2), -1.0, 1.0)
-        self.conditions = {} if classes is None else {"label": ConditionSpec(classes=classes)}
+        self.conditions = {} if classes is None else {"label": ConditionSpec.label(classes)}
         self.register_buffer("one", torch.ones(()))
 
     def draw(self, streams, *, condition=None):
@@ -75,7 +75,7 @@ class Noise(Model, DirectSampler):
         return x
 
 
-IMAGES = DataSet("noise", "train", torch.zeros(40, 1, 2, 2, dtype=torch.uint8), torch.arange(40) % 5, levels=5)
+IMAGES = DataSet("noise", "train", torch.zeros(40, 1, 2, 2, dtype=torch.uint8), {"label": torch.arange(40) % 5}, levels=5)
 
 
 def run_over(model, *metrics, data=IMAGES, **options):
@@ -115,7 +115,7 @@ def test_labels_are_drawn_as_often_as_in_the_data():
     assert (labels.bincount().float() / 2000 - 0.2).abs().max() < 0.05
     assert torch.equal(metric.rows()[:, 0, 0, 0], labels / 4)
     with pytest.raises(IncompatibleError, match="noise has none to draw from"):
-        run_over(model, Watching(), data=replace(IMAGES, y=None), n=10)
+        run_over(model, Watching(), data=replace(IMAGES, columns={}), n=10)
 
 
 def test_held_out_data_goes_by_once_in_a_seeded_order():

@@ -120,7 +120,7 @@ def test_nothing_draws_from_the_global_generator():
 class Labelled(Gaussian):
     """Classes are means; without a label the mean is 0."""
 
-    conditions = {"label": ConditionSpec(classes=3)}  # noqa: RUF012
+    conditions = {"label": ConditionSpec.label(3)}  # noqa: RUF012
 
     def predict(self, x_t, t, *, condition=None):
         mean = (

@@ -18,7 +18,7 @@ import zoo_core
 from zoo_core import registry, weights_file
 from zoo_core.errors import IncompatibleError, UnknownNameError, WeightsError, ZooError
 from zoo_core.training import Options, checkpoint, train
-from zoo_core.training.examples import Examples
+from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.recipe import Recipe, learning_rate
 from zoo_core.training.run import changed
 
@@ -230,10 +230,10 @@ def test_an_epoch_visits_everything_once():
     from zoo_core.loading import build
 
     model = build(registry.load().get("ddpm-moons"))
-    examples = Examples(model, datasets.load("two-moons", n=10), 0, 3)
+    examples = TrainingBatches(model, datasets.load("two-moons", n=10), 0, 3)
     epoch = torch.cat([examples.rows(step) for step in range(3)])
     assert len(set(epoch.tolist())) == 9
-    again = Examples(model, datasets.load("two-moons", n=10), 0, 3)
+    again = TrainingBatches(model, datasets.load("two-moons", n=10), 0, 3)
     assert torch.equal(again.rows(4), examples.rows(4))
     assert not torch.equal(examples.rows(0), examples.rows(3))
 
@@ -246,8 +246,8 @@ def test_flipping_is_seeded_and_half():
     data = datasets.load("digits")
     model = build(entry)
     model.discrete = True  # the levels themselves, so that a flip can be recognised
-    plain = Examples(model, data, 0, 200)
-    flipped = Examples(model, data, 0, 200, ("flip",))
+    plain = TrainingBatches(model, data, 0, 200)
+    flipped = TrainingBatches(model, data, 0, 200, ("flip",))
     a, b = (e.batch(0, range(200), torch.device("cpu")).x for e in (plain, flipped))
     same, mirrored = (a == b).flatten(1).all(1), (a == b.flip(-1)).flatten(1).all(1)
     assert (same | mirrored).all()

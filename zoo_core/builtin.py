@@ -37,6 +37,12 @@ def zoo_register(catalogue: Catalogue) -> None:
         ("consistency", "consistency:Consistency", "x̂ at once, or with fresh noise between (Song et al. 2023)", False),
     ):
         catalogue.sampler(name, f"{samplers}.{target}", summary, needs=["Denoiser"], adds_noise=adds_noise)
+    catalogue.objective(
+        "nll",
+        "zoo_core.training.likelihood:NegativeLogLikelihood",
+        "maximum likelihood by gradients",
+        needs=["Density"],
+    )
     plots = "zoo_core.plots"
     denoiser, latent = ["Denoiser"], ["LatentVariable"]
     catalogue.plot("samples", f"{plots}.denoising:samples", "64 images, or 2,000 points")

@@ -8,13 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from zoo_core import plugins
 from zoo_core.errors import DivergenceError, IncompatibleError, UnknownNameError
 from zoo_core.evaluation import data_for, describe, evaluate_all, fitting, metric_named
-from zoo_core.interfaces import Condition, Denoiser, Model, Result, Sampler, Streams
-from zoo_core.samplers.path import PathSampler
+from zoo_core.interfaces import Call, Denoiser, Model, Result, Sampler, Streams, Values
 from zoo_core.sampling import Progress, make_sampler, sample
 
 __all__ = ["Point", "compare", "headlines", "network_evaluations", "samplers_for"]
@@ -65,7 +62,7 @@ def compare(
     nfe: Sequence[int] = (),
     n: int | None = None,
     seed: int = 0,
-    batch_size: int = 100,
+    batch_size: int | None = None,
     progress: Progress | None = None,
     refused: Callable[[str, str, str], None] | None = None,
     known: Container[tuple[str, str, str]] = (),
@@ -156,8 +153,8 @@ def samplers_for(
     wanted: list[str | None] = [*chosen] or [default]
     for choice in wanted:
         sampler = make_sampler(model, choice)
-        label = choice or type(sampler).__name__.lower()
-        if nfe and isinstance(sampler, PathSampler):
+        label = sampler.name
+        if nfe and hasattr(sampler, "steps"):
             counts = [sampler.steps_within(evaluations) for evaluations in nfe]
             for evaluations in (e for e, count in zip(nfe, counts, strict=True) if not count):
                 refused(label, f"{evaluations} network evaluations are too few for one step")
@@ -179,7 +176,7 @@ def samplers_for(
 def network_evaluations(model: Model, sampler: Sampler, seed: int = 0) -> int:
     """How often the network is asked for one sample: counted, not taken from the sampler's word."""
     if not isinstance(model, Denoiser):
-        return 1
+        return sampler.evaluations(sampler.steps) if hasattr(sampler, "steps") else 1
     calls = 0
     original = model.predict
 
@@ -190,7 +187,7 @@ def network_evaluations(model: Model, sampler: Sampler, seed: int = 0) -> int:
 
     model.predict = counted  # type: ignore[method-assign, assignment]
     try:
-        sample(model, 1, sampler=sampler, seed=seed, condition=_any_condition(model, 1))
+        sample(model, 1, sampler=sampler, seed=seed, condition=_any_condition(sampler, model))
     finally:
         del model.predict
     return calls
@@ -207,24 +204,23 @@ class _Clock:
 @contextmanager
 def _clock(sampler: Sampler) -> Iterator[_Clock]:
     """Times a sampler while others call it."""
-    clock, original = _Clock(), sampler.sample
+    clock, original = _Clock(), sampler.draw
 
-    def timed(model: Model, streams: Streams, **options: Any) -> Tensor:
+    def timed(model: Model, call: Call) -> Values:
         began = time.perf_counter()
-        drawn = original(model, streams, **options)
+        drawn = original(model, call)
         clock.seconds += time.perf_counter() - began
-        clock.samples += len(streams)
+        clock.samples += len(call.streams)
         return drawn
 
-    sampler.sample = timed  # type: ignore[method-assign]
+    sampler.draw = timed  # type: ignore[method-assign]
     try:
         yield clock
     finally:
-        del sampler.sample
+        del sampler.draw
 
 
-def _any_condition(model: Model, n: int) -> Condition | None:
-    """Some label per sample, where the model wants one."""
-    if "label" not in model.conditions:
-        return None
-    return Condition(label=Streams(0, "any label", 0, n).integers(model.conditions["label"].classes or 1))
+def _any_condition(sampler: Sampler, model: Model) -> dict[str, Any] | None:
+    """Some label, where one can be given."""
+    spec = sampler.conditions(model).get("label")
+    return None if spec is None else {"label": int(Streams(0, "any label", 0, 1).integers(spec.classes or 1))}

@@ -15,12 +15,12 @@ import torch
 
 from zoo_core import datasets, plugins
 from zoo_core.catalogue import resolve
-from zoo_core.datasets.dataset import DataSet
-from zoo_core.datasets.model_side import whole
+from zoo_core.datasets.prepared import Prepared
 from zoo_core.entry import Evaluation
 from zoo_core.errors import DivergenceError, IncompatibleError
-from zoo_core.interfaces import Batch, Condition, Metric, Model, Result, Sampler, Streams
-from zoo_core.sampling import Progress, default_guidance, make_sampler, sample
+from zoo_core.interfaces import Batch, DataSet, Metric, Model, Result, Sampler, Streams
+from zoo_core.interfaces.values import finite_rows
+from zoo_core.sampling import Progress, default_batch_size, default_guidance, make_sampler, sample
 
 if TYPE_CHECKING:
     from zoo_core.processes import Processes
@@ -82,8 +82,8 @@ def evaluate_all(
     data: DataSet | None = None,
     n: int | None = None,
     seed: int = 0,
-    batch_size: int = 100,
-    sampler: Sampler | None = None,
+    batch_size: int | None = None,
+    sampler: Sampler[Any] | None = None,
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> list[Result]:
@@ -95,7 +95,7 @@ def evaluate_all(
         data: against what; the model's own data unless given, in the split that each metric asks for.
         n: how many examples of held-out data, in a seeded order, or samples; as each metric says unless given.
         seed: of the samples, of the order, the dequantisation and the metrics' own randomness.
-        batch_size: examples at once; results depend on it only by rounding.
+        batch_size: number of examples at once, chosen for the model unless given; results change by rounding only.
         sampler: what draws the samples; the model's default unless given.
         progress: is told ``(done, of)``.
         processes: the processes that share the work; every one of them gets the results.
@@ -122,6 +122,7 @@ def evaluate_all(
         )
         groups.setdefault((metric.uses, size), []).append(i)
     results: dict[int, Result] = {}
+    batch_size = batch_size or default_batch_size(model)
     for (uses, size), members in groups.items():
         reference = references[uses]
         note = ""
@@ -148,7 +149,7 @@ def _measure(
     metrics: Sequence[tuple[int, Metric[Any]]],
     model: Model,
     data: DataSet,
-    batches: Iterator[tuple[Batch, Streams]],
+    batches: Iterator[tuple[Batch[Any], Streams]],
     size: int,
     progress: Progress | None,
     processes: Processes | None,
@@ -182,50 +183,44 @@ def _of_all(state: Any, processes: Processes | None) -> list[Any]:
 
 def _held_out_batches(
     model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int
-) -> Iterator[tuple[Batch, Streams]]:
+) -> Iterator[tuple[Batch[Any], Streams]]:
     """Held-out examples on the model's side, in a seeded order."""
-    examples = whole(model, data, seed)
+    examples = Prepared(model, data, seed)
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
-    dtype = _dtype(model)
     for start, stop in spans:
-        rows = order[start:stop]
-        condition = None
-        if "label" in model.conditions and data.y is not None:
-            condition = Condition(label=data.y[rows]).to(model.device)
-        streams = Streams(seed, "evaluation", start, stop - start, device=model.device, dtype=dtype)
-        yield Batch(examples[rows].to(model.device, dtype), condition), streams
+        batch = examples.rows(order[start:stop]).to(model.device)
+        if batch.x.is_floating_point():
+            batch = replace(batch, x=batch.x.to(model.state_dtype))
+        yield batch, Streams(seed, "evaluation", start, stop - start, device=model.device, dtype=model.state_dtype)
 
 
 def _sample_batches(
-    model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int, sampler: Sampler
-) -> Iterator[tuple[Batch, Streams]]:
-    """Samples on the user's side, rounded to the data's levels; labels, if any, as often as in the data."""
+    model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int, sampler: Sampler[Any]
+) -> Iterator[tuple[Batch[Any], Streams]]:
+    """Samples on the user's side, rounded to the data's levels; conditions, if any, as often as in the data."""
     for start, stop in spans:
         count = stop - start
         condition = None
-        if "label" in model.conditions:
-            if data.y is None:
-                raise IncompatibleError(f"the model is conditioned on a label, and {data.name} has none to draw from")
-            condition = Condition(label=data.y[Streams(seed, "label", start, count).integers(len(data))])
+        if wanted := sampler.conditions(model):
+            for name, spec in wanted.items():
+                if name not in data.columns and not spec.null:
+                    raise IncompatibleError(f"the model is conditioned on {name!r}, and {data.name} has none to draw")
+            like = data.rows(Streams(seed, "label", start, count).integers(len(data))).condition
+            condition = None if like is None else like.only(wanted)
         x = sample(model, count, sampler=sampler, seed=seed, first=start, batch_size=count, condition=condition)
-        if not bool(torch.isfinite(x).all()):
-            first = start + int((~torch.isfinite(x).flatten(1).all(1)).nonzero()[0])
-            raise DivergenceError(
-                f"sample {first} is not finite with {describe(sampler)}; try more steps, or another sampler"
-            )
+        if not bool((finite := finite_rows(x)).all()):
+            first = start + int((~finite).nonzero()[0])
+            more = "try more steps, or another sampler" if hasattr(sampler, "steps") else "try --dtype float64"
+            raise DivergenceError(f"sample {first} is not finite with {describe(sampler)}; {more}")
         if data.levels is not None:
             x = (x * (data.levels - 1)).round() / (data.levels - 1)
-        yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=_dtype(model))
+        yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=model.state_dtype)
 
 
-def _dtype(model: Model) -> torch.dtype:
-    return torch.float64 if model.dtype == torch.float64 else torch.float32
-
-
-def describe(sampler: Sampler) -> str:
-    """A sampler in a few words, with the options that are not its usual ones: ``ddim, 50 steps, eta = 1``."""
+def describe(sampler: Sampler[Any]) -> str:
+    """Describes a sampler in a few words, with the options that are not its usual ones: ``ddim, 50 steps, eta = 1``."""
     kind = type(sampler)
-    words = [kind.__name__.lower()]
+    words = [sampler.name]
     if isinstance(steps := getattr(sampler, "steps", None), int):
         words.append(f"{steps} steps")
     for name, parameter in inspect.signature(kind).parameters.items():

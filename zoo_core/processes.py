@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces.values import Values, cat
 
 __all__ = ["Precision", "Processes", "world_size"]
 
@@ -87,13 +88,17 @@ class Processes:
         for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
-    def gather(self, rows: Tensor) -> Tensor:
-        """The rows of all processes, in the order of the ranks, in every process; the counts may differ."""
-        if self.size == 1:
+    def gather(self, rows: Values | None) -> Values:
+        """Joins the rows of all processes, in the order of the ranks, in every process.
+
+        Args:
+            rows: this process's share; ``None`` where it has none.
+        """
+        if self.size == 1 and rows is not None:
             return rows
-        parts: list[object] = [None] * self.size
-        torch.distributed.all_gather_object(parts, rows.cpu())
-        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+        parts: list[Values | None] = [None] * self.size
+        torch.distributed.all_gather_object(parts, None if rows is None else rows.cpu())
+        return cat([part for part in parts if part is not None])
 
     def wait(self) -> None:
         """Returns when all have arrived."""

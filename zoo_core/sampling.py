@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from zoo_core import plugins
 from zoo_core.catalogue import resolve
-from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Frame, Model, Sampler, Streams
+from zoo_core.errors import ConditionError, IncompatibleError
+from zoo_core.interfaces import Call, Condition, Frame, Model, Sampler, Streams, Values
+from zoo_core.interfaces.values import cat
 from zoo_core.loading import load
 from zoo_core.processes import Processes
 
-__all__ = ["default_guidance", "make_sampler", "quick_sampler", "sample", "sample_in_processes"]
+__all__ = ["default_batch_size", "default_guidance", "make_sampler", "quick_sampler", "sample", "sample_in_processes"]
 
 Progress = Callable[[int, int], None]
 
@@ -24,13 +26,15 @@ GUIDANCE = "guidance"
 """The key of an entry's ``sampler`` that is the model's own, whichever sampler draws."""
 
 
-def make_sampler(model: Model, name: str | None = None, **options: Any) -> Sampler:
-    """A sampler by name, checked against the model.
+def make_sampler(model: Model, name: str | None = None, *, nfe: int | None = None, **options: Any) -> Sampler[Any]:
+    """Makes a sampler by name, checked against the model.
 
     Args:
-        model: what will be sampled.
-        name: a registered sampler; the model's default where not given.
-        options: of the sampler (``steps=50``, ``eta=0.5``).  The model's own defaults hold where it is its default.
+        model: model to be sampled.
+        name: registered name of a sampler; the model's default where not given.
+        nfe: number of network evaluations that a sample may cost, in place of ``steps``: as many steps as they pay for.
+        options: options of the sampler (``steps=50``, ``eta=0.5``).  The model's own defaults hold where it is its
+            default.
 
     Raises:
         UnknownNameError: no such sampler.
@@ -52,22 +56,47 @@ def make_sampler(model: Model, name: str | None = None, **options: Any) -> Sampl
         if option not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
             raise IncompatibleError(f"sampler {name!r} has no option {option!r}; {has}")
-    try:
-        sampler: Sampler = kind(**options)
-    except (TypeError, ValueError) as err:
-        raise IncompatibleError(f"sampler {name!r}: {err}") from err
+    sampler = _made(kind, name, options)
+    if nfe is not None:
+        if "steps" not in known:
+            raise IncompatibleError(f"sampler {name!r} takes no steps, so nfe = {nfe} cannot set them; leave it out")
+        steps = sampler.steps_within(nfe)
+        if steps < 1:
+            raise IncompatibleError(f"nfe = {nfe}; one step of {name!r} costs {sampler.evaluations(1)} evaluations")
+        sampler = _made(kind, name, {**options, "steps": steps})
     sampler.check(model)
     return sampler
 
 
+def _made(kind: Any, name: str, options: Mapping[str, Any]) -> Sampler[Any]:
+    try:
+        sampler: Sampler[Any] = kind(**options)
+    except (TypeError, ValueError) as err:
+        raise IncompatibleError(f"sampler {name!r}: {err}") from err
+    return sampler
+
+
 def default_guidance(model: Model) -> float:
-    """How strongly a model's conditions are followed unless the user says: as its entry says, else 1."""
+    """Gives the strength with which a model's conditions are followed unless the user says: its entry's, else 1."""
     default = model.entry.sampler if model.entry else None
     return float(default.options.get(GUIDANCE, 1.0)) if default is not None else 1.0
 
 
-def quick_sampler(model: Model, steps: int) -> Sampler:
-    """The model's default sampler with at most ``steps`` steps: for a look at the model, not for its best samples."""
+def default_batch_size(model: Model) -> int:
+    """Chooses how many samples to handle at once: many small ones, few large ones.
+
+    A small network is bound by the calls, not by the arithmetic: two-dimensional flows draw four times as quickly by
+    16,384 as by 64.  Image networks fill the processor with 64 images, whose layers take a few hundred MiB.
+    """
+    on_gpu = model.device.type != "cpu"
+    if model.space.kind == "image":
+        return 1024 if on_gpu else 64
+    numbers = max(math.prod(model.space.sizes), 1) * (256 if model.space.open_axis else 1)
+    return max(64, min(16_384, 2**20 // numbers)) * (8 if on_gpu else 1)
+
+
+def quick_sampler(model: Model, steps: int) -> Sampler[Any]:
+    """Makes the model's default sampler with at most ``steps`` steps: for a look at it, not for its best samples."""
     sampler = make_sampler(model)
     return make_sampler(model, steps=steps) if (getattr(sampler, "steps", None) or 0) > steps else sampler
 
@@ -76,71 +105,114 @@ def sample(
     model: Model | str,
     n: int,
     *,
-    sampler: str | Sampler | None = None,
+    sampler: str | Sampler[Any] | None = None,
     seed: int = 0,
-    batch_size: int = 64,
-    condition: Condition | None = None,
+    batch_size: int | None = None,
+    condition: Condition | Mapping[str, Any] | None = None,
     guidance: float | None = None,
+    nfe: int | None = None,
     first: int = 0,
     observer: Callable[[int, Frame], None] | None = None,
     progress: Progress | None = None,
     **options: Any,
-) -> Tensor:
+) -> Any:
     """Draws samples ``first`` … ``first + n − 1`` of a seed.
 
     Args:
-        model: a model, or the name of one.
-        n: how many, at least 1.
-        sampler: a sampler or its name; the model's default unless given.
-        seed: of the user.
-        batch_size: how many are drawn at once: a matter of speed and memory, not of what is drawn.
-        condition: what to condition on, ``n`` rows.
-        guidance: how strongly; 1 is the conditional model itself.  The model's default unless given.
-        first: the global index of the first sample, for drawing in parts or on several machines.
-        observer: is shown ``(start of the batch, frame)`` at every step.
-        progress: is told ``(done, of)`` after every batch.
-        options: of the sampler.
+        model: model, or the name of one.
+        n: number of samples, at least 1.
+        sampler: sampler or its name; the model's default unless given.
+        seed: any integer; the same seed draws the same samples.
+        batch_size: number of samples drawn at once: a matter of speed and memory, not of what is drawn.  Chosen for
+            the model unless given.
+        condition: what to condition on: a :class:`Condition` of ``n`` rows, or a mapping of values by name, each for
+            all samples or a list that goes round (``{"label": 3}``, ``{"label": [0, 1]}``).
+        guidance: strength with which the condition is followed; 1 is the conditional model itself.  The model's default
+            unless given.
+        nfe: number of network evaluations that a sample may cost, in place of ``steps``.
+        first: global number of the first sample, for drawing in parts or on several machines.
+        observer: function that is shown ``(start of the batch, frame)`` at every step.
+        progress: function that is told ``(done, of)`` after every batch.
+        options: options of the sampler (``steps=50``).
 
     Returns:
-        ``(n, *space.shape)`` on the user's side, on the CPU: images in [0, 1], points as they are; float32 unless the
-        model is in float64.
+        A tensor ``(n, *space.shape)`` on the user's side, on the CPU: images in [0, 1], points as they are; float32
+        unless the model is in float64.  A :class:`~zoo_core.interfaces.Ragged` where lengths are open.
 
     Raises:
-        IncompatibleError: ``n`` or ``batch_size`` below 1, or a sampler that does not fit.
+        IncompatibleError: ``n``, ``batch_size``, ``seed`` or ``guidance`` out of range, or a sampler that does not fit.
         ConditionError: a condition that the model does not accept.
     """
-    if n < 1 or batch_size < 1:
+    seed = _whole("seed", seed)
+    if _whole("n", n) < 1 or (batch_size is not None and _whole("batch_size", batch_size) < 1):
         raise IncompatibleError(f"n = {n} and batch_size = {batch_size}; both are at least 1")
     if isinstance(model, str):
         model = load(model)
-    chosen = sampler if isinstance(sampler, Sampler) else make_sampler(model, sampler, **options)
+    chosen = sampler if isinstance(sampler, Sampler) else make_sampler(model, sampler, nfe=nfe, **options)
     chosen.check(model)
-    if condition is not None:
-        condition.check(chosen.conditions(model))
-    guidance = default_guidance(model) if guidance is None else guidance
-    dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
-    parts = []
+    accepted = chosen.conditions(model)
+    if isinstance(condition, Mapping):
+        condition = Condition.of(condition, accepted, n)
+    elif condition is not None:
+        condition.check(accepted)
+        if len(condition) != n:
+            raise ConditionError(f"the condition has {len(condition)} rows; expected n = {n}")
+    strength = default_guidance(model) if guidance is None else _strength(guidance, chosen, model, condition)
+    size = batch_size or default_batch_size(model)
+    parts: list[Values] = []
     with torch.inference_mode():
-        for start in range(0, n, batch_size):
-            stop = min(start + batch_size, n)
-            streams = Streams(seed, "sample", first + start, stop - start, device=model.device, dtype=dtype)
-            rows = condition.rows(start, stop).to(model.device) if condition is not None else None
+        for start in range(0, n, size):
+            stop = min(start + size, n)
+            streams = Streams(seed, "sample", first + start, stop - start, device=model.device, dtype=model.state_dtype)
+            rows = condition.rows(slice(start, stop)).to(model.device) if condition is not None else None
             watch = None if observer is None else (lambda frame, start=start: observer(start, frame))
-            x = chosen.sample(model, streams, condition=rows, guidance=guidance, observer=watch)
+            x = chosen.draw(model, Call(streams, rows, strength, watch))
             parts.append(model.space.to_user(x).cpu())
             if progress is not None:
                 progress(stop, n)
-    return torch.cat(parts).clone()  # out of inference mode: an ordinary tensor
+    return cat(parts).clone()  # out of inference mode: an ordinary tensor
+
+
+def _whole(name: str, value: object) -> int:
+    """An integer of any kind (Python's, NumPy's); nothing else, so that no two spellings of a seed differ."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise IncompatibleError(f"{name} = {value!r}; expected an integer") from None
+
+
+def _strength(guidance: float, sampler: Sampler[Any], model: Model, condition: Condition | None) -> float:
+    """A guidance that means something here."""
+    if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):
+        raise IncompatibleError(f"guidance = {guidance}; expected a finite number, 1 for the conditional model itself")
+    if guidance != 1.0:
+        known = sampler.conditions(model)
+        if not sampler.guides:
+            raise IncompatibleError(f"guidance = {guidance:g}; sampler {sampler.name!r} does not guide: leave it out")
+        if not known:
+            raise IncompatibleError(f"guidance = {guidance:g}; this model is unconditional: there is nothing to follow")
+        if condition is None:
+            raise IncompatibleError(f"guidance = {guidance:g} follows a condition; give one of {', '.join(known)}")
+    return float(guidance)
 
 
 def sample_in_processes(
-    processes: Processes, model: Model, n: int, *, condition: Condition | None = None, first: int = 0, **options: Any
-) -> Tensor:
-    """As :func:`sample`, each process drawing its share; all of them return all samples, those that one would draw."""
+    processes: Processes,
+    model: Model,
+    n: int,
+    *,
+    condition: Condition | Mapping[str, Any] | None = None,
+    first: int = 0,
+    **options: Any,
+) -> Any:
+    """Draws as :func:`sample`, each process its share; all of them return all samples, those that one would draw."""
     part = processes.part(n)
-    if not part:
-        rows = torch.empty(0, *[int(size or 0) for size in model.space.shape])
-    else:
-        mine = None if condition is None else condition.rows(part.start, part.stop)
+    if isinstance(condition, Mapping):
+        condition = Condition.of(condition, make_sampler(model, options.get("sampler")).conditions(model), n)
+    rows: Values | None = None
+    if part:
+        mine = None if condition is None else condition.rows(slice(part.start, part.stop))
         rows = sample(model, len(part), condition=mine, first=first + part.start, **options)
     return processes.gather(rows)

@@ -40,7 +40,7 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
     def __init__(self, shape, classes):
         super().__init__()
         self.space = SampleSpace("points", tuple(shape))
-        self.conditions = {"label": ConditionSpec(classes=classes)}
+        self.conditions = {"label": ConditionSpec.label(classes)}
         self.log_scale = nn.Parameter(0.1 * torch.randn(shape) - 0.5)
         self.shift = nn.Parameter(torch.randn(classes, *shape))
 

@@ -15,9 +15,9 @@ from zoo_core.cli.sample import key_values
 from zoo_core.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo_core.datasets.dataset import DataSet
     from zoo_core.entry import Entry, Evaluation
     from zoo_core.interfaces import Model, Result
+    from zoo_core.interfaces.dataset import DataSet
     from zoo_core.processes import Processes
 
 Placement = dict[str, Any]

@@ -84,7 +84,7 @@ def _like(family: str, dataset: str) -> Entry:
         raise UnknownNameError("family", family, None, f"families with a recipe: {', '.join(families)}")
     from zoo_core import datasets
 
-    shape = tuple(datasets.load(dataset, n=1).x.shape[1:])
+    shape = datasets.load(dataset, n=1).sample_space.shape
     same = [e for e in candidates if tuple(e.config.get("shape", ())) == shape]
     if not same:
         shapes = ", ".join(f"{e.id} {e.config.get('shape')}" for e in candidates)

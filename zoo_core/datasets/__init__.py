@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zoo_core.datasets.dataset import DataSet
+    from zoo_core.interfaces.dataset import DataSet
 
 __all__ = ["BUILTIN", "load"]
 
@@ -43,7 +43,7 @@ def load(name: str, split: str = "train", *, classes: list[int] | None = None, n
         IncompatibleError: no such split or class.
         NetworkError: the files are not here and cannot be fetched; ChecksumError: they are not what they should be.
     """
-    from dataclasses import replace
+    import torch
 
     from zoo_core import plugins
     from zoo_core.catalogue import resolve
@@ -55,4 +55,4 @@ def load(name: str, split: str = "train", *, classes: list[int] | None = None, n
     data: DataSet = target(split) if n is None else target(split, n)
     if classes is not None:
         data = data.only(classes)
-    return data if n is None else replace(data, x=data.x[:n], y=None if data.y is None else data.y[:n])
+    return data if n is None or n >= len(data) else data.take(torch.arange(n))

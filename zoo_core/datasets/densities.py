@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
+from zoo_core.interfaces import DataSet
 from zoo_core.randomness import Streams
 
 __all__ = ["DENSITIES", "Checkerboard", "Density2D", "Mixture", "NoisyCurves", "Pinwheel"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from zoo_core.connection import is_offline
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.idx import read_idx
 from zoo_core.errors import ChecksumError, NetworkError, PluginError
+from zoo_core.interfaces import DataSet
 
 __all__ = ["digits", "fashion_mnist", "fetch", "mnist"]
 
@@ -62,12 +62,12 @@ def digits(split: str, n: int | None = None) -> DataSet:
     y = torch.from_numpy(bunch.target).long()
     test = torch.arange(len(x)) % 5 == 0
     rows = test if split == "test" else ~test
-    return DataSet("digits", split, x[rows], y[rows], levels=17)
+    return DataSet("digits", split, x[rows], {"label": y[rows]}, levels=17)
 
 
 def _idx(name: str, split: str, url: str, sha256: dict[str, str]) -> DataSet:
     images, labels = (read_idx(fetch(name, file, url, sha256[file])) for file in FILES[split])
-    return DataSet(name, split, images.unsqueeze(1), labels.long(), levels=256)
+    return DataSet(name, split, images.unsqueeze(1), {"label": labels.long()}, levels=256)
 
 
 def fetch(name: str, file: str, url: str, sha256: str) -> Path:

@@ -1,33 +1,43 @@
 """The four interfaces (model, objective, sampler, metric) and what they speak of."""
 
+from zoo_core.interfaces.batch import Batch
 from zoo_core.interfaces.condition import Condition, ConditionSpec
+from zoo_core.interfaces.dataset import DataSet
 from zoo_core.interfaces.metric import Metric, Result
 from zoo_core.interfaces.model import (
     CAPABILITIES,
+    Completer,
     Denoiser,
     Density,
     DirectSampler,
     EnergyBased,
     LatentVariable,
     Model,
-    SampleSpace,
     Translator,
+    can,
     capabilities,
 )
-from zoo_core.interfaces.objective import Batch, GradientObjective, Loss, StatisticsObjective
-from zoo_core.interfaces.sampler import Frame, Observer, Sampler
+from zoo_core.interfaces.objective import Examples, GradientObjective, Loss, StatisticsObjective
+from zoo_core.interfaces.sampler import Call, Frame, Observer, Sampler
+from zoo_core.interfaces.space import Column, SampleSpace
+from zoo_core.interfaces.values import Ragged, Values
 from zoo_core.paths import GaussianPath, Prediction
 from zoo_core.randomness import Streams
 
 __all__ = [
     "CAPABILITIES",
     "Batch",
+    "Call",
+    "Column",
+    "Completer",
     "Condition",
     "ConditionSpec",
+    "DataSet",
     "Denoiser",
     "Density",
     "DirectSampler",
     "EnergyBased",
+    "Examples",
     "Frame",
     "GaussianPath",
     "GradientObjective",
@@ -37,11 +47,14 @@ __all__ = [
     "Model",
     "Observer",
     "Prediction",
+    "Ragged",
     "Result",
     "SampleSpace",
     "Sampler",
     "StatisticsObjective",
     "Streams",
     "Translator",
+    "Values",
+    "can",
     "capabilities",
 ]

@@ -7,9 +7,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from zoo_core.datasets.dataset import DataSet
+from zoo_core.interfaces.batch import Batch
+from zoo_core.interfaces.dataset import DataSet
 from zoo_core.interfaces.model import Model
-from zoo_core.interfaces.objective import Batch
 from zoo_core.randomness import Streams
 
 __all__ = ["Metric", "Result"]
@@ -82,7 +82,7 @@ class Metric(ABC, Generic[State]):
         """
 
     @abstractmethod
-    def update(self, state: State, model: Model, batch: Batch, streams: Streams) -> State:
+    def update(self, state: State, model: Model, batch: Batch[Any], streams: Streams) -> State:
         """The state after one more batch; ``streams`` has one stream per example."""
 
     @abstractmethod

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Generic, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeIs, TypeVar
 
 from zoo_core.entry import Entry
+from zoo_core.interfaces.batch import Batch
 from zoo_core.interfaces.condition import Condition, ConditionSpec
+from zoo_core.interfaces.space import SampleSpace
+from zoo_core.interfaces.values import X
 from zoo_core.paths import GaussianPath, Prediction, PredictionType
 from zoo_core.randomness import Streams
 
@@ -27,45 +30,12 @@ __all__ = [
     "EnergyBased",
     "LatentVariable",
     "Model",
-    "SampleSpace",
     "Translator",
+    "can",
     "capabilities",
 ]
 
-
-@dataclass(frozen=True)
-class SampleSpace:
-    """Where a model's samples live.
-
-    Attributes:
-        kind: what a sample is: ``"image"`` (channels, height, width), ``"points"`` (dimensions,), ``"sequence"``
-            (time, features), ``"tokens"`` (time,) of integers, ``"audio"`` (channels, time).
-        shape: the shape of one sample, without the batch; ``None`` where an axis may have any length.
-        low, high: the range of values *inside* the model; users see [0, 1] in its place.  ``None``: not bounded, and
-            the user sees the model's own values.
-    """
-
-    kind: Literal["image", "points", "sequence", "tokens", "audio"]
-    shape: tuple[int | None, ...]
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """The shape of one sample, without the axes that may have any length."""
-        return tuple(size for size in self.shape if size is not None)
-
-    def to_user(self, x: Tensor) -> Tensor:
-        """The user's side of samples: [0, 1] where the space is bounded, clamped."""
-        if self.low is None or self.high is None:
-            return x
-        return ((x - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
-
-    def from_user(self, x: Tensor) -> Tensor:
-        """The model's side of what a user has in [0, 1]."""
-        if self.low is None or self.high is None:
-            return x
-        return self.low + (self.high - self.low) * x
+Capability = TypeVar("Capability")
 
 
 class Model(nn.Module):
@@ -75,9 +45,12 @@ class Model(nn.Module):
     Everything that is learned is a parameter or a buffer, so ``.to()``, EMA and safetensors see it.
 
     Attributes:
-        space: where the samples live.
+        space: the set that samples belong to.
         conditions: what the model can be conditioned on, by name; empty for an unconditional model.  Asked without a
             condition, a conditional model answers unconditionally or raises ``ConditionError``.
+        discrete: whether its probabilities are of values on a grid (8-bit images, tokens), not densities of numbers.
+        binarises: whether they are of black and white.  Training and evaluation then draw white with the grey level as
+            its probability, and the model is given zeros and ones.
         entry: what the registry says about it, where it was built from an entry.
         players: the parts that objectives train, by name (``{"generator": …, "critic": …}``);
             ``{"model": self}`` unless a family says otherwise.
@@ -85,19 +58,45 @@ class Model(nn.Module):
 
     space: SampleSpace
     conditions: Mapping[str, ConditionSpec] = {}
+    discrete: bool = False
+    binarises: bool = False
     entry: Entry | None = None
 
     @property
     def players(self) -> Mapping[str, nn.Module]:
         return {"model": self}
 
+    def lacks(self) -> Mapping[str, str]:
+        """Names the capabilities of the class that this instance does not have, each with the reason.
+
+        A small Boltzmann machine has an exact density and a large one has not: both are of one class, and the large one
+        says ``{"Density": "the normaliser of 200 hidden units is not known"}``.
+        """
+        return {}
+
+    def start(self, batch: Batch[Any], streams: Streams) -> None:
+        """Sets what begins from data (the scales of ActNorm), with the first batch; a second call changes nothing.
+
+        Does nothing unless a family says otherwise.
+
+        Args:
+            batch: batch of the first step, whole: the same in every process.
+            streams: one random stream per example.
+        """
+        return
+
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The state to begin training with, from that of the model that a recipe names as its ``start``.
+        """Gives the state to begin training with, from that of the model that a recipe names as its ``start``.
 
         The same unless a family says otherwise: a conditional model may start from an unconditional one, whose state
         lacks what reads the condition.  What is returned must fit strictly.
         """
         return state
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """The type of samples and random numbers: float64 for a model in float64, else float32."""
+        return torch.float64 if self.dtype == torch.float64 else torch.float32
 
     @property
     def device(self) -> torch.device:
@@ -113,27 +112,25 @@ class Model(nn.Module):
         return torch.get_default_dtype()
 
 
-class Density(ABC):
-    """Can say how probable data is.
+class Density(ABC, Generic[X]):
+    """Can say how probable data is.  ``Density[Ragged]`` is that of a family whose samples have open lengths.
 
     Attributes:
         log_prob_is: whether :meth:`log_prob` is exact, a lower bound, or an unbiased estimate.
-        discrete: whether it is the log-probability of data on a grid of levels (8-bit images), not a log-density.
-        binarises: whether that is of black and white, drawn with the grey level as the probability of white.
-        by_ode: whether a differential equation is solved for it: a hundred passes through a network, not one.
+        many_passes: whether it takes a hundred passes through a network and not one: an equation to be solved, or a
+            bound that is a sum over time.
     """
 
+    space: SampleSpace
     log_prob_is: Literal["exact", "bound", "estimate"] = "exact"
-    discrete: bool = False
-    binarises: bool = False
-    by_ode: bool = False
+    many_passes: bool = False
 
     @abstractmethod
-    def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """log p(x) in nats, per sample.
+    def log_prob(self, x: X, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
+        """Computes log p(x) in nats, per sample.
 
         Args:
-            x: data on the model's side, ``(n, *space.shape)``.
+            x: data on the model's side, ``(n, *space.shape)``; zeros and ones where the model ``binarises``.
             condition: what to condition on.
             streams: randomness for bounds and estimates, one stream per sample; a fixed seed where not given, so that
                 the same x gets the same answer.
@@ -143,12 +140,12 @@ class Density(ABC):
         """
 
 
-class DirectSampler(ABC):
+class DirectSampler(ABC, Generic[X]):
     """Can draw samples in one go, without an iterative sampler."""
 
     @abstractmethod
-    def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
-        """One sample per stream, ``(len(streams), *space.shape)`` on the model's side."""
+    def draw(self, streams: Streams, *, condition: Condition | None = None) -> X:
+        """Draws one sample per stream, ``(len(streams), *space.shape)`` on the model's side."""
 
 
 class LatentVariable(ABC):
@@ -182,10 +179,11 @@ class Denoiser(ABC):
 
     Attributes:
         path: x_t = α(t)·x + σ(t)·ε.
-        prediction: the currency of the network's answer.
+        prediction: what the network predicts (noise, data, v, velocity or score).
         variance: the variance of the reverse chain that the model was made for (ancestral sampling).
     """
 
+    space: SampleSpace
     path: GaussianPath
     prediction: PredictionType
     variance: Literal["fixed_small", "fixed_large", "learned"] = "fixed_small"
@@ -195,33 +193,81 @@ class Denoiser(ABC):
         """(x̂, ε̂) for noisy data ``(n, …)`` at one time, or one per sample ``(n,)``, t in [0, 1]."""
 
 
-class Translator(ABC):
-    """Can carry a sample from one domain to another: images, voices."""
+class Translator(ABC, Generic[X]):
+    """Can carry a sample from one domain to another: images, voices.
+
+    The domains are a condition of the model, ``conditions["domain"]``, whose spec names them.
+    """
 
     @abstractmethod
-    def translate(self, x: Tensor, *, source: Condition, target: Condition, streams: Streams) -> Tensor:
-        """``x`` as it would be in the target domain."""
+    def translate(self, x: X, *, source: Condition | None, target: Condition, streams: Streams) -> X:
+        """Carries ``x`` into the target domain.
+
+        Args:
+            x: data on the model's side, ``(n, *space.shape)``.
+            source: where each sample comes from; ``None`` where that is not known.
+            target: the domain that each sample goes to.
+            streams: one random stream per sample.
+
+        Raises:
+            ConditionError: the model needs to know the source and was not told.
+        """
 
 
-class EnergyBased(ABC):
-    """Has an unnormalised density: p(x) ∝ exp(−F(x))."""
+class EnergyBased(ABC, Generic[X]):
+    """Has an unnormalised density and a Markov chain for it: p(x) = exp(−F(x))/Z.
+
+    Where such a model is a :class:`Density` too, F(x) + log p(x) = −log Z is the same for every x; the conformance kit
+    checks it, and that the chain leaves p as it is.
+
+    Attributes:
+        chains: states of persistent chains that ship with the weights, ``(k, *space.shape)``; ``None`` without any.
+    """
+
+    space: SampleSpace
+    chains: Tensor | None = None
 
     @abstractmethod
-    def free_energy(self, x: Tensor) -> Tensor:
-        """F(x) in nats, ``(n,)``."""
+    def initial_state(self, streams: Streams, *, condition: Condition | None = None) -> X:
+        """Draws where chains begin, one state per stream."""
 
     @abstractmethod
-    def gibbs_step(self, x: Tensor, streams: Streams) -> Tensor:
-        """One sweep of the Markov chain that leaves p invariant."""
+    def free_energy(self, x: X, *, condition: Condition | None = None) -> Tensor:
+        """Computes F(x) in nats, ``(n,)``."""
+
+    @abstractmethod
+    def gibbs_step(self, x: X, streams: Streams, *, condition: Condition | None = None) -> X:
+        """Takes one sweep of a Markov chain that leaves p invariant; states are samples, not their means."""
+
+
+class Completer(ABC, Generic[X]):
+    """Can fill in what is not known of a sample, exactly: draws from p(x_unknown | x_known)."""
+
+    @abstractmethod
+    def complete(self, x: X, known: Tensor, streams: Streams, *, condition: Condition | None = None) -> X:
+        """Draws the unknown coordinates given the known ones.
+
+        Args:
+            x: data, ``(n, *space.shape)``; what is not known is not read.
+            known: which coordinates are, bool ``space.shape``, the same for all samples.
+            streams: one stream per sample.
+            condition: what to condition on.
+        """
 
 
 CAPABILITIES: dict[str, type] = {
-    c.__name__: c for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased)
+    c.__name__: c for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased, Completer)
 }
 """The capabilities by name, as plugins and listings name them."""
 
 
 def capabilities(model: object) -> tuple[str, ...]:
-    """The names of what ``model`` (an instance or a class) can do, in the order of :data:`CAPABILITIES`."""
+    """Names what ``model`` can do, in the order of :data:`CAPABILITIES`: a class, or an instance less what it lacks."""
     kind = model if isinstance(model, type) else type(model)
-    return tuple(name for name, capability in CAPABILITIES.items() if issubclass(kind, capability))
+    lacking = model.lacks() if isinstance(model, Model) else {}
+    return tuple(name for name, one in CAPABILITIES.items() if issubclass(kind, one) and name not in lacking)
+
+
+def can(model: object, capability: type[Capability]) -> TypeIs[Capability]:
+    """Says whether this very model has a capability: its class has it, and the instance does not lack it."""
+    return isinstance(model, capability) and capability.__name__ in capabilities(model)

@@ -5,32 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol
 
 from torch import Tensor
+from typing_extensions import TypeVar
 
-from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.batch import Batch
 from zoo_core.interfaces.model import Model
+from zoo_core.interfaces.values import X
 from zoo_core.randomness import Streams
 
-__all__ = ["Batch", "GradientObjective", "Loss", "StatisticsObjective"]
+__all__ = ["Examples", "GradientObjective", "Loss", "StatisticsObjective"]
+
+M = TypeVar("M", default=Any)
+"""The model that an objective trains: a family's class, or the capability that it needs."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Training examples on the model's side, ``(n, *space.shape)``, with what they are conditioned on."""
+class Examples(Protocol):
+    """Training data on the model's side: what an objective may look at before the first step."""
 
-    x: Tensor
-    condition: Condition | None = None
+    def __len__(self) -> int: ...
 
-    def __len__(self) -> int:
-        return len(self.x)
+    def first(self) -> Batch[Any]:
+        """The batch of the first step, whole: the same in every process."""
 
-    def chunks(self, count: int) -> Iterator[Batch]:
-        """``count`` batches of equal size, in order; the length must be a multiple of it."""
-        size = len(self) // count
-        for start in range(0, size * count, size):
-            rows = None if self.condition is None else self.condition.rows(start, start + size)
-            yield Batch(self.x[start : start + size], rows)
+    def batches(self, size: int | None = None) -> Iterator[Batch[Any]]:
+        """Every example once, in batches of at most ``size``; in one batch unless given."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Loss:
     terms: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class GradientObjective(ABC):
+class GradientObjective(ABC, Generic[M, X]):
     """Yields losses, each for one player; the loop steps that player's optimiser before it asks for the next.
 
     Code after a ``yield`` therefore runs after the step: weight clipping, target networks and several critic steps per
@@ -55,42 +55,67 @@ class GradientObjective(ABC):
 
     batches: int = 1
 
+    def fits(self, model: Model) -> str | None:
+        """Says why this objective cannot train a model that has what it needs; ``None`` where it can.
+
+        The reason continues the sentence "objective 'NAME' …".
+        """
+        return None
+
+    def initialise(self, model: M, data: Examples, seed: int) -> None:
+        """Prepares a model before its first step, from the data: biases, data-dependent scales.
+
+        Does nothing unless an objective says otherwise; a resumed run does not call it.
+
+        Args:
+            model: fresh, or with the weights that the recipe starts from; changed in place.
+            data: training data; the same in every process.
+            seed: seed of the recipe.
+        """
+        return
+
     @abstractmethod
-    def losses(self, model: Model, batch: Batch, streams: Streams) -> Iterator[Loss]:
-        """The losses of one batch; ``streams`` has one stream per example."""
+    def losses(self, model: M, batch: Batch[X], streams: Streams) -> Iterator[Loss]:
+        """Yields the losses of one batch; ``streams`` has one stream per example, ``batch.step`` counts from 0."""
 
     def state(self) -> dict[str, Tensor]:
-        """What the objective itself has learned (a target network): part of every checkpoint.  Nothing, mostly."""
+        """Gives what the objective itself has learned (a target network): it becomes part of every checkpoint."""
         return {}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Goes on from a :meth:`state`, before the first loss after it."""
         return
 
-    def finish(self, model: Model, seed: int) -> None:
-        """Measures, once training is over, what depends on the weights that ship (a normaliser).  Nothing, mostly.
+    def finish(self, model: M, seed: int) -> None:
+        """Measures, once training is over, what depends on the weights that ship (a normaliser).
 
         Args:
-            model: the moving average, or the model itself where the recipe has none; changed in place.
-            seed: of the recipe.
+            model: moving average of the weights, or the model itself where the recipe has none; changed in place.
+            seed: seed of the recipe.
         """
         return
 
 
-class StatisticsObjective(ABC):
+class StatisticsObjective(ABC, Generic[M, X]):
     """Closed-form maximum likelihood, EM, Baum–Welch: sum expected statistics over the data, then maximise."""
 
     @abstractmethod
-    def initialise(self, model: Model, data: Tensor, seed: int) -> None:
-        """Sets the model's parameters to a starting point, from ``data`` ``(n, …)``."""
+    def initialise(self, model: M, data: Examples, seed: int) -> None:
+        """Sets the model's parameters to a starting point.
+
+        Args:
+            model: changed in place.
+            data: training data; the same in every process.
+            seed: seed of this restart.
+        """
 
     @abstractmethod
-    def statistics(self, model: Model, batch: Batch) -> dict[str, Tensor]:
-        """Expected sufficient statistics of a batch, which add over batches and machines.
+    def statistics(self, model: M, batch: Batch[X]) -> dict[str, Tensor]:
+        """Computes expected sufficient statistics of a batch, which add over batches and machines.
 
         ``log_likelihood`` (the sum over the batch, nats) and ``count`` are among them.
         """
 
     @abstractmethod
-    def maximise(self, model: Model, statistics: Mapping[str, Tensor]) -> None:
+    def maximise(self, model: M, statistics: Mapping[str, Tensor]) -> None:
         """Sets the parameters to the maximiser given the summed statistics."""

@@ -5,14 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, cast
 
 from torch import Tensor
+from typing_extensions import TypeVar
 
+from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces.condition import Condition, ConditionSpec
-from zoo_core.interfaces.model import Model
+from zoo_core.interfaces.model import Model, can
+from zoo_core.interfaces.values import Values
 from zoo_core.randomness import Streams
 
-__all__ = ["Frame", "Observer", "Sampler"]
+__all__ = ["Call", "Frame", "Observer", "Sampler"]
+
+M = TypeVar("M", default=Any)
+"""What a sampler draws from: the capability that it needs."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Frame:
     Attributes:
         step: 1 … steps.
         steps: how many there are.
-        state: the current state, ``(n, …)`` on the model's side.
+        state: current state, ``(n, …)`` on the model's side.
         data: what the sampler now believes the data to be; the state itself where there is no such belief.
     """
 
@@ -35,36 +42,92 @@ class Frame:
 Observer = Callable[[Frame], None]
 
 
-class Sampler(ABC):
+@dataclass(frozen=True)
+class Call:
+    """What samples are asked for.
+
+    Attributes:
+        streams: one random stream per sample, on the model's device and of its type.
+        condition: what to condition on, one row per sample.
+        guidance: strength with which the condition is followed; 1 is the conditional model itself, 0 the unconditional
+            one.
+        observer: function that is shown every step.
+        noise: state to begin with in place of a drawn one, ``(n, …)``, for samplers that ``takes_noise``.
+    """
+
+    streams: Streams
+    condition: Condition | None = None
+    guidance: float = 1.0
+    observer: Observer | None = None
+    noise: Tensor | None = None
+
+
+class Sampler(ABC, Generic[M]):
     """Draws samples.  The constructor's keyword arguments are its options (``steps=50``); they are JSON values.
 
     Sample ``i`` depends on its own stream only: a sampler must not let batch-mates influence each other.
+
+    Attributes:
+        name: the name under which it is registered.
+        needs: the capabilities that a model must have.
+        adds_noise: whether it draws fresh noise on the way with its default options, and so does not fit a model whose
+            path couples noise and data.
+        takes_noise: whether :attr:`Call.noise` can say where it begins.
+        guides: whether :attr:`Call.guidance` changes what it draws.
     """
 
-    @abstractmethod
+    name: ClassVar[str]
+    needs: ClassVar[tuple[type[Any], ...]] = ()
+    adds_noise: ClassVar[bool] = False
+    takes_noise: ClassVar[bool] = False
+    guides: ClassVar[bool] = False
+
+    def fits(self, model: M) -> str | None:
+        """Says why this sampler, with its options, does not fit a model that has what it needs; ``None`` if it does.
+
+        The reason continues the sentence "sampler 'NAME' …".
+        """
+        return None
+
     def check(self, model: Model) -> None:
         """Raises :class:`~zoo_core.errors.IncompatibleError`, with the reason, where this sampler does not fit."""
+        reason = self.misfit(model)
+        if reason is not None:
+            raise IncompatibleError(f"sampler {self.name!r} {reason}")
+
+    def misfit(self, model: Model) -> str | None:
+        """Says why this sampler does not fit a model; ``None`` where it does."""
+        for capability in self.needs:
+            if not can(model, capability):
+                word = capability.__name__
+                because = f": {model.lacks()[word]}" if word in model.lacks() else ""
+                return f"needs {word}, which {type(model).__name__} is not{because}"
+        return self.fits(cast(M, model))  # it has what M stands for: that was just checked
 
     def conditions(self, model: Model) -> Mapping[str, ConditionSpec]:
-        """What samples can be conditioned on: what the model can, unless the sampler brings more (a classifier)."""
+        """Says what samples can be conditioned on: what the model can, unless the sampler brings a classifier."""
         return model.conditions
 
-    @abstractmethod
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        """One sample per stream, ``(len(streams), *model.space.shape)`` on the model's side.
+    def evaluations(self, steps: int) -> int:
+        """Counts the network evaluations of one sample with so many steps, guidance aside."""
+        return steps
 
-        Args:
-            model: what to sample from.
-            streams: one random stream per sample, on the model's device and dtype.
-            condition: what to condition on, one row per sample.
-            guidance: how strongly; 1 is the conditional model itself, 0 the unconditional one.
-            observer: is shown every step.
+    def steps_within(self, evaluations: int) -> int:
+        """Finds the greatest number of steps that takes at most so many network evaluations; 0 where one takes more."""
+        steps = 0
+        while steps < evaluations and self.evaluations(steps + 1) <= evaluations:
+            steps += 1
+        return steps
+
+    @abstractmethod
+    def draw(self, model: M, call: Call) -> Values:
+        """Draws one sample per stream, ``(n, *model.space.shape)`` on the model's side, from a model that fits."""
+
+    def sample(self, model: Model, streams: Streams, **call: Any) -> Any:
+        """Checks that this sampler fits the model, and draws; the keyword arguments are those of :class:`Call`.
+
+        Raises:
+            IncompatibleError: it does not fit.
         """
+        self.check(model)
+        return self.draw(cast(M, model), Call(streams, **call))

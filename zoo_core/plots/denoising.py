@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo_core import datasets
-from zoo_core.datasets.model_side import model_side
+from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser, Frame, Model, Streams
 from zoo_core.plots.draw import INK, show_samples, subplots
@@ -55,7 +55,7 @@ def noising(model: Model, figure: Figure, seed: int) -> None:
     if model.entry is None or "data" not in model.entry.recipe:
         raise IncompatibleError("plot 'noising' shows the model's own data, and this one has no recipe that names them")
     data = datasets.load(**{k: v for k, v in model.entry.recipe["data"].items() if k != "n"}, n=2000)
-    x = model_side(model, data, torch.arange(len(data)), None)
+    x = Prepared(model, data).rows(torch.arange(len(data))).x
     noise = Streams(seed, "plot", 0, len(x)).normal(*x.shape[1:])
     axes = subplots(figure, 1, 5)
     grid = torch.linspace(-4, 4, 200)

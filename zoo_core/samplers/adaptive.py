@@ -7,50 +7,42 @@ import math
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Sampler, Streams
+from zoo_core.interfaces import Call, Denoiser, Frame, Sampler
 from zoo_core.ode import dormand_prince
-from zoo_core.samplers.path import check_head
+from zoo_core.samplers.path import head_misfit
 from zoo_core.samplers.probability_flow import ProbabilityFlow
 
 __all__ = ["AdaptiveODE"]
 
 
-class AdaptiveODE(Sampler):
+class AdaptiveODE(Sampler[Denoiser]):
     """Dormand–Prince 5(4) with a step of its own for each sample.
+
+    ``Call.noise`` is of unit variance.
 
     Args:
         rtol, atol: relative and absolute error of a step.
     """
+
+    name = "ode"
+    needs = (Denoiser,)
+    takes_noise = True
+    guides = True
 
     def __init__(self, rtol: float = 1e-3, atol: float = 1e-3) -> None:
         if not (rtol >= 0.0 and atol > 0.0):
             raise IncompatibleError(f"rtol = {rtol} and atol = {atol}; expected numbers above 0")
         self.rtol, self.atol = rtol, atol
 
-    def check(self, model: Model) -> None:
-        if not isinstance(model, Denoiser):
-            raise IncompatibleError(f"sampler 'ode' needs Denoiser, which {type(model).__name__} is not")
-        check_head(model, model.path.t_max)
+    def fits(self, model: Denoiser) -> str | None:
+        return head_misfit(model, model.path.t_max)
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-        noise: Tensor | None = None,
-    ) -> Tensor:
-        """As :meth:`Sampler.sample`; ``noise`` of unit variance to begin with instead of drawn."""
-        self.check(model)
-        assert isinstance(model, Denoiser)
-        flow = ProbabilityFlow(model, condition, guidance)
-        shape = model.space.sizes
-        z = streams.normal(*shape) if noise is None else noise
+    def draw(self, model: Denoiser, call: Call) -> Tensor:
+        flow = ProbabilityFlow(model, call.condition, call.guidance)
+        z = call.streams.normal(*model.space.sizes) if call.noise is None else call.noise
         start = math.sin(flow.greatest) * z
         y = dormand_prince(flow, start, flow.greatest, flow.least, rtol=self.rtol, atol=self.atol).y
         x = y / math.cos(flow.least)
-        if observer is not None:
-            observer(Frame(1, 1, x, x))
+        if call.observer is not None:
+            call.observer(Frame(1, 1, x, x))
         return x

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser
@@ -29,13 +29,15 @@ class Ancestral(PathSampler):
     """The reverse chain.
 
     Args:
-        steps: network evaluations; all T of a discrete path unless given, 1000 on a continuous one.
+        steps: number of solver steps, each of one network evaluation; unless given all T of a discrete path, 1000 on a
+            continuous one.
         variance: ``model`` (what the model was made for), ``fixed_small``, ``fixed_large`` or ``learned``.
-        spacing: the time grid.
+        spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
 
-    stochastic = True
+    name = "ancestral"
+    adds_noise = True
 
     def __init__(
         self,
@@ -44,9 +46,16 @@ class Ancestral(PathSampler):
         spacing: Spacing = "trailing",
         clip: bool | None = None,
     ) -> None:
-        super().__init__(steps or 1000, spacing, clip)
+        if variance not in get_args(VarianceChoice):
+            raise IncompatibleError(f"variance = {variance!r}; expected one of {', '.join(get_args(VarianceChoice))}")
+        super().__init__(1000 if steps is None else steps, spacing, clip)
         self.all_steps = steps is None
         self.variance: VarianceChoice = variance
+
+    def fits(self, model: Denoiser) -> str | None:
+        if self.variance == "learned" and model.variance != "learned":
+            return f"cannot use variance = 'learned': this model was trained with {model.variance}"
+        return super().fits(model)
 
     def times(self, model: Denoiser) -> list[float]:
         path = model.path
@@ -55,8 +64,6 @@ class Ancestral(PathSampler):
 
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
         variance = model.variance if self.variance == "model" else self.variance
-        if variance == "learned" and model.variance != "learned":
-            raise IncompatibleError(f"variance = 'learned', but this model was trained with {model.variance}")
         path, steps = model.path, []
         for t, s in pairwise(times):
             alpha_s, sigma_s = path.alpha(s), path.sigma(s)

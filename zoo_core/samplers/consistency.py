@@ -19,10 +19,12 @@ class Consistency(PathSampler):
     """One step, or a few with fresh noise between them.
 
     Args:
-        steps: network evaluations.
-        spacing: the time grid.
+        steps: number of solver steps, each of one network evaluation.
+        spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
+
+    name = "consistency"
 
     def __init__(self, steps: int = 1, spacing: Spacing = "trailing", clip: bool | None = None) -> None:
         super().__init__(steps, spacing, clip)

@@ -24,11 +24,13 @@ class DDIM(PathSampler):
     """Few steps, deterministic unless η > 0.
 
     Args:
-        steps: network evaluations.
+        steps: number of solver steps, each of one network evaluation.
         eta: η in [0, 1], how much of the reverse chain's noise is added.
-        spacing: the time grid.
+        spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
+
+    name = "ddim"
 
     def __init__(
         self, steps: int = 50, eta: float = 0.0, spacing: Spacing = "trailing", clip: bool | None = None

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
 
-from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, DirectSampler, Model, Observer, Sampler, Streams
+from zoo_core.interfaces import Call, DirectSampler, Sampler, Values
 
 __all__ = ["Direct"]
 
 
-class Direct(Sampler):
+class Direct(Sampler[DirectSampler[Any]]):
     """Asks the model itself."""
 
-    def check(self, model: Model) -> None:
-        if not isinstance(model, DirectSampler):
-            raise IncompatibleError(f"sampler 'direct' needs DirectSampler, which {type(model).__name__} is not")
+    name = "direct"
+    needs = (DirectSampler,)
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        self.check(model)
-        assert isinstance(model, DirectSampler)
-        return model.draw(streams, condition=condition)
+    def draw(self, model: DirectSampler[Any], call: Call) -> Values:
+        drawn: Values = model.draw(call.streams, condition=call.condition)
+        return drawn

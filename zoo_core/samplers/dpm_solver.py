@@ -44,13 +44,15 @@ class DPMSolver(PathSampler):
     """DPM-Solver++, multistep: one network evaluation a step.
 
     Args:
-        steps: network evaluations.
+        steps: number of solver steps, each of one network evaluation.
         order: 1, 2 or 3.
         sde: the reverse SDE in place of the ODE, for orders 1 and 2.
         published: order 3 as other libraries have it, with half of D_2.
-        spacing: the time grid.
+        spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
+
+    name = "dpm-solver"
 
     def __init__(
         self,

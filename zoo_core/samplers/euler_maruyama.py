@@ -25,13 +25,14 @@ class EulerMaruyama(PathSampler):
     """The reverse SDE in equal treatment of drift and noise.
 
     Args:
-        steps: network evaluations.
-        spacing: the time grid.
+        steps: number of solver steps, each of one network evaluation.
+        spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
 
-    stochastic = True
-    needs_data = True
+    name = "euler-maruyama"
+    adds_noise = True
+    needs_signal_at_start = True
 
     def __init__(self, steps: int = 200, spacing: Spacing = "log-snr", clip: bool | None = None) -> None:
         super().__init__(steps, spacing, clip)

@@ -47,8 +47,9 @@ class AnnealedLangevin(PathSampler):
         clip: whether x̂ is held in the range of the data.
     """
 
-    stochastic = True
-    needs_data = True
+    name = "annealed-langevin"
+    adds_noise = True
+    needs_signal_at_start = True
 
     def __init__(
         self,
@@ -63,8 +64,8 @@ class AnnealedLangevin(PathSampler):
             raise IncompatibleError(f"repeats = {repeats} and eta = {eta}; expected at least 1 and a number in (0, 4)")
         self.repeats, self.eta = repeats, eta
 
-    def steps_within(self, evaluations: int) -> int:
-        return (evaluations - 1) // self.repeats
+    def evaluations(self, steps: int) -> int:
+        return steps * self.repeats + 1
 
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
         path, levels, steps = model.path, times[:-1], []
@@ -87,8 +88,9 @@ class PredictorCorrector(PathSampler):
         clip: whether x̂ is held in the range of the data.
     """
 
-    stochastic = True
-    needs_data = True
+    name = "predictor-corrector"
+    adds_noise = True
+    needs_signal_at_start = True
 
     def __init__(
         self,
@@ -103,8 +105,8 @@ class PredictorCorrector(PathSampler):
             raise IncompatibleError(f"corrections = {corrections} and snr = {snr}; expected at least 0, and above 0")
         self.corrections, self.snr = corrections, snr
 
-    def steps_within(self, evaluations: int) -> int:
-        return evaluations // (1 + self.corrections)
+    def evaluations(self, steps: int) -> int:
+        return steps * (1 + self.corrections)
 
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
         steps: list[Step] = []

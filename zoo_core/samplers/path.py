@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Prediction, Sampler, Streams
+from zoo_core.interfaces import Call, Condition, Denoiser, Frame, Prediction, Sampler, Streams
 from zoo_core.paths import GaussianPath, Spacing
 
-__all__ = ["Correction", "PathSampler", "Stage", "Step", "check_head", "guided"]
+__all__ = ["Correction", "PathSampler", "Stage", "Step", "guided", "head_misfit"]
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,29 @@ class Step:
         return cls(t, data - noise * alpha / sigma, noise / sigma, fresh, fresh_large)
 
 
-class PathSampler(Sampler):
-    """A sampler that is a plan.
+class PathSampler(Sampler[Denoiser]):
+    """Draws by a plan of steps along the path.
 
     Args:
-        steps: how many network evaluations.
-        spacing: the time grid, see :meth:`~zoo_core.paths.GaussianPath.times`.
+        steps: number of solver steps; :meth:`evaluations` says what they cost.
+        spacing: time grid, see :meth:`~zoo_core.paths.GaussianPath.times`.
         clip: whether x̂ is held in the range of the sample space; where the space is bounded, unless said otherwise.
+
+    Attributes:
+        stochastic: whether it adds fresh noise with these options.
+        needs_signal_at_start: whether it cannot begin where α = 0, in pure noise.
     """
 
-    stochastic: bool = False
-    needs_data: bool = False
-    """Whether it cannot begin where α = 0, in pure noise."""
+    needs = (Denoiser,)
+    takes_noise = True
+    guides = True
+    needs_signal_at_start: bool = False
 
     def __init__(self, steps: int = 50, spacing: Spacing = "trailing", clip: bool | None = None) -> None:
-        if steps < 1:
-            raise IncompatibleError(f"steps = {steps}; a sampler takes at least 1")
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise IncompatibleError(f"steps = {steps}; a sampler takes a whole number of steps, at least 1")
         self.steps, self.spacing, self.clip = steps, spacing, clip
+        self.stochastic = self.adds_noise
 
     @abstractmethod
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
@@ -113,50 +119,26 @@ class PathSampler(Sampler):
         """The time grid, from noise down to 0."""
         return model.path.times(self.steps, self.spacing)
 
-    def steps_within(self, evaluations: int) -> int:
-        """How many steps so many network evaluations are enough for; 0 where not for one."""
-        return evaluations
-
-    def check(self, model: Model) -> None:
-        name = type(self).__name__.lower()
-        if not isinstance(model, Denoiser):
-            raise IncompatibleError(f"sampler {name!r} needs Denoiser, which {type(model).__name__} is not")
+    def fits(self, model: Denoiser) -> str | None:
         if self.clip and model.space.low is None:
-            raise IncompatibleError("clip = true; this sample space has no bounds to clip to")
+            return "cannot clip: this sample space has no bounds; leave clip out"
         if self.stochastic and not model.path.independent:
-            raise IncompatibleError(
-                f"sampler {name!r} adds noise, and this path couples noise and data; use one without, such as ddim"
-            )
+            return "adds noise, and this path couples noise and data; use one without, such as ddim"
         path, first = model.path, model.path.times(1, self.spacing)[0]
         if path.alpha(first) > 0.0 or self.spacing == "leading":
-            return
-        if self.needs_data:
-            raise IncompatibleError(
-                f"sampler {name!r} has no beginning on this path: α = 0 at t = {first:g}; use spacing = 'log-snr' or "
-                "'karras'"
-            )
-        check_head(model, first)
+            return None
+        if self.needs_signal_at_start:
+            return f"has no beginning on this path: α = 0 at t = {first:g}; use spacing = 'log-snr' or 'karras'"
+        return head_misfit(model, first)
 
     def start(self, model: Denoiser, streams: Streams, t: float, shape: Sequence[int]) -> Tensor:
         """Pure noise at the head of the path: σ(t)·ε."""
         return model.path.sigma(t) * streams.normal(*shape)
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-        noise: Tensor | None = None,
-    ) -> Tensor:
-        """As :meth:`Sampler.sample`; ``noise`` is the x_T to begin with instead of a drawn one."""
-        self.check(model)
-        assert isinstance(model, Denoiser)
+    def draw(self, model: Denoiser, call: Call) -> Tensor:
         times = self.times(model)
-        shape = model.space.sizes
-        x = self.start(model, streams, times[0], shape) if noise is None else noise
+        streams, shape = call.streams, model.space.sizes
+        x = self.start(model, streams, times[0], shape) if call.noise is None else call.noise
         low, high = model.space.low, model.space.high
         clip = low is not None if self.clip is None else self.clip
         plan = self.plan(model, times)
@@ -164,7 +146,7 @@ class PathSampler(Sampler):
         past: list[Tensor] = []
         before = x
         for i, step in enumerate(plan):
-            prediction = guided(model, x, step.t, condition, guidance)
+            prediction = guided(model, x, step.t, call.condition, call.guidance)
             data = prediction.data.clamp(low, high) if clip else prediction.data
             if step.correction is not None:
                 x = step.correction.state * before + step.correction.data * data
@@ -172,7 +154,7 @@ class PathSampler(Sampler):
             before, seen = x, [data]
             for stage in step.stages:
                 asked_at = _add(stage.state * before, stage.data, seen)
-                again = guided(model, asked_at, stage.t, condition, guidance).data
+                again = guided(model, asked_at, stage.t, call.condition, call.guidance).data
                 seen.append(again.clamp(low, high) if clip else again)
             x = step.data * data + step.state * before
             x = _add(x, [stage.weight for stage in step.stages], seen[1:])
@@ -181,22 +163,19 @@ class PathSampler(Sampler):
                 past = [data, *past][:remembered]
             if step.fresh:
                 x = x + _spread(step, prediction) * streams.normal(*shape)
-            if observer is not None:
-                observer(Frame(i + 1, len(plan), x, data))
+            if call.observer is not None:
+                call.observer(Frame(i + 1, len(plan), x, data))
         return x
 
 
-def check_head(model: Denoiser, t: float) -> None:
-    """Refuses a model whose prediction says nothing of the data at t.
-
-    Raises:
-        IncompatibleError: it predicts noise or score, and α(t) = 0.
-    """
+def head_misfit(model: Denoiser, t: float) -> str | None:
+    """Says why a model's prediction tells nothing of the data at t: it is noise or score, and α(t) = 0."""
     if model.path.alpha(t) == 0.0 and model.prediction in ("noise", "score"):
-        raise IncompatibleError(
-            f"a {model.prediction} prediction says nothing of the data at t = {t:g}, where α = 0; expected a path that "
-            "ends before (t_max), or spacing = 'log-snr' or 'karras'"
+        return (
+            f"cannot begin: a {model.prediction} prediction says nothing of the data at t = {t:g}, where α = 0; "
+            "expected a path that ends before (t_max), or spacing = 'log-snr' or 'karras'"
         )
+    return None
 
 
 def guided(model: Denoiser, x: Tensor, t: float | Tensor, condition: Condition | None, guidance: float) -> Prediction:

@@ -34,9 +34,9 @@ class _RungeKutta(PathSampler):
     """Steps of one method; see the module.
 
     Args:
-        steps: of the method, each as many network evaluations as it has stages; the last has one.
+        steps: number of steps, each of as many network evaluations as the method has stages; the last has one.
         coordinate: ``time``, ``sigma`` or ``angle``.
-        spacing: the time grid.
+        spacing: time grid.
         clip: whether every x̂ is held in the range of the data.
     """
 
@@ -53,10 +53,10 @@ class _RungeKutta(PathSampler):
         if coordinate not in get_args(Coordinate):
             raise IncompatibleError(f"coordinate = {coordinate!r}; expected one of {', '.join(get_args(Coordinate))}")
         self.coordinate: Coordinate = coordinate
-        self.needs_data = coordinate == "sigma"
+        self.needs_signal_at_start = coordinate == "sigma"
 
-    def steps_within(self, evaluations: int) -> int:
-        return (evaluations - 1) // len(self.method.nodes) + 1  # the last step has one
+    def evaluations(self, steps: int) -> int:
+        return (steps - 1) * len(self.method.nodes) + 1  # the last step has one
 
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
         return [self._step(model.path, t, s) for t, s in pairwise(times)]
@@ -123,12 +123,13 @@ class Euler(_RungeKutta):
     """Euler's method, of first order, by default on the velocity in t.
 
     Args:
-        steps: network evaluations.
+        steps: number of solver steps, each of one network evaluation.
         coordinate: ``time``, ``sigma`` (which is DDIM) or ``angle``.
-        spacing: the time grid.
+        spacing: time grid.
         clip: whether every x̂ is held in the range of the data.
     """
 
+    name = "euler"
     method = EULER
 
     def __init__(
@@ -146,6 +147,7 @@ class Heun(_RungeKutta):
         "Heun's method, of second order with two evaluations a step (Karras et al. 2022, alg. 1).\n"
         + str(_RungeKutta.__doc__).partition("\n")[2]
     )
+    name = "heun"
     method = HEUN
 
 
@@ -154,6 +156,7 @@ class Midpoint(_RungeKutta):
         "The midpoint method, of second order with two evaluations a step.\n"
         + str(_RungeKutta.__doc__).partition("\n")[2]
     )
+    name = "midpoint"
     method = MIDPOINT
 
 
@@ -162,4 +165,5 @@ class RK(_RungeKutta):
         "The classical Runge–Kutta method, of fourth order with four evaluations a step.\n"
         + str(_RungeKutta.__doc__).partition("\n")[2]
     )
+    name = "rk4"
     method = RK4

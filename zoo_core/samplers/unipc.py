@@ -29,12 +29,14 @@ class UniPC(PathSampler):
     """The unified predictor–corrector.
 
     Args:
-        steps: network evaluations.
+        steps: number of solver steps, each of one network evaluation.
         order: p of the predictor, 1 … 3.
         corrector: whether the state is corrected once x̂ is known.
-        spacing: the time grid.
+        spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
+
+    name = "unipc"
 
     def __init__(
         self,

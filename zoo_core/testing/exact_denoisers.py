@@ -81,7 +81,7 @@ class ExactDenoiser(Model, Denoiser, Density):
         self.register_buffer("log_weights", (shares / shares.sum()).log())
         self.space = SampleSpace("points", (self.means.shape[1],))
         if labelled:
-            self.conditions = {"label": ConditionSpec((), len(means))}
+            self.conditions = {"label": ConditionSpec.label(len(means))}
 
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
         alpha, sigma = self.path.coefficients(t, like=x_t)

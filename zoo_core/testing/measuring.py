@@ -8,14 +8,12 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from zoo_core import datasets, evaluation
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.densities import DENSITIES
 from zoo_core.errors import ZooError
 from zoo_core.evaluation import evaluate, metric_named
-from zoo_core.interfaces import Condition, Metric, Model, Observer, Result, Sampler, Streams
+from zoo_core.interfaces import Call, DataSet, Metric, Model, Result, Sampler, Streams, Values
 from zoo_core.testing import tiny_data
 from zoo_core.testing.subjects import MetricSubject, ModelSubject
 
@@ -36,29 +34,20 @@ class Want(Exception):
     """A metric cannot be tried on this machine, or not on little; the message has its reason."""
 
 
-class Replayed(Sampler):
+class Replayed(Sampler[Model]):
     """A model's samples, drawn once, in few steps: many metrics look at them, and drawing is what takes time."""
 
+    name = "replayed"
+
     def __init__(self, subject: ModelSubject) -> None:
-        dtype = torch.float64 if subject.model.dtype == torch.float64 else torch.float32
-        streams = Streams(0, "sample", 0, SAMPLES, device=subject.model.device, dtype=dtype)
+        model = subject.model
+        streams = Streams(0, "sample", 0, SAMPLES, device=model.device, dtype=model.state_dtype)
         with torch.inference_mode():
-            sampler = subject.sampler(STEPS)
-            self.x = sampler.sample(subject.model, streams, condition=subject.condition(SAMPLES))
+            self.x = subject.sampler(STEPS).sample(model, streams, condition=subject.condition(SAMPLES))
 
-    def check(self, model: Model) -> None:
-        """They are the model's own."""
-
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        return self.x[streams.start : streams.start + len(streams)]
+    def draw(self, model: Model, call: Call) -> Values:
+        drawn: Values = self.x[call.streams.start : call.streams.start + len(call.streams)]
+        return drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +162,7 @@ def _points(name: str, metric: Metric[Any]) -> DataSet:
 def _few(data: DataSet) -> DataSet:
     """In a split of their own: what real data would score takes all of them."""
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:EXAMPLES]
-    return replace(data, split="tiny", x=data.x[rows], y=None if data.y is None else data.y[rows])
+    return replace(data.take(rows), split="tiny")
 
 
 @cache

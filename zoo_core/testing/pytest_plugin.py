@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from zoo_core.datasets.dataset import DataSet
+    from zoo_core.interfaces.dataset import DataSet
     from zoo_core.testing.hub_standin import HubStandIn
 
 __all__ = ["zoo_hub", "zoo_install", "zoo_site", "zoo_tiny_data"]

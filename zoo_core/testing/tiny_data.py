@@ -7,15 +7,15 @@ here.  Nothing is downloaded.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core import datasets
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.densities import DENSITIES
-from zoo_core.datasets.model_side import whole
-from zoo_core.interfaces import Batch, Condition, ConditionSpec, Model, SampleSpace, Streams
+from zoo_core.datasets.prepared import Prepared
+from zoo_core.interfaces import Batch, Condition, ConditionSpec, DataSet, Model, Ragged, SampleSpace, Streams, Values
 
 __all__ = ["LENGTH", "batch", "condition", "data_for", "generated_for", "shape_of", "tiny_data"]
 
@@ -32,25 +32,31 @@ def shape_of(space: SampleSpace) -> tuple[int, ...]:
 
 
 def tiny_data(space: SampleSpace, n: int = 64, *, seed: int = 0, split: str = "train") -> DataSet:
-    """Examples for a sample space, on the data's side, with labels 0 … 9.
+    """Generates examples for a sample space, on the data's side, with labels 0 … 9.
 
     Args:
         space: images get soft blobs in 256 grey levels, whose place goes with the label; points two clouds; sequences
-            and audio waves with a little noise; tokens zeros and ones.
-        n: how many; example i does not depend on it.
-        seed: other seeds, other examples.
+            and audio waves with a little noise; tokens some of the vocabulary; tables numbers and codes.  Where an axis
+            is open, lengths are 1 … :data:`LENGTH`.
+        n: number of examples; example i does not depend on it.
+        seed: other seeds give other examples.
         split: what it says it is.
     """
     shape, streams = shape_of(space), Streams(seed, f"tiny/{split}", 0, n)
     label = streams.integers(CLASSES)
+    columns = {"label": label}
     if space.kind == "image":
         x = _blobs(shape, label, streams)
-        return DataSet("tiny-images", split, (x * (LEVELS - 1)).round().to(torch.uint8), label, levels=LEVELS)
+        grey = (x * (LEVELS - 1)).round().to(torch.uint8)
+        return DataSet("tiny-images", split, grey, columns, levels=LEVELS, space=replace(space, low=None, high=None))
     if space.kind == "tokens":
-        return DataSet("tiny-tokens", split, streams.integers(2, *shape), label)
-    if space.kind == "points":
+        x = streams.integers(space.vocabulary or 2, *shape)
+    elif space.kind in ("points", "table"):
         side = (label % 2).float().view(-1, *[1] * len(shape)) * 2 - 1
         x = side + 0.4 * streams.normal(*shape)
+        for j, column in enumerate(space.columns):
+            if column.type != "number":
+                x[:, j] = (x[:, j].abs() * 10).floor() % max(len(column.categories), 2)
     else:
         time = torch.linspace(0, 6.0, shape[0] if space.kind == "sequence" else shape[-1])
         wave = (time * (1 + label.float()[:, None] / CLASSES)).sin()
@@ -58,7 +64,10 @@ def tiny_data(space: SampleSpace, n: int = 64, *, seed: int = 0, split: str = "t
         x = 0.8 * wave + 0.1 * streams.normal(*shape)
     if space.low is not None and space.high is not None:
         x = space.from_user(torch.sigmoid(x))
-    return DataSet(f"tiny-{space.kind}", split, x, label)
+    values: Values = x
+    if space.open_axis is not None:
+        values = Ragged(x, 1 + streams.integers(LENGTH), space.open_axis)
+    return DataSet(f"tiny-{space.kind}", split, values, columns, space=space)
 
 
 def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
@@ -73,29 +82,31 @@ def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
 def generated_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
     """:func:`tiny_data` for a model, with labels in its range."""
     data = tiny_data(model.space, n, seed=seed)
-    spec = model.conditions.get("label")
-    if spec is None or spec.classes is None or data.y is None:
-        return data
-    return replace(data, y=data.y % spec.classes)
+    columns = {name: _values(name, spec, 0, n) for name, spec in model.conditions.items() if name != "label"}
+    label, spec = data.y, model.conditions.get("label")
+    if label is not None:
+        columns["label"] = label if spec is None or spec.classes is None else label % spec.classes
+    return replace(data, columns=columns)
 
 
-def batch(model: Model, n: int = 64, *, seed: int = 0) -> Batch:
-    """The same on the model's side, in its own floating type, with a valid condition."""
-    x = whole(model, data_for(model, n, seed=seed), seed)
-    dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
-    x = x.to(dtype) if x.is_floating_point() else x
+def batch(model: Model, n: int = 64, *, seed: int = 0) -> Batch[Any]:
+    """Gives the same on the model's side, in its own floating type, with a valid condition."""
+    found = Prepared(model, data_for(model, n, seed=seed), seed).rows(torch.arange(n))
+    x = found.x.to(model.state_dtype) if found.x.is_floating_point() else found.x
     return Batch(x, condition(model, 0, n))
 
 
 def condition(model: Model, start: int, stop: int) -> Condition | None:
-    """Valid conditions of samples ``start`` … ``stop − 1``; ``None`` for an unconditional model."""
+    """Gives valid conditions of samples ``start`` … ``stop − 1``; ``None`` for an unconditional model."""
     if not model.conditions:
         return None
     return Condition(**{name: _values(name, spec, start, stop) for name, spec in model.conditions.items()})
 
 
-def _values(name: str, spec: ConditionSpec, start: int, stop: int) -> Tensor:
+def _values(name: str, spec: ConditionSpec, start: int, stop: int) -> Values:
     streams = Streams(0, f"tiny condition/{name}", start, stop - start)
+    if spec.kind == "tokens":
+        return Ragged(streams.integers(spec.classes or 1, LENGTH), 1 + streams.integers(LENGTH))
     return streams.normal(*spec.shape) if spec.classes is None else streams.integers(spec.classes, *spec.shape)
 
 

@@ -50,7 +50,7 @@ class GreyNoise(Model, Density, DirectSampler, LatentVariable):
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
         self.space = SampleSpace("image", shape, 0.0, 1.0)
-        self.conditions = {"label": ConditionSpec(classes=classes)}
+        self.conditions = {"label": ConditionSpec.label(classes)}
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
         return torch.zeros(len(x), dtype=x.dtype)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from zoo_core.processes import Processes
 from zoo_core.randomness import stable_seed
 from zoo_core.training import checkpoint
 from zoo_core.training.average import Average
-from zoo_core.training.examples import Examples
+from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.journal import Journal
 from zoo_core.training.recipe import Recipe, learning_rate, optimiser
 
@@ -45,9 +46,9 @@ class GradientRun:
     """
 
     model: Model
-    objective: GradientObjective
+    objective: GradientObjective[Any, Any]
     recipe: Recipe
-    examples: Examples
+    examples: TrainingBatches
     processes: Processes
     folder: Path
     checkpoint_every: int = 500
@@ -63,16 +64,17 @@ class GradientRun:
         }
         self.optimisers = {name: optimiser(self.recipe, name, ps) for name, ps in self.parameters.items()}
         self.checkpoints = self.folder / "checkpoints"
-        self.resume()
 
     def resume(self) -> None:
-        """Goes on from the newest checkpoint, if there is one.
+        """Goes on from the newest checkpoint; without one, lets the objective prepare the model.
 
         Raises:
             WeightsError: it belongs to another recipe or is damaged.
         """
         place = checkpoint.latest(self.checkpoints)
         if place is None:
+            self.objective.initialise(self.model, self.examples, self.recipe.seed)
+            self.average = Average(self.model, self.recipe.ema)
             return
         tensors, state = checkpoint.read(place)
         if state["recipe"] != _facts(self.recipe):
@@ -126,7 +128,7 @@ class GradientRun:
 
     def take_step(self) -> None:
         """One batch: every loss that the objective yields, each followed by a step of its player."""
-        size, step = self.recipe.batch * self.objective.batches, self.step
+        size, step = self.examples.size, self.step
         part = self.processes.part(size)
         batch = self.examples.batch(step, part, self.processes.device)
         streams = Streams(
@@ -167,8 +169,7 @@ class GradientRun:
         for name, value in values.items():
             if value != value or abs(value) == float("inf"):
                 raise self._diverged(f"{name} is {value}")
-        size = self.recipe.batch * self.objective.batches
-        journal.report(self.step, values, size * min(self.report_every, self.step - journal.begun))
+        journal.report(self.step, values, self.examples.size * min(self.report_every, self.step - journal.begun))
 
     def _require_finite(self) -> None:
         for name, p in self.model.named_parameters():

@@ -7,11 +7,12 @@ r"""A recipe: what ``[models.ID.recipe]`` of the registry says, with its default
 | ``data``              | ``name``, ``split``, ``classes``, ``n`` of the data set                    |              |
 | ``seed``              | of everything                                                              | 0            |
 | ``start``             | the model whose weights to begin with, as ``zoo load`` names it            | fresh ones   |
+| ``batch``             | examples in a step, over all processes; of a statistics objective, at once  | 64; all      |
 | ``how``               | a sentence about how the weights were made, for the model card             | none         |
 
 and for a gradient objective
 
-| ``steps``, ``batch``  | optimiser steps; examples in each (over all processes)                     |              |
+| ``steps``             | optimiser steps                                                            | 1000         |
 | ``optimiser``         | ``adam``, ``adamw``, ``adamax`` or ``sgd``                                 | ``adam``     |
 | ``lr``, ``betas``     | its rate, at its greatest, and its moments' decay                          | (0.9, 0.99)  |
 | ``weight_decay``      | of ``adamw``                                                               | 0            |
@@ -62,7 +63,7 @@ class Recipe:
     objective_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     steps: int = 1000
-    batch: int = 64
+    batch: int | None = None
     optimiser: str = "adam"
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
@@ -107,7 +108,7 @@ class Recipe:
             if getattr(self, key) not in allowed:
                 raise IncompatibleError(f"{key} = {getattr(self, key)!r}; expected one of {', '.join(allowed)}")
         for key in ("steps", "batch", "iterations", "restarts"):
-            if getattr(self, key) < 1:
+            if getattr(self, key) is not None and getattr(self, key) < 1:
                 raise IncompatibleError(f"{key} = {getattr(self, key)}; expected at least 1")
         if self.ema is not None and not 0.0 <= self.ema < 1.0:
             raise IncompatibleError(f"ema = {self.ema}; expected a decay in [0, 1)")
@@ -115,7 +116,7 @@ class Recipe:
             raise IncompatibleError(f"augment = {list(self.augment)}; expected 'flip' or nothing")
 
 
-def objective(recipe: Recipe) -> GradientObjective | StatisticsObjective:
+def objective(recipe: Recipe) -> GradientObjective[Any, Any] | StatisticsObjective[Any, Any]:
     """The recipe's objective.
 
     Raises:

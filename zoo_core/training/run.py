@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core import datasets, pictures, snapshot
-from zoo_core.datasets.dataset import DataSet
-from zoo_core.datasets.model_side import whole
+from zoo_core.datasets.prepared import Prepared
 from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import GradientObjective, Model, StatisticsObjective
+from zoo_core.interfaces import DataSet, GradientObjective, Model, StatisticsObjective
 from zoo_core.loading import build, fill, load
 from zoo_core.processes import Processes
 from zoo_core.sampling import quick_sampler, sample
-from zoo_core.training.examples import Examples
+from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
 from zoo_core.training.statistics import fit
@@ -68,6 +67,8 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
     recipe = Recipe.of(entry.recipe)
     goal = objective(recipe)
     model = begin(entry, recipe)
+    if isinstance(goal, GradientObjective) and (reason := goal.fits(model)) is not None:
+        raise IncompatibleError(f"objective {recipe.objective!r} {reason}")
     data = datasets.load(**recipe.data)
     processes = Processes(options.device, recipe.precision)  # type: ignore[arg-type]
     try:
@@ -102,13 +103,13 @@ def begin(entry: Entry, recipe: Recipe) -> Model:
 def _descend(
     model: Model,
     data: DataSet,
-    goal: GradientObjective,
+    goal: GradientObjective[Any, Any],
     recipe: Recipe,
     processes: Processes,
     out: Path,
     options: Options,
 ) -> Model:
-    size = recipe.batch * goal.batches
+    size = (recipe.batch or 64) * goal.batches
     if size % processes.size:
         raise IncompatibleError(
             f"batch = {recipe.batch} cannot be shared equally by {processes.size} processes; choose a multiple"
@@ -122,12 +123,13 @@ def _descend(
         model,
         goal,
         recipe,
-        Examples(model, data, recipe.seed, size, recipe.augment),
+        TrainingBatches(model, data, recipe.seed, size, recipe.augment),
         processes,
         out,
         options.checkpoint_every,
         show=show,
     )
+    run.resume()
     trained = run.run(min(recipe.steps, options.max_steps or recipe.steps))
     goal.finish(trained, recipe.seed)
     return trained
@@ -136,7 +138,7 @@ def _descend(
 def _fit(
     model: Model,
     data: DataSet,
-    goal: StatisticsObjective,
+    goal: StatisticsObjective[Any, Any],
     recipe: Recipe,
     processes: Processes,
     out: Path,
@@ -148,8 +150,9 @@ def _fit(
 
     history = fit(
         model,
-        whole(model, data, recipe.seed).to(processes.device),
+        Prepared(model, data, recipe.seed),
         goal,
+        batch=recipe.batch,
         restarts=recipe.restarts,
         tolerance=recipe.tolerance,
         iterations=min(recipe.iterations, options.max_steps or recipe.iterations),

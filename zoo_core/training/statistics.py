@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import ZooError
-from zoo_core.interfaces import Batch, Model, StatisticsObjective
+from zoo_core.interfaces import Model, StatisticsObjective
 from zoo_core.processes import Processes
 from zoo_core.training import checkpoint
 
@@ -24,9 +27,10 @@ Progress = Callable[[int, int, float], None]
 
 def fit(
     model: Model,
-    data: Tensor,
-    objective: StatisticsObjective,
+    data: Prepared,
+    objective: StatisticsObjective[Any, Any],
     *,
+    batch: int | None = None,
     restarts: int = 1,
     tolerance: float = 1e-4,
     iterations: int = 100,
@@ -39,8 +43,9 @@ def fit(
 
     Args:
         model: its parameters are replaced.
-        data: all of it, on the model's side, ``(n, *shape)``.
+        data: all examples, on the model's side.
         objective: closed-form maximum likelihood, EM, Baum–Welch.
+        batch: number of examples that the objective is given at once; each process's whole share unless given.
         restarts: starts, each from its own seed.
         tolerance: stop when the mean log-likelihood grows by less, in nats.
         iterations: at most so many per restart.
@@ -57,14 +62,25 @@ def fit(
     """
     run = _Run(model, folder, processes)
     part = processes.part(len(data)) if processes else range(len(data))
-    share = Batch(data[part.start : part.stop])
+    size = batch or max(len(part), 1)
+    spans = [torch.arange(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
+    share = [data.rows(span).to(model.device) for span in spans[:1]] if len(spans) == 1 else None
+
+    def summed() -> dict[str, Tensor]:
+        """The statistics of this process's share, batch by batch; one batch is read once and kept."""
+        total: dict[str, Tensor] = {}
+        for one in share or (data.rows(span).to(model.device) for span in spans):
+            for name, value in objective.statistics(model, one).items():
+                total[name] = total[name] + value if name in total else value
+        return total
+
     failure: ZooError | None = None
     for restart in range(run.restart, restarts):
         try:
             if not run.history:
                 objective.initialise(model, data, seed + restart)
             while not (run.converged(tolerance) or len(run.history) >= iterations):
-                statistics = objective.statistics(model, share)
+                statistics = summed()
                 statistics = processes.sum(statistics) if processes else statistics
                 run.history.append((statistics["log_likelihood"] / statistics["count"]).item())
                 progress(restart, len(run.history) - 1, run.history[-1])

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_core import weights_file
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.model_side import model_side
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Batch, Condition, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_core.plots.latent import interpolation
 from zoo_core.sampling import sample
 from zoo_core.testing import quadrature

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import ChecksumError, IncompatibleError, NetworkError
 from zoo_core.interfaces import Batch, Model, SampleSpace, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import inception
 from zoo_metrics.inception.network import InceptionV3, resize
 

@@ -25,7 +25,7 @@ class Replay(Model, DirectSampler):
         super().__init__()
         self.space = SampleSpace("image", tuple(images.shape[1:]), low, high)
         self.register_buffer("images", self.space.from_user(images))
-        self.conditions = {} if labels is None else {"label": ConditionSpec(classes=labels)}
+        self.conditions = {} if labels is None else {"label": ConditionSpec.label(labels)}
 
     def draw(self, streams, *, condition=None):
         if condition is not None:

@@ -71,7 +71,7 @@ def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
     require(torch.equal(one, two), f"{subject.name}: log_prob without streams gives {one.item()}, then {two.item()}")
 
 
-@check("model", needs=("Density",), when=_integrates, slow=lambda subject: subject.model.by_ode)
+@check("model", needs=("Density",), when=_integrates, slow=lambda subject: subject.model.many_passes)
 def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
     """∫ exp(log_prob(x)) dx = 1 ± 0.002 over the whole line or plane, for exact densities in one or two dimensions.
 
@@ -90,7 +90,7 @@ def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
     "model",
     needs=("Density",),
     when=lambda subject: _integrates(subject) and subject.can_be_drawn,
-    slow=lambda subject: subject.model.by_ode,
+    slow=lambda subject: subject.model.many_passes,
 )
 def check_samples_agree_with_log_prob(subject: ModelSubject) -> None:
     """4,000 samples fall into 48 regions as often as ``log_prob`` says, by a χ² test, in one or two dimensions.
@@ -203,4 +203,4 @@ def _one_condition(model: Model, n: int) -> Condition | None:
     one = tiny_data.condition(model, 0, 1)
     if one is None:
         return None
-    return Condition(**{name: value.expand(n, *value.shape[1:]) for name, value in one.values.items()})
+    return one.rows(torch.zeros(n, dtype=torch.int64))

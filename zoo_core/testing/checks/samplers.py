@@ -104,9 +104,7 @@ def _draw(
 ) -> Tensor:
     streams = Streams(seed, "check", start, n)
     with torch.inference_mode():
-        return sampler.sample(
-            candidate.model,
-            streams,
-            condition=candidate.condition(start + n, start),
-            observer=observer,  # type: ignore[arg-type]
+        drawn: Tensor = sampler.sample(
+            candidate.model, streams, condition=candidate.condition(start + n, start), observer=observer
         )
+    return drawn

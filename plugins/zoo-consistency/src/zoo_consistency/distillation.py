@@ -35,7 +35,7 @@ __all__ = ["Distillation", "Solver", "teacher_step"]
 Solver = Literal["heun", "ddim"]
 
 
-class Distillation(GradientObjective):
+class Distillation(GradientObjective[Consistency]):
     """Consistency along a teacher's trajectories.
 
     Args:
@@ -73,7 +73,7 @@ class Distillation(GradientObjective):
         self._target: Consistency | None = None
         self._restored: dict[str, Tensor] = {}
 
-    def losses(self, model: Consistency, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: Consistency, batch: Batch, streams: Streams) -> Iterator[Loss]:
         teacher = self._ready(model, batch.x.device)
         grid = levels(self.intervals, model.sigma_min, model.sigma_max)
         index = streams.categorical(lognormal_weights(grid, self.mean, self.spread)).cpu()

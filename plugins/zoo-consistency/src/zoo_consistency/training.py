@@ -19,10 +19,10 @@ from zoo_consistency.grid import discretisation, levels, lognormal_weights, pseu
 from zoo_consistency.model import Consistency
 from zoo_core.interfaces import Batch, Condition, GradientObjective, Loss, Streams
 
-__all__ = ["Training", "consistency_loss", "training_step"]
+__all__ = ["Training", "consistency_loss"]
 
 
-class Training(GradientObjective):
+class Training(GradientObjective[Consistency]):
     """iCT.
 
     Args:
@@ -52,8 +52,10 @@ class Training(GradientObjective):
         self.steps, self.first, self.last = steps, first, last
         self.mean, self.spread, self.huber = mean, spread, huber
 
-    def losses(self, model: Consistency, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
-        count = discretisation(training_step(streams), self.steps, self.first, self.last)
+    def losses(self, model: Consistency, batch: Batch, streams: Streams) -> Iterator[Loss]:
+        if batch.step is None:
+            raise ValueError("the number of levels grows with the training step; expected a batch with a step")
+        count = discretisation(batch.step, self.steps, self.first, self.last)
         grid = levels(count, model.sigma_min, model.sigma_max)
         index = streams.categorical(lognormal_weights(grid, self.mean, self.spread)).cpu()
         low, high = grid[index].to(batch.x.device), grid[index + 1].to(batch.x.device)
@@ -85,18 +87,6 @@ def consistency_loss(
     gap = pseudo_huber(said, wanted, huber)
     weight = 1.0 / (upper[1] - lower[1])
     return Loss((weight.to(gap.dtype) * gap).mean(), terms={"distance": gap.detach().mean()})
-
-
-def training_step(streams: Streams) -> int:
-    """The step that streams are for: the number at the end of their purpose, ``"train/1200"`` → 1200.
-
-    Raises:
-        ValueError: there is no number.
-    """
-    step = streams.purpose.rpartition("/")[2]
-    if not step.isdecimal():
-        raise ValueError(f"streams for {streams.purpose!r} know no training step; expected 'train/<step>'")
-    return int(step)
 
 
 def _like(sigma: Tensor, x: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ class DDPM(TimedModel, Denoiser, Density):
     """
 
     log_prob_is = "bound"
+    many_passes = True
     path: DiscretePath
 
     def __init__(

@@ -14,10 +14,10 @@ from zoo_ddpm.model import DDPM
 __all__ = ["Hybrid", "Simple", "VariationalBound"]
 
 
-class Simple(GradientObjective):
+class Simple(GradientObjective[DDPM]):
     """L_simple = E ‖target − network(x_k, k)‖², k uniform, in the network's own currency (Ho et al. 2020, eq. 14)."""
 
-    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:
         x = batch.x
         index = streams.integers(model.path.steps)
         noise = streams.normal(*x.shape[1:])
@@ -31,7 +31,7 @@ class Simple(GradientObjective):
         return from_prediction(model.path, model.prediction, Prediction(x, noise), t)
 
 
-class VariationalBound(GradientObjective):
+class VariationalBound(GradientObjective[DDPM]):
     """L_vlb in bits per dimension, one uniformly drawn term per example, times T (Ho et al. 2020, eq. 5).
 
     Args:
@@ -41,7 +41,7 @@ class VariationalBound(GradientObjective):
     def __init__(self, stop_mean: bool = False) -> None:
         self.stop_mean = stop_mean
 
-    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:
         from zoo_ddpm.bound import bound_terms
 
         index = streams.integers(model.path.steps)
@@ -52,14 +52,14 @@ class VariationalBound(GradientObjective):
         yield Loss(bits, terms={"bits_per_dim": bits.detach()})
 
 
-class Hybrid(GradientObjective):
+class Hybrid(GradientObjective[DDPM]):
     """L_hybrid = L_simple + λ·L_vlb, where L_vlb trains the variances only (Nichol & Dhariwal 2021, eq. 16)."""
 
     def __init__(self, weight: float = 0.001) -> None:
         self.weight = weight
         self.simple, self.bound = Simple(), VariationalBound(stop_mean=True)
 
-    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:
         simple = next(self.simple.losses(model, batch, streams))
         bound = next(self.bound.losses(model, batch, streams))
         yield Loss(

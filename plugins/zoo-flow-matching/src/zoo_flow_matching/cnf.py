@@ -51,7 +51,7 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
     """
 
     invertible = True
-    by_ode = True
+    many_passes = True
 
     def __init__(
         self, shape: list[int], network: Mapping[str, Any], steps: int | None = 16, tolerance: float = 1e-5

@@ -12,7 +12,7 @@ from zoo_flow_matching.cnf import CNF
 __all__ = ["MaximumLikelihood"]
 
 
-class MaximumLikelihood(GradientObjective):
+class MaximumLikelihood(GradientObjective[CNF]):
     """−log p(x) in nats per dimension, and λ·∫ ‖u‖² dt per dimension (Finlay et al. 2020, eq. 8).
 
     The kinetic energy chooses, among all flows with this density, those that take the shortest way: they need fewer
@@ -31,7 +31,7 @@ class MaximumLikelihood(GradientObjective):
             raise ValueError(f"kinetic = {kinetic} and steps = {steps}; expected at least 0 and 1")
         self.kinetic, self.steps = kinetic, steps
 
-    def losses(self, model: CNF, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: CNF, batch: Batch, streams: Streams) -> Iterator[Loss]:
         x = batch.x
         if self.steps is None and model.steps is None:
             raise IncompatibleError("an adaptive method is not differentiated; give the objective its steps")

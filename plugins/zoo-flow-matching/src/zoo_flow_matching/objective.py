@@ -26,7 +26,7 @@ from zoo_nets.path_model import PathModel
 __all__ = ["FlowMatchingLoss", "velocity_loss"]
 
 
-class FlowMatchingLoss(GradientObjective):
+class FlowMatchingLoss(GradientObjective[FlowMatching]):
     """Flow matching with independent noise, or with noise that optimal transport pairs with the data.
 
     With optimal transport the noise is permuted, so data and what they are conditioned on stay together.
@@ -47,7 +47,7 @@ class FlowMatchingLoss(GradientObjective):
             raise ValueError(f"focus = {focus}; expected a positive number")
         self.group, self.focus = group, focus
 
-    def losses(self, model: FlowMatching, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: FlowMatching, batch: Batch, streams: Streams) -> Iterator[Loss]:
         x, t = batch.x, self.times(streams)
         noise = streams.normal(*x.shape[1:])
         terms = {}

@@ -27,7 +27,7 @@ from zoo_flow_matching.objective import velocity_loss
 __all__ = ["Reflow"]
 
 
-class Reflow(GradientObjective):
+class Reflow(GradientObjective[RectifiedFlow]):
     """Flow matching on a teacher's pairs.  The batch of data lends its conditions; the data itself is the teacher's.
 
     Pair j is a function of (seed, j): it is made when it is first needed and kept, and example i of the whole run is
@@ -52,7 +52,7 @@ class Reflow(GradientObjective):
         self._noise, self._data = torch.empty(0), torch.empty(0)
         self._made = torch.zeros(pairs, dtype=torch.bool)
 
-    def losses(self, model: RectifiedFlow, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: RectifiedFlow, batch: Batch, streams: Streams) -> Iterator[Loss]:
         t = streams.uniform(1).squeeze(1)
         if self.pairs and batch.condition is None:
             noise, x = self._kept(model, streams)

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from zoo_core.errors import ConditionError
 from zoo_core.interfaces import (
+    Batch,
     Condition,
     ConditionSpec,
     Density,
@@ -87,7 +88,7 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         self.space = SampleSpace("image" if image else "points", tuple(shape), *((0.0, 1.0) if image else (None, None)))
         self.base, self.alpha, self.classes = base, alpha, classes
         self.dimensions = math.prod(shape)
-        self.conditions = {} if classes is None else {"label": ConditionSpec(classes=classes)}
+        self.conditions = {} if classes is None else {"label": ConditionSpec.label(classes)}
         self.embedding = None if classes is None else nn.Embedding(classes, context)
         self.context_width = 0 if classes is None else context
         self.dequantiser = self._dequantiser(shape, dequantisation)
@@ -138,12 +139,12 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         x, log_det = self.transform.inverse_and_log_det(z, self._context_of(self.with_label(condition, streams)))
         return x, self._base_log_prob(z) - log_det
 
-    def start(self, x: Tensor, condition: Condition | None = None, streams: Streams | None = None) -> None:
-        """Lets what begins from data begin, with the first batch; does nothing the second time."""
+    def start(self, batch: Batch[Any], streams: Streams) -> None:
         if all(bool(m.started) for m in self.modules() if isinstance(m, ActNorm)):
             return
         with torch.no_grad():
-            self.transform.start(self._dequantised(x, streams)[0], self._context_of(condition))
+            x, _ = self._dequantised(batch.x, streams)
+            self.transform.start(x, self._context_of(batch.condition))
 
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """As in :class:`~zoo_core.interfaces.Model`; what an unconditional start lacks of a label begins at zero."""

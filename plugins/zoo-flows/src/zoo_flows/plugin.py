@@ -26,12 +26,6 @@ def zoo_register(catalogue: Catalogue) -> None:
         )
     families = list(FAMILIES)
     catalogue.objective(
-        "flow-nll",
-        "zoo_flows.objective:NegativeLogLikelihood",
-        "exact maximum likelihood",
-        families=[name for name in families if name != "resampled-glow"],
-    )
-    catalogue.objective(
         "acceptance",
         "zoo_flows.resampled:AcceptanceRegression",
         "which of a flow's proposals are data-like (Azadi et al. 2019)",

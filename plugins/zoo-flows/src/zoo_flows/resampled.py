@@ -159,7 +159,7 @@ class ResampledGlow(Glow):
         self.Z.copy_(total / proposals)
 
 
-class AcceptanceRegression(GradientObjective):
+class AcceptanceRegression(GradientObjective[ResampledGlow]):
     """E_data softplus(−l(x)) + E_q softplus(l(x)): logistic regression of data against as many proposals.
 
     Args:
@@ -174,7 +174,7 @@ class AcceptanceRegression(GradientObjective):
             raise ValueError(f"proposals = {proposals}; expected at least 1")
         self.proposals = proposals
 
-    def losses(self, model: ResampledGlow, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: ResampledGlow, batch: Batch, streams: Streams) -> Iterator[Loss]:
         with torch.no_grad():
             proposed = model.propose(streams)
         data, other = model.acceptance(torch.cat([batch.x, proposed])).chunk(2)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Model, Observer, Sampler, Streams
+from zoo_core.interfaces import Call, LatentVariable, Sampler
 from zoo_flows.flow import Flow
 
 __all__ = ["Tempered"]
 
 
-class Tempered(Sampler):
+class Tempered(Sampler[Flow]):
     """Decodes codes drawn at a temperature.
 
     Args:
@@ -25,25 +24,17 @@ class Tempered(Sampler):
         ValueError: a negative temperature.
     """
 
+    name = "tempered"
+    needs = (LatentVariable,)
+
     def __init__(self, temperature: float = 0.7) -> None:
         if isinstance(temperature, bool) or not temperature >= 0:
             raise ValueError(f"temperature = {temperature}; expected a number of at least 0")
         self.temperature = float(temperature)
 
-    def check(self, model: Model) -> None:
-        if not isinstance(model, Flow):
-            raise IncompatibleError(f"sampler 'tempered' needs a normalizing flow, which {type(model).__name__} is not")
+    def fits(self, model: Flow) -> str | None:
+        return None if isinstance(model, Flow) else f"needs a normalizing flow, which {type(model).__name__} is not"
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        self.check(model)
-        assert isinstance(model, Flow)
-        z = model.draw_latent(streams, self.temperature)
-        return model.decode(z, condition=model.with_label(condition, streams))
+    def draw(self, model: Flow, call: Call) -> Tensor:
+        z = model.draw_latent(call.streams, self.temperature)
+        return model.decode(z, condition=model.with_label(call.condition, call.streams))

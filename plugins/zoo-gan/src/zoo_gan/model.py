@@ -59,7 +59,7 @@ class GAN(Model, LatentVariable, DirectSampler):
         self.space = (
             SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
         )
-        self.conditions = {} if classes is None else {"label": ConditionSpec(classes=classes)}
+        self.conditions = {} if classes is None else {"label": ConditionSpec.label(classes)}
         self.latent, self.classes = latent, classes
         labels = classes or 0
         make_generator, generator = _choose("generator", generator, {"dcgan": ConvGenerator, "mlp": MLPGenerator})

@@ -35,7 +35,7 @@ from zoo_gan.networks import Critic
 __all__ = ["Adversarial", "LeastSquares", "Minimax", "NonSaturating", "Wasserstein", "WassersteinGP"]
 
 
-class Adversarial(GradientObjective):
+class Adversarial(GradientObjective[GAN]):
     """``n_critic`` steps of the critic, then one of the generator.
 
     Args:
@@ -65,7 +65,7 @@ class Adversarial(GradientObjective):
     def after_critic_step(self, critic: Critic) -> None:
         """What happens to the critic after each of its steps."""
 
-    def losses(self, model: GAN, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: GAN, batch: Batch, streams: Streams) -> Iterator[Loss]:
         """``batches`` losses of the critic, then one of the generator.
 
         Raises:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import ZooError
-from zoo_core.interfaces import Batch, StatisticsObjective
+from zoo_core.interfaces import Batch, Examples, StatisticsObjective
 from zoo_core.randomness import generator
 from zoo_gmm.model import GaussianMixture
 
@@ -31,7 +31,7 @@ ROWS = 1024
 """Examples in one block of the pass: k blocks of whitened residuals stay in the processor's cache."""
 
 
-class ExpectationMaximisation(StatisticsObjective):
+class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
     """EM.
 
     Args:
@@ -54,20 +54,19 @@ class ExpectationMaximisation(StatisticsObjective):
         self.reg, self.shrinkage = reg, shrinkage
         self.dtype = getattr(torch, data_dtype)
 
-    def initialise(self, model: GaussianMixture, data: Tensor, seed: int) -> None:  # type: ignore[override]
+    def initialise(self, model: GaussianMixture, data: Examples, seed: int) -> None:
         """k-means++ (Arthur & Vassilvitskii 2007) and ten Lloyd steps; then one M-step on the hard assignment."""
-        x = data.flatten(1).double()
+        whole: Batch = next(data.batches())
+        x = whole.x.flatten(1).double()
         centres = _kmeans(x, model.components, generator(seed, "k-means++"))
         assigned = torch.cdist(x, centres).argmin(1)
         spread = x.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
         model.means.copy_(centres)
         unit = torch.ones_like(model.factors()) if not model.triangular else torch.eye(x.shape[1], dtype=torch.float64)
         model.set_factors((spread * unit).expand_as(model.factors()))
-        self.maximise(model, self.statistics(model, Batch(data), assigned=assigned))
+        self.maximise(model, self.statistics(model, whole, assigned=assigned))
 
-    def statistics(  # type: ignore[override]
-        self, model: GaussianMixture, batch: Batch, assigned: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def statistics(self, model: GaussianMixture, batch: Batch, assigned: Tensor | None = None) -> dict[str, Tensor]:
         """N ``(k,)``, Σ r·y ``(k, D)``, Σ r·y yᵀ ``(k, D, D)`` or its diagonal ``(k, D)``; and the log-likelihood.
 
         Args:
@@ -117,7 +116,7 @@ class ExpectationMaximisation(StatisticsObjective):
         n = torch.tensor(float(len(flat)), dtype=torch.float64)
         return {"component": count, "first": first, "second": second, "log_likelihood": log_likelihood, "count": n}
 
-    def maximise(self, model: GaussianMixture, statistics: Mapping[str, Tensor]) -> None:  # type: ignore[override]
+    def maximise(self, model: GaussianMixture, statistics: Mapping[str, Tensor]) -> None:
         """The M-step.
 
         Raises:

@@ -29,17 +29,17 @@ def em(model: Model, figure: Figure, seed: int) -> None:
     fresh = GaussianMixture(**model.entry.config)
     objective = ExpectationMaximisation(**recipe.get("objective_options", {}))
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    fresh.means.copy_(data.x[order[: fresh.components]].double())
+    fresh.means.copy_(data.tensor[order[: fresh.components]].double())
     fresh.set_factors(torch.eye(2, dtype=torch.float64).expand_as(fresh.factors()))
     figure.set_size_inches(12, 8)
     panels = iter(figure.subplots(2, 3).flat)
     shown = (0, 1, 2, 5, 10, 20)
     for iteration in range(max(shown) + 1):
-        statistics = objective.statistics(fresh, Batch(data.x))
+        statistics = objective.statistics(fresh, Batch(data.tensor))
         if iteration in shown:
             axes = next(panels)
             mean = (statistics["log_likelihood"] / statistics["count"]).item()
-            axes.scatter(data.x[:, 0].numpy(), data.x[:, 1].numpy(), s=2, color="0.6")
+            axes.scatter(data.tensor[:, 0].numpy(), data.tensor[:, 1].numpy(), s=2, color="0.6")
             for centre, covariance in zip(fresh.means, fresh.covariances(), strict=True):
                 values, vectors = torch.linalg.eigh(covariance)
                 width, height = (4.0 * values.sqrt()).tolist()

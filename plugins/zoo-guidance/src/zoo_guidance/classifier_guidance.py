@@ -10,24 +10,17 @@ At s = 1 an exact classifier makes of the model the conditional one.  The gradie
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.errors import ConditionError, IncompatibleError
-from zoo_core.interfaces import (
-    Condition,
-    ConditionSpec,
-    Denoiser,
-    Model,
-    Observer,
-    Prediction,
-    Sampler,
-    Streams,
-)
+from zoo_core.interfaces import Call, Condition, ConditionSpec, Denoiser, Model, Prediction, Sampler, Values
 from zoo_core.loading import load
 from zoo_core.sampling import make_sampler
+from zoo_guidance.inner import inner_evaluations, inner_misfit
 from zoo_guidance.noisy_classifier import NoisyClassifier
 
 __all__ = ["ClassifierGuidance", "Guided", "LogLikelihood", "log_likelihood"]
@@ -89,7 +82,7 @@ def log_likelihood(classifier: NoisyClassifier, model: Denoiser, label: Tensor) 
     return said
 
 
-class ClassifierGuidance(Sampler):
+class ClassifierGuidance(Sampler[Denoiser]):
     """Another sampler, on the guided model.
 
     ``--guidance`` is s; at 1 the classifier's gradient is taken as it is.  A label is a condition, as it would be of a
@@ -98,9 +91,13 @@ class ClassifierGuidance(Sampler):
     Args:
         classifier: a noise-aware classifier, as ``zoo load`` names it; none, and nothing is guided.
         sampler: the sampler, by name.
-        steps: its network evaluations, where it has that option.
+        steps: number of its steps, where it has that option.
         options: its other options.
     """
+
+    name = "classifier-guidance"
+    needs = (Denoiser,)
+    guides = True
 
     def __init__(
         self,
@@ -116,38 +113,33 @@ class ClassifierGuidance(Sampler):
     def conditions(self, model: Model) -> Mapping[str, ConditionSpec]:
         if self.classifier is None:
             return model.conditions
-        return {"label": ConditionSpec((), self._loaded().classes)}
+        return {"label": ConditionSpec.label(self._loaded().classes)}
 
-    def check(self, model: Model) -> None:
-        if not isinstance(model, Denoiser):
-            raise IncompatibleError(f"classifier guidance needs Denoiser, which {type(model).__name__} is not")
+    def fits(self, model: Denoiser) -> str | None:
+        assert isinstance(model, Model)
         if not model.path.independent:
-            raise IncompatibleError("classifier guidance needs the score, and this path couples noise and data")
-        make_sampler(model, self.sampler, **self.options)
+            return "needs the score, and this path couples noise and data"
+        if (reason := inner_misfit(model, self.sampler, self.options)) is not None:
+            return reason
         if self.classifier is not None and self._loaded().space != model.space:
-            raise IncompatibleError(f"classifier = {self.classifier!r} is of other data than this model's")
+            return f"cannot use classifier = {self.classifier!r}: it is of other data than this model's"
+        return None
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        self.check(model)
-        assert isinstance(model, Denoiser)
+    def draw(self, model: Denoiser, call: Call) -> Values:
+        assert isinstance(model, Model)
         inner = make_sampler(model, self.sampler, **self.options)
         if self.classifier is None:
-            return inner.sample(model, streams, condition=condition, guidance=guidance, observer=observer)
-        if condition is None or "label" not in condition:
+            return inner.draw(model, call)
+        if call.condition is None or "label" not in call.condition:
             raise ConditionError("classifier guidance needs a label to guide to; give one with --label")
-        classifier = self._loaded().to(streams.device)
+        classifier = self._loaded().to(call.streams.device)
         with torch.inference_mode(False):
-            label = condition["label"].clone()  # a tensor that a gradient may pass by
+            label = call.condition["label"].clone()  # a tensor that a gradient may pass by
         likelihood = log_likelihood(classifier, model, label)
-        return inner.sample(Guided(model, likelihood, guidance), streams, observer=observer)
+        return inner.draw(Guided(model, likelihood, call.guidance), replace(call, condition=None, guidance=1.0))
+
+    def evaluations(self, steps: int) -> int:
+        return inner_evaluations(self.sampler, steps)
 
     def _loaded(self) -> NoisyClassifier:
         if self._classifier is None:

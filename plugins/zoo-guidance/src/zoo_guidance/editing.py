@@ -9,18 +9,18 @@ To the sampler this is a path of its own, α′(t) = α(t_0·t) and σ′(t) = �
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Denoiser, Model, Observer, Prediction, Sampler, Streams
+from zoo_core.interfaces import Call, Condition, Denoiser, Model, Prediction, Sampler, Values
 from zoo_core.paths import DiscretePath, GaussianPath
 from zoo_core.sampling import make_sampler
-from zoo_guidance.given_images import given, rows_for
+from zoo_guidance.given_images import given, given_misfit, rows_for
+from zoo_guidance.inner import inner_evaluations, inner_misfit
 
 __all__ = ["SDEdit", "ShortenedModel", "ShortenedPath"]
 
@@ -75,16 +75,21 @@ class ShortenedModel(Model, Denoiser):
         return said
 
 
-class SDEdit(Sampler):
+class SDEdit(Sampler[Denoiser]):
     """Data that is like what was given.
 
     Args:
         image: what is given, see :func:`zoo_guidance.given_images.given`; none: samples from noise.
         strength: how much of the path is gone back, in (0, 1]: little changes little.
         sampler: the sampler, by name.
-        steps: its network evaluations, where it has that option.
+        steps: number of its steps, where it has that option.
         options: its other options.
     """
+
+    name = "sdedit"
+    needs = (Denoiser,)
+    adds_noise = True
+    guides = True
 
     def __init__(
         self,
@@ -99,39 +104,28 @@ class SDEdit(Sampler):
         self.image, self.strength, self.sampler, self.steps = image, strength, sampler, steps
         self.options = {**({} if steps is None else {"steps": steps}), **(options or {})}
 
-    def check(self, model: Model) -> None:
-        if not isinstance(model, Denoiser):
-            raise IncompatibleError(f"sampler 'sdedit' needs Denoiser, which {type(model).__name__} is not")
+    def fits(self, model: Denoiser) -> str | None:
+        assert isinstance(model, Model)
         if not model.path.independent:
-            raise IncompatibleError("sampler 'sdedit' adds noise, and this path couples noise and data")
-        inner = make_sampler(model, self.sampler, **self.options)
-        if "noise" not in inspect.signature(inner.sample).parameters:
-            raise IncompatibleError(f"sampler = {self.sampler!r} begins with noise of its own only; try 'ddim'")
-        if self.image is not None:
-            given(self.image, model)
+            return "adds noise, and this path couples noise and data"
+        if (reason := inner_misfit(model, self.sampler, self.options, takes_noise=True)) is not None:
+            return reason
+        return None if self.image is None else given_misfit(self.image, model)
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        self.check(model)
-        settings: dict[str, Any] = {"condition": condition, "guidance": guidance, "observer": observer}
+    def draw(self, model: Denoiser, call: Call) -> Values:
+        assert isinstance(model, Model)
         if self.image is None:
-            return make_sampler(model, self.sampler, **self.options).sample(model, streams, **settings)
-        return self.edit(model, streams, rows_for(given(self.image, model), streams), **settings)
+            return make_sampler(model, self.sampler, **self.options).draw(model, call)
+        return self.edit(model, rows_for(given(self.image, model), call.streams), call)
 
-    def edit(self, model: Model, streams: Streams, x: Tensor, **settings: Any) -> Tensor:
-        """As :meth:`sample`, of a tensor ``(n, *shape)`` on the model's side."""
+    def edit(self, model: Model, x: Tensor, call: Call) -> Values:
+        """Draws as :meth:`draw`, from a tensor ``(n, *shape)`` on the model's side."""
         part = ShortenedModel(model, self.strength)
         options = self.options
         if isinstance(part.path, DiscretePath) and options.get("steps", 0) > part.path.steps:
             options = {**options, "steps": part.path.steps}
-        head = part.path.diffuse(x, streams.normal(*x.shape[1:]), 1.0)
-        made = make_sampler(part, self.sampler, **options)
-        edited: Tensor = made.sample(part, streams, noise=head, **settings)  # type: ignore[call-arg]
-        return edited if isinstance(edited, torch.Tensor) else head
+        head = part.path.diffuse(x, call.streams.normal(*x.shape[1:]), 1.0)
+        return make_sampler(part, self.sampler, **options).draw(part, replace(call, noise=head))
+
+    def evaluations(self, steps: int) -> int:
+        return inner_evaluations(self.sampler, steps)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from zoo_core import datasets, weights_file
-from zoo_core.datasets.model_side import check_fit, model_side
-from zoo_core.errors import IncompatibleError
+from zoo_core.datasets.prepared import Prepared
+from zoo_core.errors import IncompatibleError, WeightsError
 from zoo_core.interfaces import Model, Streams
 
-__all__ = ["given", "rows_for"]
+__all__ = ["given", "given_misfit", "rows_for"]
 
 EXAMPLES = 1000
 """How many examples of a data set there are to begin from."""
@@ -43,6 +43,17 @@ def given(source: str, model: Model) -> Tensor:
     return model.space.from_user(x.float())
 
 
+def given_misfit(source: str, model: Model) -> str | None:
+    """Says why what is given cannot be a sample of the model, as a continuation of "sampler 'NAME' …"."""
+    if not isinstance(source, str):
+        return f"cannot use {source!r}: expected the path of a file, or a data set such as mnist/test"
+    try:
+        given(source, model)
+    except (IncompatibleError, WeightsError) as err:
+        return f"cannot use {source!r}: {err}"
+    return None
+
+
 def rows_for(data: Tensor, streams: Streams) -> Tensor:
     """The row for each stream, over and over: sample i has row i mod k."""
     index = torch.arange(streams.start, streams.start + len(streams)) % len(data)
@@ -56,9 +67,8 @@ def _examples(source: str, model: Model) -> Tensor:
     except Exception as err:
         reason = " ".join(str(err).split())
         raise IncompatibleError(f"{source!r} is neither a file nor a data set such as mnist/test: {reason}") from err
-    check_fit(model, data)
-    rows = torch.arange(min(len(data), EXAMPLES))
-    return model_side(model, data, rows, None)
+    x: Tensor = Prepared(model, data).rows(torch.arange(min(len(data), EXAMPLES)), None).x
+    return x
 
 
 def _picture(path: Path, channels: int) -> Tensor:

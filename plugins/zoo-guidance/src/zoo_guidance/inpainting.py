@@ -23,16 +23,16 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Sampler, Streams
+from zoo_core.interfaces import Call, Denoiser, Frame, Model, Sampler
 from zoo_core.samplers.path import guided
-from zoo_guidance.given_images import given, rows_for
+from zoo_guidance.given_images import given, given_misfit, rows_for
 
 __all__ = ["Inpaint"]
 
 REGIONS = ("left", "right", "top", "bottom", "border")
 
 
-class Inpaint(Sampler):
+class Inpaint(Sampler[Denoiser]):
     """Fills in what is not known.
 
     Args:
@@ -45,6 +45,11 @@ class Inpaint(Sampler):
             variance.  Repetitions add up what is missing.
         clip: whether x̂ is held in the range of the data; where that is bounded, unless said otherwise.
     """
+
+    name = "inpaint"
+    needs = (Denoiser,)
+    adds_noise = True
+    guides = True
 
     def __init__(
         self,
@@ -62,53 +67,41 @@ class Inpaint(Sampler):
         self.image, self.mask, self.steps, self.resamplings = image, mask, steps, resamplings
         self.variance, self.clip = variance, clip
 
-    def check(self, model: Model) -> None:
-        if not isinstance(model, Denoiser):
-            raise IncompatibleError(f"sampler 'inpaint' needs Denoiser, which {type(model).__name__} is not")
+    def fits(self, model: Denoiser) -> str | None:
+        assert isinstance(model, Model)
         if not model.path.independent:
-            raise IncompatibleError("sampler 'inpaint' adds noise, and this path couples noise and data")
-        if self.image is not None:
-            self.kept(model)
-
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        self.check(model)
+            return "adds noise, and this path couples noise and data"
         if self.image is None:
-            known, mask = None, None
-        else:
-            known, mask = rows_for(given(self.image, model), streams), self.kept(model).to(streams.device)
-        return self.fill(model, streams, known, mask, condition=condition, guidance=guidance, observer=observer)
+            return None
+        if (reason := given_misfit(self.image, model)) is not None:
+            return reason
+        try:
+            self.kept(model)
+        except IncompatibleError as err:
+            return f"cannot use this mask: {err}"
+        return None
 
-    def fill(
-        self,
-        model: Model,
-        streams: Streams,
-        known: Tensor | None,
-        mask: Tensor | None,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        """As :meth:`sample`, of tensors.
+    def evaluations(self, steps: int) -> int:
+        repeats = 1 if self.image is None else self.resamplings
+        return (steps - 1) * repeats + 1
+
+    def draw(self, model: Denoiser, call: Call) -> Tensor:
+        assert isinstance(model, Model)
+        if self.image is None:
+            return self.fill(model, None, None, call)
+        known, mask = rows_for(given(self.image, model), call.streams), self.kept(model)
+        return self.fill(model, known, mask.to(call.streams.device), call)
+
+    def fill(self, model: Denoiser, known: Tensor | None, mask: Tensor | None, call: Call) -> Tensor:
+        """Draws as :meth:`draw`, with what is known as tensors.
 
         Args:
-            model: on a path.
-            streams: one per sample.
+            model: model on a path.
             known: data on the model's side, ``(n, *shape)``.
-            mask: true where it is kept, ``(*shape)``.
-            condition: what to condition on besides.
-            guidance: how strongly to follow that.
-            observer: is shown every step.
+            mask: where it is kept, bool ``(*shape)``.
+            call: what samples are asked for.
         """
-        assert isinstance(model, Denoiser)
+        streams = call.streams
         path, shape = model.path, model.space.sizes
         clip = model.space.low is not None if self.clip is None else self.clip
         times = path.times(self.steps)
@@ -122,7 +115,7 @@ class Inpaint(Sampler):
             fresh = 0.0 if sigma_s == 0.0 else forward if self.variance == "large" else small
             again = repeats if sigma_s else 1  # on the data itself there is nothing left to draw
             for repeat in range(again):
-                said = guided(model, x, t, condition, guidance)
+                said = guided(model, x, t, call.condition, call.guidance)
                 data = said.data.clamp(model.space.low, model.space.high) if clip else said.data
                 # With ε̂ written in x̂ and x_t, so that clipping changes both.
                 x_s = alpha_s * data + kept * (x - alpha * data) / sigma
@@ -134,8 +127,8 @@ class Inpaint(Sampler):
                 if repeat + 1 < again:
                     x = alpha / alpha_s * x_s + forward * streams.normal(*shape)
             x = x_s
-            if observer is not None:
-                observer(Frame(i + 1, self.steps, x, data))
+            if call.observer is not None:
+                call.observer(Frame(i + 1, self.steps, x, data))
         return x
 
     def kept(self, model: Model) -> Tensor:
@@ -146,7 +139,13 @@ class Inpaint(Sampler):
         """
         shape = tuple(int(size or 0) for size in model.space.shape)
         if not isinstance(self.mask, str):
-            values = torch.tensor(list(self.mask), dtype=torch.float32)
+            try:
+                values = torch.tensor(list(self.mask), dtype=torch.float32)
+            except (TypeError, ValueError) as err:
+                regions = ", ".join(REGIONS)
+                raise IncompatibleError(
+                    f"mask = {self.mask!r}; expected one of {regions}, a picture, or a list of 0 and 1"
+                ) from err
             if values.numel() != math.prod(shape):
                 raise IncompatibleError(
                     f"mask has {values.numel()} numbers; a sample of this model has {math.prod(shape)}"

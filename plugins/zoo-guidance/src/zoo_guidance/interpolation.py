@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Denoiser, Frame, Model, Observer, Sampler, Streams
+from zoo_core.interfaces import Call, Denoiser, Frame, Model, Sampler, Streams
 from zoo_core.samplers.likelihood import decode, encode
-from zoo_guidance.given_images import given
+from zoo_guidance.given_images import given, given_misfit
 
 __all__ = ["Interpolate", "slerp"]
 
@@ -36,7 +36,7 @@ def slerp(a: Tensor, b: Tensor, u: Tensor) -> Tensor:
     return (first[:, None] * flat_a + second[:, None] * flat_b).view_as(a).to(a.dtype)
 
 
-class Interpolate(Sampler):
+class Interpolate(Sampler[Denoiser]):
     """What lies between: samples p·i … p·i + p − 1 lead from one end to the next.
 
     Args:
@@ -45,6 +45,10 @@ class Interpolate(Sampler):
         tolerance: of the ODE, relative and absolute.
     """
 
+    name = "interpolate"
+    needs = (Denoiser,)
+    guides = True
+
     def __init__(self, image: str | None = None, points: int = 8, tolerance: float = 1e-3) -> None:
         if points < 1 or tolerance <= 0.0:
             raise IncompatibleError(
@@ -52,23 +56,12 @@ class Interpolate(Sampler):
             )
         self.image, self.points, self.tolerance = image, points, tolerance
 
-    def check(self, model: Model) -> None:
-        if not isinstance(model, Denoiser):
-            raise IncompatibleError(f"sampler 'interpolate' needs Denoiser, which {type(model).__name__} is not")
-        if self.image is not None:
-            given(self.image, model)
+    def fits(self, model: Denoiser) -> str | None:
+        assert isinstance(model, Model)
+        return None if self.image is None else given_misfit(self.image, model)
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        self.check(model)
-        assert isinstance(model, Denoiser)
+    def draw(self, model: Denoiser, call: Call) -> Tensor:
+        streams = call.streams
         index = range(streams.start, streams.start + len(streams))
         intervals = sorted({i // self.points + side for i in index for side in (0, 1)})
         ends = dict(zip(intervals, self.ends(model, streams, intervals), strict=True))
@@ -76,18 +69,19 @@ class Interpolate(Sampler):
         u = torch.tensor([i % self.points / self.points for i in index], device=a.device)
         noise = slerp(a, b, u)
         exactly = {"rtol": self.tolerance, "atol": self.tolerance}
-        x = decode(model, noise, condition=condition, guidance=guidance, **exactly)
-        if observer is not None:
-            observer(Frame(1, 1, x, x))
+        x = decode(model, noise, condition=call.condition, guidance=call.guidance, **exactly)
+        if call.observer is not None:
+            call.observer(Frame(1, 1, x, x))
         return x
 
     def ends(self, model: Denoiser, streams: Streams, which: list[int]) -> Tensor:
         """The noise at the ends of these numbers, a function of the seed and the number."""
-        shape = model.space.sizes  # type: ignore[attr-defined]
+        assert isinstance(model, Model)
+        shape = model.space.sizes
         kind = {"device": streams.device, "dtype": streams.dtype}
         if self.image is None:
             each = [Streams(streams.seed, f"{streams.purpose}/ends", j, 1, **kind).normal(*shape) for j in which]  # type: ignore[arg-type]
             return torch.cat(each)
-        data = given(self.image, model).to(streams.device, streams.dtype)  # type: ignore[arg-type]
+        data = given(self.image, model).to(streams.device, streams.dtype)
         rows = data[torch.tensor([j % len(data) for j in which])]
         return encode(model, rows, rtol=self.tolerance, atol=self.tolerance)

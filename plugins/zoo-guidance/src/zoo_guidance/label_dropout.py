@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from zoo_core import plugins
 from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, Condition, GradientObjective, Loss, Model, Streams
+from zoo_core.interfaces import Batch, Examples, GradientObjective, Loss, Model, Streams
 
 __all__ = ["LabelDropout"]
 
@@ -47,22 +47,39 @@ class LabelDropout(GradientObjective):
         if self._inner is not None:
             self.batches = self._inner.batches
 
-    def losses(self, model: Model, batch: Batch, streams: Streams) -> Iterator[Loss]:
+    def initialise(self, model: Model, data: Examples, seed: int) -> None:
+        self._wrapped(model).initialise(model, data, seed)
+
+    def losses(self, model: Model, batch: Batch[Any], streams: Streams) -> Iterator[Loss]:
+        yield from self._wrapped(model).losses(model, self.hidden(model, batch, streams), streams)
+
+    def state(self) -> dict[str, Tensor]:
+        return {} if self._inner is None else self._inner.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        if self._inner is not None:
+            self._inner.restore(state)
+
+    def finish(self, model: Model, seed: int) -> None:
+        self._wrapped(model).finish(model, seed)
+
+    def _wrapped(self, model: Model) -> GradientObjective:
         if self._inner is None:
             self._inner = _made(*_of_recipe(model))
-        yield from self._inner.losses(model, self.hidden(model, batch, streams), streams)
+        return self._inner
 
-    def hidden(self, model: Model, batch: Batch, streams: Streams) -> Batch:
-        """The batch with some labels as the null class, which is the number of classes; one without labels as it is."""
-        if batch.condition is None or "label" not in batch.condition:
+    def hidden(self, model: Model, batch: Batch[Any], streams: Streams) -> Batch[Any]:
+        """Gives the batch with some conditions replaced by their nulls, each name by its own draw."""
+        if batch.condition is None:
             return batch
-        classes = model.conditions["label"].classes
-        assert classes is not None
-        # Of their own, so that an objective draws what it would draw without the wrapper.
-        own = Streams(streams.seed, f"{streams.purpose}/labels", streams.start, len(streams), device=streams.device)
-        hide = own.uniform(1).squeeze(1) < self.probability
-        label = torch.where(hide, classes, batch.condition["label"])
-        return replace(batch, condition=Condition(**{**batch.condition.values, "label": label}))
+        where = {}
+        for name in batch.condition:
+            if model.conditions[name].null:
+                # Streams of their own, so that an objective draws what it would draw without the wrapper.
+                purpose = f"{streams.purpose}/hidden {name}"
+                own = Streams(streams.seed, purpose, streams.start, len(streams), device=streams.device)
+                where[name] = own.uniform(1).squeeze(1) < self.probability
+        return replace(batch, condition=batch.condition.hidden(where, model.conditions))
 
 
 def _made(name: str, options: Mapping[str, Any]) -> GradientObjective:

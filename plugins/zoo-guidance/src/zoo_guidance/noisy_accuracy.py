@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Metric, Model, Result, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_guidance.noisy_classifier import NoisyClassifier
 
 __all__ = ["NoisyAccuracy"]

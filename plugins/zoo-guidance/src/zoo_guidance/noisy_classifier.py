@@ -51,7 +51,7 @@ class NoisyClassifier(Model):
             SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
         )
         self.classes = classes
-        self.conditions = {"label": ConditionSpec((), classes)}
+        self.conditions = {"label": ConditionSpec.label(classes)}
         self.time_embedding = TimeEmbedding(32, 64)
         inside = [shape[0], *widths[:-1]]
         self.layers = nn.ModuleList(
@@ -84,10 +84,10 @@ class NoisyClassifier(Model):
         return torch.log_softmax(logits, dim=1)
 
 
-class NoisyCrossEntropy(GradientObjective):
+class NoisyCrossEntropy(GradientObjective[NoisyClassifier]):
     """−log p(y | y_θ, θ) in nats, with θ uniform over [0, π/2]."""
 
-    def losses(self, model: NoisyClassifier, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: NoisyClassifier, batch: Batch, streams: Streams) -> Iterator[Loss]:
         if batch.condition is None:
             raise ValueError("the data has no labels; a classifier learns from labels")
         x = batch.x

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.interfaces import Batch, Metric, Model, Result, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import real
 from zoo_metrics.extractor import extractor_for
 

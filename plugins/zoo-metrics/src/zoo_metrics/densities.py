@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.densities import DENSITIES
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import real
 from zoo_metrics.divergences import log_ratio_to_mixture
 from zoo_metrics.likelihood import Moments, NegativeLogLikelihood, Scale
@@ -27,7 +27,7 @@ def _check(model: Model, data: DataSet, *, known: bool) -> None:
         raise IncompatibleError(f"a divergence needs Density, which {type(model).__name__} is not")
     if data.levels is not None:
         raise IncompatibleError(f"{data.name} is on a grid of levels; this is for densities of points")
-    if known and _true_log_prob(data, data.x[:1]) is None:
+    if known and _true_log_prob(data, data.tensor[:1]) is None:
         raise IncompatibleError(f"the density of {data.name} is not known")
 
 
@@ -107,7 +107,7 @@ class JensenShannon(Metric[BothSides]):
 
     def update(self, state: BothSides, model: Model, batch: Batch, streams: Streams) -> BothSides:
         rows = torch.arange(streams.start, streams.start + len(batch)) % len(state.data)
-        x = state.data.x[rows]
+        x = state.data.tensor[rows]
         on_data = model.space.from_user(x).to(model.device, model.dtype)
         of_data = log_ratio_to_mixture(_truth(state.data, x), _log_prob(model, Batch(on_data), streams))
         of_samples = log_ratio_to_mixture(_log_prob(model, batch, streams), _truth(state.data, batch.x))

@@ -27,9 +27,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Metric, Model, Result, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import extractor as extractors
 from zoo_metrics import real
 from zoo_metrics.extractor import Extractor, Statistics

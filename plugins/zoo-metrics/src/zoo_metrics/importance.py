@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Model, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics.likelihood import BitsPerDimension, NegativeLogLikelihood, data_protocol
 
 __all__ = ["ImportanceBits", "ImportanceNats"]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
+from zoo_core.interfaces.dataset import DataSet
 
 __all__ = ["BitsPerDimension", "Moments", "NegativeLogLikelihood", "Scale", "data_protocol"]
 

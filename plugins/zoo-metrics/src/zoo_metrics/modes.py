@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.densities import DENSITIES, Mixture
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Metric, Model, Result, Streams
+from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import real
 
 __all__ = ["HighQuality", "ModeCoverage", "Visits", "covered", "visits"]

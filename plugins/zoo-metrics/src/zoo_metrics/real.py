@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,9 +17,9 @@ import torch
 from torch import Tensor
 
 from zoo_core import datasets
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import IncompatibleError, UnknownNameError
 from zoo_core.interfaces import Model
+from zoo_core.interfaces.dataset import DataSet
 from zoo_core.randomness import generator
 from zoo_metrics.extractor import extractor_for, images
 
@@ -65,14 +64,20 @@ def log_probabilities(data: DataSet) -> Tensor:
 
 def coordinates(data: DataSet) -> Tensor:
     """The numbers themselves, ``(n, d)``: grey values in [0, 1], or points in float64."""
-    return data.x.flatten(1).double() if data.levels is None else images(data).flatten(1)
+    return data.tensor.flatten(1).double() if data.levels is None else images(data).flatten(1)
 
 
 def check(model: Model, data: DataSet) -> None:
     """Raises :class:`IncompatibleError` where a model's samples cannot be compared with this data."""
-    shape, found = tuple(model.space.shape), tuple(data.x.shape[1:])
-    if shape != found:
-        raise IncompatibleError(f"{data.name} has examples of shape {found}, the model samples of shape {shape}")
+    if not model.space.is_numeric:
+        raise IncompatibleError(
+            f"samples are {model.space.words()}: codes, whose differences mean nothing; this metric compares numbers"
+        )
+    if model.space.open_axis is not None:
+        raise IncompatibleError(f"samples are {model.space.words()}; this metric compares samples of one shape")
+    if not model.space.holds(data.sample_space):
+        found = data.sample_space.words()
+        raise IncompatibleError(f"{data.name} has examples of {found}; the model's samples are {model.space.words()}")
     if data.split == "test" and test_split(data) is not None:
         raise IncompatibleError(f"samples are compared with the training split of {data.name}; this is its test split")
 
@@ -92,7 +97,7 @@ def size(data: DataSet) -> int:
 def some(data: DataSet, n: int, purpose: str) -> DataSet:
     """At most n of the examples, chosen by chance, the same every time."""
     rows = torch.randperm(len(data), generator=generator(0, purpose, data.name))[:n]
-    return replace(data, x=data.x[rows], y=None if data.y is None else data.y[rows])
+    return data.take(rows)
 
 
 def test_split(data: DataSet) -> DataSet | None:
@@ -148,8 +153,8 @@ def _viewed(view: View, chosen: DataSet, test: DataSet) -> Tensor:
     A comparison asks for the same anchors cell after cell, and the features of 10,000 images take seconds.
     """
     name = f"{view.__module__}.{view.__qualname__}"
-    if name not in _latest or not torch.equal(_latest[name][0], test.x):
-        _latest[name] = (test.x, view(chosen))
+    if name not in _latest or not torch.equal(_latest[name][0], test.tensor):
+        _latest[name] = (test.tensor, view(chosen))
     return _latest[name][1]
 
 

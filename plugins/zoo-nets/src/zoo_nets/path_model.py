@@ -65,7 +65,7 @@ class PathModel(TimedModel, Denoiser, Density):
     """
 
     log_prob_is = "estimate"
-    by_ode = True
+    many_passes = True
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ class TimedModel(Model):
         )
         self.classes = classes
         if classes is not None:
-            self.conditions = {"label": ConditionSpec((), classes, null=True)}
+            self.conditions = {"label": ConditionSpec.label(classes, null=True)}
         self.network = make_network(network, shown * shape[0], answers * shape[0], classes)
 
     def ask(self, x: Tensor, clock: Tensor, condition: Condition | None = None) -> Tensor:

@@ -17,14 +17,12 @@ import math
 import torch
 from torch import Tensor
 
-from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, Density, Frame, Model, Observer, Sampler, Streams
-from zoo_score_sde.plugin import EXACT_DENSITIES
+from zoo_core.interfaces import Call, Condition, Density, Frame, Model, Sampler
 
 __all__ = ["Langevin"]
 
 
-class Langevin(Sampler):
+class Langevin(Sampler[Density]):
     """One chain per sample.
 
     Args:
@@ -37,45 +35,36 @@ class Langevin(Sampler):
         ValueError: fewer than one step, or a size that is not positive.
     """
 
+    name = "langevin"
+    needs = (Density,)
+
     def __init__(self, steps: int = 500, step_size: float = 0.01, metropolis: bool = True, spread: float = 1.0) -> None:
-        if steps < 1:
-            raise ValueError(f"steps = {steps}; a sampler takes at least 1")
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ValueError(f"steps = {steps}; a sampler takes a whole number of steps, at least 1")
         if not (step_size > 0.0 and spread > 0.0):
             raise ValueError(f"step_size = {step_size} and spread = {spread}; both are positive")
         self.steps, self.step_size, self.metropolis, self.spread = steps, step_size, metropolis, spread
 
-    def check(self, model: Model) -> None:
+    def fits(self, model: Density) -> str | None:
+        assert isinstance(model, Model)
         name = type(model).__name__
-        if not isinstance(model, Density):
-            raise IncompatibleError(f"sampler 'langevin' needs Density, which {name} is not")
         if model.discrete or model.binarises or model.space.kind not in ("points", "image"):
-            raise IncompatibleError(f"sampler 'langevin' needs a density of real numbers; that of {name} is discrete")
+            return f"needs a density of real numbers; that of {name} is discrete"
         if model.log_prob_is != "exact":
-            raise IncompatibleError(
-                f"sampler 'langevin' needs the gradient of an exact density; {name} has a {model.log_prob_is}"
-            )
-        if model.entry is not None and model.entry.family not in EXACT_DENSITIES:
-            raise IncompatibleError(f"sampler 'langevin' is for {', '.join(EXACT_DENSITIES)}, not {model.entry.family}")
+            return f"needs the gradient of an exact density; {name} has a {model.log_prob_is}"
+        if model.many_passes:
+            return f"needs the gradient of log p at every step; that of {name} is an equation to be solved each time"
         probe = torch.zeros((1, *model.space.sizes), device=model.device, dtype=model.dtype)
         try:
-            value, slope = _with_gradient(model, probe, None)
+            value, slope = _with_gradient(model, probe, _any_condition(model))
         except RuntimeError as err:
-            raise IncompatibleError(f"sampler 'langevin': log p of {name} has no gradient: {err}") from err
+            return f"needs a gradient, and log p of {name} has none: {err}"
         if value.shape != (1,) or slope.shape != probe.shape:
-            raise IncompatibleError(
-                f"sampler 'langevin': log p of {name} has shape {tuple(value.shape)}; expected (1,)"
-            )
+            return f"needs one number per sample; log p of {name} has shape {tuple(value.shape)}"
+        return None
 
-    def sample(
-        self,
-        model: Model,
-        streams: Streams,
-        *,
-        condition: Condition | None = None,
-        guidance: float = 1.0,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        self.check(model)
+    def draw(self, model: Density, call: Call) -> Tensor:
+        streams, condition, observer = call.streams, call.condition, call.observer
         shape, a = model.space.sizes, self.step_size
         with torch.inference_mode(False):  # gradients are needed, of tensors that were not made for inference
             x = self.spread * streams.normal(*shape)
@@ -99,9 +88,13 @@ class Langevin(Sampler):
         return x
 
 
-def _with_gradient(model: Model, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
+def _any_condition(model: Model) -> Condition | None:
+    """Some label, where the model wants one."""
+    return Condition.of({"label": 0}, model.conditions, 1) if "label" in model.conditions else None
+
+
+def _with_gradient(model: Density, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
     """log p(x) and its gradient, detached; every row's own, since the rows of log p do not mix."""
-    assert isinstance(model, Density)
     with torch.inference_mode(False), torch.enable_grad():
         x = x.detach().clone().requires_grad_(True)
         log_p = model.log_prob(x, condition=condition)

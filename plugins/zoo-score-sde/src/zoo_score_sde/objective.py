@@ -34,7 +34,7 @@ __all__ = ["DenoisingScoreMatching", "ExplicitScoreMatching", "SlicedScoreMatchi
 Weighting = Literal["sigma", "likelihood", "angular"]
 
 
-class ScoreMatching(GradientObjective):
+class ScoreMatching(GradientObjective[ScoreModel]):
     """What the three have in common: times, noise and the weight.
 
     Args:
@@ -49,7 +49,7 @@ class ScoreMatching(GradientObjective):
             raise ValueError(f"weighting = {weighting!r}; expected one of {', '.join(get_args(Weighting))}")
         self.weighting: Weighting = weighting
 
-    def losses(self, model: ScoreModel, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
+    def losses(self, model: ScoreModel, batch: Batch, streams: Streams) -> Iterator[Loss]:
         t = model.training_times(streams)
         noise = streams.normal(*batch.x.shape[1:])
         yield Loss(self.loss(model, batch, noise, t, streams).mean())

@@ -8,8 +8,6 @@ from zoo_core.hookspecs import hookimpl
 ZOO_API = (1, 0)
 
 FAMILIES = ["score-sde", "ncsn"]
-EXACT_DENSITIES = ["gmm", "realnvp", "glow", "nsf", "maf", "iaf"]
-"""The families with a density whose gradient is one backward pass: what Langevin dynamics needs at every step."""
 
 
 @hookimpl
@@ -38,5 +36,4 @@ def zoo_register(catalogue: Catalogue) -> None:
         "zoo_score_sde.langevin:Langevin",
         "Langevin dynamics on a density with a gradient, with or without Metropolis steps",
         needs=["Density"],
-        families=EXACT_DENSITIES,
     )

@@ -15,9 +15,9 @@ where L_1 is the evidence lower bound, which is also
 
 **Binarisation.**  A Bernoulli likelihood is of black-and-white images, and MNIST is grey.  The protocol here is
 *dynamic binarisation*: a pixel of grey level v in [0, 1] is white with probability v, drawn anew each time in training,
-and drawn once from the evaluation's seed for the test set.  :meth:`VAE.binarise` does it, and leaves black and white as
-they are; :meth:`VAE.log_prob` and :meth:`VAE.importance_log_prob` call it first, so both speak of the probability of
-the same binary image when they are given the same streams.  Numbers for other binarisations cannot be compared.
+and drawn once from the evaluation's seed for the test set.  The zoo does it before the model is asked (the model says
+that it ``binarises``), so that all its bounds speak of the same binary image.  Numbers for other binarisations cannot
+be compared.
 """
 
 from __future__ import annotations
@@ -86,22 +86,8 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         self.binarises = self.discrete = self.likelihood.binary
         self.encoder, self.decoder = make_networks(network, shape, latent)
 
-    def binarise(self, x: Tensor, streams: Streams) -> Tensor:
-        """The black-and-white data that a Bernoulli likelihood is of: 1 with probability x, from ``streams``.
-
-        Zeros and ones stay what they are, whatever the streams.  Other likelihoods get ``x`` back, and the streams are
-        left alone.
-
-        Args:
-            x: data in [0, 1], ``(n, *shape)``.
-            streams: one stream per example.
-        """
-        if not self.binarises:
-            return x
-        return (streams.uniform(*x.shape[1:]) < x).to(x.dtype)
-
     def posterior(self, x: Tensor) -> DiagonalGaussian:
-        """q(z | x) for data ``(n, *shape)``, as it is: binarise it first where the model binarises."""
+        """q(z | x) for data ``(n, *shape)``."""
         # half-precision answers (autocast) are widened before anything is exponentiated or summed
         mean, log_sigma = self.encoder(x.to(self.dtype)).to(x.dtype).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_sigma)
@@ -131,21 +117,15 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         return self.conditional_log_prob(x, z) + standard_log_prob(z) - posterior.log_prob_at(noise)
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """The ELBO, a lower bound of log p(x), in nats, ``(n,)``: ``bound_draws`` codes per example, KL in closed form.
-
-        Where the model :attr:`binarises`, grey data is binarised first, by ``streams``.
-        """
+        """Computes the ELBO, a lower bound of log p(x), in nats, ``(n,)``: ``bound_draws`` codes, KL in closed form."""
         if streams is None:
             streams = Streams(0, "bound", 0, len(x), device=x.device, dtype=x.dtype)
-        x = self.binarise(x, streams)
         posterior = self.posterior(x)
         noise = streams.normal(self.bound_draws, self.latent).transpose(0, 1)
         return self.conditional_log_prob(x, posterior.at(noise)).mean(0) - posterior.kl().sum(1)
 
     def importance_log_prob(self, x: Tensor, k: int, streams: Streams, *, chunk: int = 10) -> Tensor:
         """log (1/k) Σ w_i: the importance-weighted bound of k codes, which tends to log p(x); k = 1 is the ELBO.
-
-        Where the model :attr:`binarises`, grey data is binarised first, by the same draws as in :meth:`log_prob`.
 
         Args:
             x: data, ``(n, *shape)``.
@@ -161,7 +141,6 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         """
         if k < 1 or chunk < 1:
             raise ValueError(f"k = {k} and chunk = {chunk}; both must be at least 1")
-        x = self.binarise(x, streams)
         posterior = self.posterior(x)
         # all noise at once: a generator asked in parts gives other numbers, and they would depend on the chunk
         noise = streams.normal(k, self.latent).transpose(0, 1)

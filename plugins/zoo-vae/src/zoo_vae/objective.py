@@ -9,7 +9,7 @@ every latent dimension have λ nats for nothing; both keep a strong decoder from
 Kingma et al. 2016, app. C).  There, the maximum is of the batch's mean KL_j; here it is taken example by example: then
 a loss is a mean over examples, and two machines with half a batch each train as one does.
 
-Where the model binarises, every step binarises anew (dynamic binarisation), by its streams.
+Where the model binarises, every step is given images that were binarised anew (dynamic binarisation).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from torch import Tensor
 from zoo_core.interfaces import Batch, GradientObjective, Loss, Streams
 from zoo_vae.model import VAE
 
-__all__ = ["ELBO", "IWAE", "training_step"]
+__all__ = ["ELBO", "IWAE"]
 
 
-class ELBO(GradientObjective):
+class ELBO(GradientObjective[VAE]):
     """Minus the evidence lower bound, KL in closed form (Kingma & Welling 2014, eq. 7).
 
     Args:
@@ -48,14 +48,20 @@ class ELBO(GradientObjective):
             raise ValueError(f"samples = {samples}; at least 1 code is drawn per example")
         self.beta, self.annealing, self.free_bits, self.samples = beta, annealing, free_bits, samples
 
-    def weight(self, streams: Streams) -> float:
-        """β_s at the step that ``streams`` are for."""
+    def weight(self, step: int | None) -> float:
+        """Computes β_s at a training step.
+
+        Raises:
+            ValueError: the weight grows, and no step is given.
+        """
         if self.annealing == 0:
             return self.beta
-        return self.beta * min(1.0, training_step(streams) / self.annealing)
+        if step is None:
+            raise ValueError("annealing needs to know the training step; expected a batch with a step")
+        return self.beta * min(1.0, step / self.annealing)
 
-    def losses(self, model: VAE, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
-        x = model.binarise(batch.x, streams)
+    def losses(self, model: VAE, batch: Batch, streams: Streams) -> Iterator[Loss]:
+        x = batch.x
         posterior = model.posterior(x)
         noise = streams.normal(self.samples, model.latent).transpose(0, 1)
         reconstruction = model.conditional_log_prob(x, posterior.at(noise)).mean()
@@ -63,10 +69,10 @@ class ELBO(GradientObjective):
         kl = per_dimension.sum(1).mean()
         charged = per_dimension.clamp(min=self.free_bits).sum(1).mean() if self.free_bits else kl
         terms = {"elbo": reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-        yield Loss(self.weight(streams) * charged - reconstruction, terms=_detached(terms))
+        yield Loss(self.weight(batch.step) * charged - reconstruction, terms=_detached(terms))
 
 
-class IWAE(GradientObjective):
+class IWAE(GradientObjective[VAE]):
     """Minus the importance-weighted bound; k = 1 is the ELBO, with the KL divergence sampled.
 
     Args:
@@ -83,24 +89,12 @@ class IWAE(GradientObjective):
             raise ValueError(f"k = {k}; at least 1 code is drawn per example")
         self.k = k
 
-    def losses(self, model: VAE, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
-        x = model.binarise(batch.x, streams)
+    def losses(self, model: VAE, batch: Batch, streams: Streams) -> Iterator[Loss]:
+        x = batch.x
         noise = streams.normal(self.k, model.latent).transpose(0, 1)
         log_w = model.log_weight(x, model.posterior(x), noise)
         bound = (torch.logsumexp(log_w, dim=0) - math.log(self.k)).mean()
         yield Loss(-bound, terms=_detached({"bound": bound, "elbo": log_w.mean()}))
-
-
-def training_step(streams: Streams) -> int:
-    """The step that streams are for: the number at the end of their purpose, ``"train/1200"`` → 1200.
-
-    Raises:
-        ValueError: there is no number.
-    """
-    step = streams.purpose.rpartition("/")[2]
-    if not step.isdecimal():
-        raise ValueError(f"streams for {streams.purpose!r} know no training step; annealing needs 'train/<step>'")
-    return int(step)
 
 
 def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:

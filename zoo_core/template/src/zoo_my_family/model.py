@@ -97,7 +97,7 @@ class MyFamily(Model, Density, DirectSampler, LatentVariable):
 
     def draw_latent(self, streams: Streams) -> Tensor:
         """z ~ N(0, I)."""
-        return streams.normal(*self.space.shape)  # type: ignore[arg-type]
+        return streams.normal(*self.space.sizes)
 
     def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
         """z = f⁻¹(x)."""

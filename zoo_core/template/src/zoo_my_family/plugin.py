@@ -10,16 +10,10 @@ ZOO_API = (1, 0)  # the version of the hooks that this was written for
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the family and its objective, as names of code that is imported when it is used."""
+    """Registers the family, as the name of code that is imported when it is used."""
     catalogue.family(
         "my-family",
         "zoo_my_family.model:MyFamily",
         "a flow of affine couplings",
         capabilities=["Density", "DirectSampler", "LatentVariable"],
-    )
-    catalogue.objective(
-        "my-family-nll",
-        "zoo_my_family.objective:MaximumLikelihood",
-        "maximum likelihood",
-        families=["my-family"],
     )

@@ -16,10 +16,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.datasets.images import fetch
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Model
+from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import real
 from zoo_metrics.extractor import Statistics, images
 from zoo_metrics.frechet import FrechetDistance, statistics_of
@@ -64,8 +64,8 @@ class InceptionDistance(FrechetDistance):
         super().__init__("inception-2015-12-05")
 
     def check(self, model: Model, data: DataSet) -> None:
-        if data.levels is None or data.x.shape[1] != 3:
-            shape = tuple(data.x.shape[1:])
+        if data.levels is None or data.tensor.shape[1] != 3:
+            shape = tuple(data.tensor.shape[1:])
             raise IncompatibleError(
                 f"Inception's features are of RGB images; {data.name} has examples of shape {shape}"
             )

@@ -1,0 +1,140 @@
+"""A data set as a model takes it: this is the one place where grey levels are scaled, dequantised or binarised.
+
+| the model's probabilities are of   | what is done to grey level v of L                    | the protocol says       |
+|------------------------------------|------------------------------------------------------|-------------------------|
+| numbers (a density)                | (v + u)/L, u ~ U[0, 1), scaled (Theis et al. 2016)   | uniformly dequantised   |
+| levels (``discrete``)              | v/(L − 1), scaled                                    | L levels                |
+| black and white (``binarises``)    | 1 with probability v/(L − 1), else 0 (dynamic)       | binarised by chance     |
+| nothing (no density)               | v/(L − 1), scaled                                    | L levels                |
+
+Numbers and tokens stay what they are; numbers in [0, 1] can be binarised as grey levels are, and zeros and ones stay
+themselves.  Every draw belongs to a stream: that of the row in evaluation, that of the step and the row in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces import Batch, DataSet, Density, Model, Streams, Values
+
+__all__ = ["Prepared", "Treatment", "check_fit", "treatment"]
+
+Treatment = Literal["none", "scaled", "dequantised", "binarised"]
+
+
+def treatment(model: Model, data: DataSet) -> Treatment:
+    """Says what is done to the data before the model sees them."""
+    if model.binarises:
+        return "binarised"
+    if data.levels is None:
+        return "none"
+    return "dequantised" if isinstance(model, Density) and not model.discrete else "scaled"
+
+
+def check_fit(model: Model, data: DataSet) -> None:
+    """Raises :class:`IncompatibleError` where the data cannot be the model's."""
+    found = data.sample_space
+    if not model.space.holds(found):
+        raise IncompatibleError(f"{data.name} has examples of {found.words()}; the model's are {model.space.words()}")
+    if data.levels is not None and (model.space.low is None or model.space.high is None):
+        raise IncompatibleError(f"{data.name} has grey levels, but {type(model).__name__} is not bounded")
+
+
+class Prepared:
+    """The examples of a data set on the side of a model, row by row.
+
+    Args:
+        model: model whose side it is.
+        data: all examples.
+        seed: seed of the noise that belongs to the rows.
+
+    Attributes:
+        treatment: what is done to the examples.
+        protocol: the same in words, as a continuation of a sentence (``", 256 levels, uniformly dequantised"``).
+
+    Raises:
+        IncompatibleError: the data cannot be the model's, or lack what it is conditioned on.
+    """
+
+    def __init__(self, model: Model, data: DataSet, seed: int = 0) -> None:
+        check_fit(model, data)
+        for name, spec in model.conditions.items():
+            if name not in data.columns and not spec.null:
+                has = ", ".join(data.columns) or "none"
+                raise IncompatibleError(
+                    f"the model is conditioned on {name!r}, and {data.name} has no such column (it has {has})"
+                )
+        self.model, self.data, self.seed = model, data, seed
+        self.treatment = treatment(model, data)
+        grey = "" if data.levels is None else f", {data.levels} levels"
+        self.protocol = {
+            "none": "",
+            "scaled": grey,
+            "dequantised": f"{grey}, uniformly dequantised",
+            "binarised": ", binarised by chance (dynamic binarisation)",
+        }[self.treatment]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def draws(self) -> bool:
+        """Whether noise takes part in what the model sees."""
+        return self.treatment in ("dequantised", "binarised")
+
+    def noise(self, which: Tensor, dtype: torch.dtype = torch.float64) -> Streams:
+        """Gives the streams that belong to some rows, whatever batch they are read in."""
+        purpose = f"{self.treatment}/{self.data.name}/{self.data.split}"
+        return Streams(self.seed, purpose, 0, len(self), dtype=dtype).rows(which)
+
+    def rows(self, which: Tensor, noise: Streams | None = None) -> Batch[Any]:
+        """Reads examples on the model's side.
+
+        Args:
+            which: row numbers, int64 ``(n,)``.
+            noise: one stream per row, to dequantise or binarise; those that belong to the rows unless given.
+        """
+        stored = self.data.rows(which)
+        x = self.values(stored.x, self.noise(which) if noise is None and self.draws else noise)
+        condition = stored.condition.only(self.model.conditions) if stored.condition is not None else None
+        return Batch(x, condition)
+
+    def values(self, stored: Values, noise: Streams | None) -> Values:
+        """Brings stored values to the model's side.
+
+        Raises:
+            IncompatibleError: numbers outside [0, 1] were to be binarised.
+        """
+        if self.treatment == "none":
+            return stored.float() if isinstance(stored, Tensor) and stored.dtype != torch.int64 else stored
+        if not isinstance(stored, Tensor):
+            name, done = self.data.name, self.treatment
+            raise IncompatibleError(f"{name} has open lengths; only examples of one shape can be {done}")
+        levels, space = self.data.levels, self.model.space
+        low, high = (0.0, 1.0) if space.low is None or space.high is None else (space.low, space.high)
+        if self.treatment == "dequantised" and levels is not None and noise is not None:
+            return low + (high - low) * ((stored.to(noise.dtype) + noise.uniform(*stored.shape[1:])) / levels)
+        grey = stored.float() if levels is None else stored.float() / (levels - 1)
+        if self.treatment == "binarised" and noise is not None:
+            if levels is None and not bool(((grey >= 0) & (grey <= 1)).all()):
+                raise IncompatibleError(
+                    f"{self.data.name} has numbers from {float(grey.min()):.3g} to {float(grey.max()):.3g}; a model of "
+                    "black and white needs grey levels, or numbers in [0, 1]"
+                )
+            grey = (noise.uniform(*stored.shape[1:]) < grey).float()
+        return low + (high - low) * grey
+
+    def first(self) -> Batch[Any]:
+        """Reads the first examples, 64 at most."""
+        return self.rows(torch.arange(min(len(self), 64)))
+
+    def batches(self, size: int | None = None) -> Iterator[Batch[Any]]:
+        """Yields every example once, in order, in batches of at most ``size``; in one batch unless given."""
+        step = size or max(len(self), 1)
+        for start in range(0, len(self), step):
+            yield self.rows(torch.arange(start, min(start + step, len(self))))

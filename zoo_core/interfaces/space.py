@@ -1,0 +1,114 @@
+"""Where samples live: images, points, token sequences, recordings, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from zoo_core.interfaces.values import X, map_values
+
+__all__ = ["Column", "Kind", "SampleSpace"]
+
+Kind = Literal["image", "points", "sequence", "tokens", "audio", "table"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: header of the column.
+        type: ``"number"``, ``"integer"``, or ``"category"``, whose values are codes 0 … len(categories) − 1.
+        categories: names of the codes of a category.
+    """
+
+    name: str
+    type: Literal["number", "integer", "category"] = "number"
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SampleSpace:
+    """The set that a model's samples belong to.
+
+    Attributes:
+        kind: what a sample is: ``"image"`` (channels, height, width), ``"points"`` (dimensions,), ``"sequence"``
+            (time, features), ``"tokens"`` (time,) of integers below ``vocabulary``, ``"audio"`` (channels, time) at
+            ``rate`` Hz, ``"table"`` (columns,).
+        shape: shape of one sample, without the batch; ``None`` for at most one axis, which then has any length.
+        low, high: range of values *inside* the model; users see [0, 1] in its place.  ``None``: values have no bounds,
+            and users see the model's own.
+        vocabulary: number of different tokens.
+        rate: samples per second of a recording.
+        columns: names and types of a table's columns, one per number of a sample.
+
+    Raises:
+        ValueError: the fields do not belong together.
+    """
+
+    kind: Kind
+    shape: tuple[int | None, ...]
+    low: float | None = None
+    high: float | None = None
+    vocabulary: int | None = None
+    rate: int | None = None
+    columns: tuple[Column, ...] = ()
+
+    def __post_init__(self) -> None:
+        if sum(size is None for size in self.shape) > 1:
+            raise ValueError(f"shape = {self.shape}; at most one axis can be open")
+        if self.kind == "tokens" and (self.vocabulary is None or self.vocabulary < 1):
+            raise ValueError(f"vocabulary = {self.vocabulary}; a space of tokens says how many there are")
+        if self.kind == "audio" and (self.rate is None or self.rate < 1):
+            raise ValueError(f"rate = {self.rate}; a space of audio says how many samples a second has")
+        if self.kind == "table" and self.shape != (len(self.columns),):
+            raise ValueError(f"shape = {self.shape}; a table of {len(self.columns)} columns has as many numbers a row")
+
+    @classmethod
+    def of(cls, shape: Sequence[int], low: float | None = None, high: float | None = None) -> SampleSpace:
+        """Takes a shape of three axes for images between ``low`` and ``high``, of one for points without bounds."""
+        return cls("image", tuple(shape), low, high) if len(shape) == 3 else cls("points", tuple(shape))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape of one sample, without the axis that may have any length."""
+        return tuple(size for size in self.shape if size is not None)
+
+    @property
+    def open_axis(self) -> int | None:
+        """The axis of a *batch* that may have any length, at least 1; ``None`` where the shape is fixed."""
+        return self.shape.index(None) + 1 if None in self.shape else None
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether values are numbers whose differences mean something: not tokens, nor tables with categories."""
+        return self.kind != "tokens" and all(column.type != "category" for column in self.columns)
+
+    def holds(self, other: SampleSpace) -> bool:
+        """Says whether data of the space ``other`` could be samples of this one."""
+        if self.kind != other.kind or len(self.shape) != len(other.shape):
+            return False
+        if self.vocabulary is not None and (other.vocabulary is None or other.vocabulary > self.vocabulary):
+            return False
+        return all(mine in (None, theirs) for mine, theirs in zip(self.shape, other.shape, strict=True))
+
+    def words(self) -> str:
+        """Describes the space for a listing or an error: ``image 1×28×28``, ``tokens of any length``."""
+        sizes = "×".join("any length" if size is None else str(size) for size in self.shape)
+        extra = f", {self.vocabulary} different" if self.vocabulary else f" at {self.rate} Hz" if self.rate else ""
+        return f"{self.kind} {sizes}{extra}"
+
+    def to_user(self, x: X) -> X:
+        """Maps the model's range to [0, 1] and clamps, where the space is bounded."""
+        low, high = self.low, self.high
+        if low is None or high is None:
+            return x
+        return map_values(x, lambda data: ((data - low) / (high - low)).clamp(0.0, 1.0))
+
+    def from_user(self, x: X) -> X:
+        """Maps [0, 1] to the model's range, where the space is bounded."""
+        low, high = self.low, self.high
+        if low is None or high is None:
+            return x
+        return map_values(x, lambda data: low + (high - low) * data)
