@@ -24,11 +24,12 @@ class Component:
         name: what the user types.
         target: where the code is, ``"package.module:attribute"``.
         summary: one line.
-        needs: the capabilities a model must have for it (samplers, metrics, objectives); for an objective or exporter
-            of one family only, see ``families``.
+        needs: the capabilities a model must have for it; for an objective or exporter of one family only, see
+            ``families``.
+        requires: what else must be true of a model: facts of :mod:`zoo_core.fitting`, such as ``"points|image"`` or
+            ``"!coupled"``.
         families: the families it is for; empty for all that have what it needs.
         capabilities: what a model of this family can do (families).
-        adds_noise: whether it is wrong on a path that couples noise and data (samplers).
         marker: the file by which a layout is recognised.
         plugin: the distribution that registered it.
     """
@@ -40,7 +41,7 @@ class Component:
     needs: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
-    adds_noise: bool = False
+    requires: tuple[str, ...] = ()
     marker: str = ""
     plugin: str = ""
 
@@ -52,6 +53,20 @@ class Component:
         if self.families and family.name not in self.families:
             return f"is for {', '.join(self.families)} only"
         return None
+
+
+def _component(
+    kind: str,
+    name: str,
+    target: str,
+    summary: str,
+    needs: Iterable[str],
+    families: Iterable[str],
+    requires: Iterable[str],
+) -> Component:
+    return Component(
+        kind, name, target, summary, needs=tuple(needs), families=tuple(families), requires=tuple(requires)
+    )
 
 
 class Catalogue:
@@ -72,28 +87,45 @@ class Catalogue:
         *,
         needs: Iterable[str],
         families: Iterable[str] = (),
-        adds_noise: bool = False,
+        requires: Iterable[str] = (),
     ) -> None:
-        """Registers a :class:`~zoo_core.interfaces.sampler.Sampler` class.
+        """Registers a :class:`~zoo_core.interfaces.sampler.Sampler` class, whose ``name`` and ``needs`` say the same.
 
-        ``adds_noise`` says that it does so with its default options, and so does not fit a model whose path couples
-        noise and data: listings know it without building either.
+        Args:
+            name: what the user types.
+            target: the class, ``"package.module:Class"``.
+            summary: one line that stands alone.
+            needs: capabilities that a model must have.
+            families: families it is for; all that have what it needs unless given.
+            requires: facts about the model (:mod:`zoo_core.fitting`): ``"!coupled"`` for a sampler that adds noise.
         """
-        self._add(
-            Component(
-                "sampler", name, target, summary, needs=tuple(needs), families=tuple(families), adds_noise=adds_noise
-            )
-        )
+        self._add(_component("sampler", name, target, summary, needs, families, requires))
 
     def objective(
-        self, name: str, target: str, summary: str, *, needs: Iterable[str] = (), families: Iterable[str] = ()
+        self,
+        name: str,
+        target: str,
+        summary: str,
+        *,
+        needs: Iterable[str] = (),
+        families: Iterable[str] = (),
+        requires: Iterable[str] = (),
     ) -> None:
         """Registers a gradient or statistics objective class."""
-        self._add(Component("objective", name, target, summary, needs=tuple(needs), families=tuple(families)))
+        self._add(_component("objective", name, target, summary, needs, families, requires))
 
-    def metric(self, name: str, target: str, summary: str, *, needs: Iterable[str] = ()) -> None:
-        """Registers a :class:`~zoo_core.interfaces.metric.Metric` class."""
-        self._add(Component("metric", name, target, summary, needs=tuple(needs)))
+    def metric(
+        self,
+        name: str,
+        target: str,
+        summary: str,
+        *,
+        needs: Iterable[str] = (),
+        families: Iterable[str] = (),
+        requires: Iterable[str] = (),
+    ) -> None:
+        """Registers a :class:`~zoo_core.interfaces.metric.Metric` class or a function that makes one."""
+        self._add(_component("metric", name, target, summary, needs, families, requires))
 
     def dataset(self, name: str, target: str, summary: str) -> None:
         """Registers a data set: ``target`` is a function ``(split, n=…) -> DataSet``, which may ignore n."""
@@ -118,10 +150,17 @@ class Catalogue:
         self._add(Component("layout", name, target, summary, marker=marker))
 
     def plot(
-        self, name: str, target: str, summary: str, *, needs: Iterable[str] = (), families: Iterable[str] = ()
+        self,
+        name: str,
+        target: str,
+        summary: str,
+        *,
+        needs: Iterable[str] = (),
+        families: Iterable[str] = (),
+        requires: Iterable[str] = (),
     ) -> None:
         """Registers a plot: ``target`` is a function ``(model, figure, seed) -> None`` (see :mod:`zoo_core.plots`)."""
-        self._add(Component("plot", name, target, summary, needs=tuple(needs), families=tuple(families)))
+        self._add(_component("plot", name, target, summary, needs, families, requires))
 
     def _add(self, component: Component) -> None:
         key = (component.kind, component.name)

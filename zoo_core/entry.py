@@ -80,6 +80,7 @@ class Entry:
         recipe: how the weights were made.
         weights: ``None`` for a model that has none.
         evaluations: the measured numbers.
+        facts: what listings must know of the built model to say what fits it, see :mod:`zoo_core.fitting`.
         source: the file that this entry was read from.
     """
 
@@ -98,6 +99,7 @@ class Entry:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     weights: Weights | None = None
     evaluations: tuple[Evaluation, ...] = ()
+    facts: tuple[str, ...] = ()
     source: str = ""
 
     def table(self) -> dict[str, Any]:
@@ -105,7 +107,12 @@ class Entry:
         values = asdict(self)
         kept = ("family", "plugin", "factory", "config", "summary", "dataset", "license", "paper")
         table: dict[str, Any] = {"schema": 1, "id": self.id, **{key: values[key] for key in kept}}
-        table |= {"tags": list(self.tags), "parameters": self.parameters, "recipe": values["recipe"]}
+        table |= {
+            "tags": list(self.tags),
+            "facts": list(self.facts),
+            "parameters": self.parameters,
+            "recipe": values["recipe"],
+        }
         if self.sampler:
             table["sampler"] = {"name": self.sampler.name, **self.sampler.options}
         if self.weights:

@@ -25,7 +25,7 @@ from zoo_core.sampling import Progress, default_batch_size, default_guidance, ma
 if TYPE_CHECKING:
     from zoo_core.processes import Processes
 
-__all__ = ["agrees", "data_for", "describe", "evaluate", "evaluate_all", "fitting", "metric_named", "row"]
+__all__ = ["agrees", "data_for", "describe", "evaluate", "evaluate_all", "fitting", "metric_named", "misfit_of", "row"]
 
 _SPLIT = {"data": "test", "samples": "train"}
 
@@ -53,19 +53,35 @@ def data_for(model: Model, metric: Metric[Any]) -> DataSet:
     return datasets.load(recipe["name"], split=_SPLIT[metric.uses], classes=recipe.get("classes"))
 
 
+def misfit_of(model: Model, metric: Metric[Any], data: DataSet | None = None) -> str | None:
+    """Says why a metric cannot measure a model; ``None`` where it can.
+
+    Args:
+        model: built model.
+        metric: metric.
+        data: what it is measured against; the model's own data unless given.
+    """
+    if metric.uses == "samples" and (model.entry is None or model.entry.sampler is None):
+        return f"needs samples, and {type(model).__name__} has no default sampler"
+    try:
+        metric.check(model, data if data is not None else data_for(model, metric))
+    except IncompatibleError as err:
+        return str(err)
+    return None
+
+
 def fitting(model: Model) -> list[str]:
-    """The names of the metrics that fit a model and its data and take minutes, not hours."""
+    """Names the metrics that fit a model and its data and take minutes, not hours."""
     names = []
     data: dict[str, DataSet] = {}
     for component in plugins.load().catalogue.all("metric"):
         metric = metric_named(component.name)
-        try:
-            if metric.uses not in data:
+        if metric.uses not in data:
+            try:
                 data[metric.uses] = data_for(model, metric)
-            metric.check(model, data[metric.uses])
-        except IncompatibleError:
-            continue
-        if metric.by_default(model):
+            except IncompatibleError:
+                continue
+        if misfit_of(model, metric, data[metric.uses]) is None and metric.by_default(model):
             names.append(component.name)
     return names
 

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from zoo_core import hub, plugins, registry
-from zoo_core.catalogue import Component
 from zoo_core.entry import Entry
 from zoo_core.errors import PluginError, UnknownNameError
+from zoo_core.fitting import fitting
 
-__all__ = ["find", "fitting", "info", "samplers_of"]
+__all__ = ["find", "info", "where"]
 
 
 def find(
@@ -61,13 +61,12 @@ def info(name: str) -> dict[str, Any]:
     facts["plugin_status"] = record.status if record else "not installed"
     facts["weights_are"] = where(entry)
     try:
-        family = found.catalogue.get("family", entry.family)
-        facts["capabilities"] = list(family.capabilities)
-        facts["samplers"] = [
-            c.name for c, why in samplers_of(entry, family, found.catalogue.all("sampler")) if why is None
-        ]
-    except UnknownNameError:
-        facts["capabilities"], facts["samplers"] = [], []
+        facts["capabilities"] = list(found.catalogue.get("family", entry.family).capabilities)
+        for kind in ("sampler", "metric", "plot"):
+            pairs = fitting(entry, found.catalogue.all(kind))
+            facts[f"{kind}s"] = [component.name for component, why in pairs if why is None]
+    except (UnknownNameError, PluginError):
+        facts |= {"capabilities": [], "samplers": [], "metrics": [], "plots": []}
     return facts
 
 
@@ -78,38 +77,3 @@ def where(entry: Entry) -> str:
     if hub.is_bundled(entry):
         return "bundled"
     return "cached" if hub.cached(entry) else "on the Hub" if entry.weights.repo_id else "missing"
-
-
-def fitting(kind: str, family: Component, components: list[Component]) -> list[tuple[Component, str | None]]:
-    """Each component with the reason why it does not fit the family; ``None`` where it does."""
-    return [(c, c.misfit(family)) for c in components if c.kind == kind]
-
-
-def samplers_of(entry: Entry, family: Component, components: list[Component]) -> list[tuple[Component, str | None]]:
-    """As :func:`fitting` for the samplers of one model, whose path may couple noise and data.
-
-    An entry says so by ``coupling`` in its config, or by the tag ``coupled``.
-    """
-    coupled = entry.config.get("coupling", "independent") != "independent" or "coupled" in entry.tags
-    why = "adds noise, and this path couples noise and data"
-    return [
-        (c, why if reason is None and coupled and c.adds_noise else reason)
-        for c, reason in fitting("sampler", family, components)
-    ]
-
-
-def family_of(name: str) -> Component:
-    """The family component of a model.
-
-    Raises:
-        PluginError: its plugin is not loaded.
-    """
-    from zoo_core.references import entry_of
-
-    entry = entry_of(name)
-    for component in plugins.load().catalogue.all("family"):
-        if component.name == entry.family:
-            return component
-    raise PluginError(
-        f"{entry.id} is provided by {entry.plugin}, which is not loaded; pip install {entry.plugin}, or see zoo plugins"
-    )

@@ -97,6 +97,7 @@ def entry(name: str, table: Mapping[str, Any], source: str) -> Entry:
         **plain,
         **optional,
         tags=tuple(table.get("tags", ())),
+        facts=tuple(table.get("facts", ())),
         sampler=SamplerChoice(sampler.pop("name"), sampler) if sampler else None,
         weights=Weights(**weights) if weights else None,
         evaluations=tuple(Evaluation(**row) for row in rows),

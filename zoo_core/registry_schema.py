@@ -75,6 +75,7 @@ MODEL = {
     "license": Key(str, "the licence of the weights (SPDX)"),
     "paper": Key(str, "where it comes from", False, r"(arXiv|doi):\S+", "'arXiv:…' or 'doi:…'"),
     "tags": Key(list, "words to find it by"),
+    "facts": Key(list, "what listings must know of the built model; written by training and release"),
     "parameters": Key(int, "how many numbers were learned"),
     "sampler": Key(dict, "the default sampler: a name, and its options"),
     "recipe": Key(dict, "how the weights were made"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import click
 
-from zoo_core import lookup, plugins
+from zoo_core import plugins
+from zoo_core.catalogue import Component
 from zoo_core.cli import VERBS
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
+from zoo_core.fitting import fitting
+from zoo_core.references import entry_of
 
 _PLURALS = {
     "family": "families",
@@ -24,24 +27,22 @@ def _verb(kind: str) -> click.Command:
     @json_option
     def show(as_json: bool, model: str | None = None) -> None:
         found = plugins.load().catalogue.all(kind)
-        family = lookup.family_of(model) if model else None
-        if model and kind == "dataset":
-            trained_on = lookup.info(model)["dataset"]
-            pairs = [(c, None if c.name == trained_on else f"it was trained on {trained_on}") for c in found]
-        elif family and kind == "family":
-            pairs = [(c, None if c == family else f"it is a {family.name}") for c in found]
-        elif model and family and kind == "sampler":
-            from zoo_core.references import entry_of
-
-            pairs = lookup.samplers_of(entry_of(model), family, found)
-        else:
-            pairs = lookup.fitting(kind, family, found) if family else [(c, None) for c in found]
+        pairs: list[tuple[Component, str | None]] = [(c, None) for c in found]
+        if model:
+            entry = entry_of(model)
+            if kind == "dataset":
+                name = entry.recipe.get("data", {}).get("name", entry.dataset)
+                pairs = [(c, None if c.name == name else f"it was trained on {name}") for c in found]
+            elif kind == "family":
+                pairs = [(c, None if c.name == entry.family else f"it is a {entry.family}") for c in found]
+            else:
+                pairs = fitting(entry, found)
         warn_about_plugins()
         if as_json:
-            keys = ("name", "summary", "target", "plugin", "needs", "families", "capabilities")
+            keys = ("name", "summary", "target", "plugin", "needs", "requires", "families", "capabilities")
             rows = [{k: getattr(c, k) for k in keys} | {"fits": why is None, "why_not": why or ""} for c, why in pairs]
             print_json(
-                rows if family else [{k: v for k, v in row.items() if k not in ("fits", "why_not")} for row in rows]
+                rows if model else [{k: v for k, v in row.items() if k not in ("fits", "why_not")} for row in rows]
             )
             return
         extra = "can" if kind == "family" else "needs"

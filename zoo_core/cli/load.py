@@ -41,7 +41,8 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
     """
     import torch
 
-    from zoo_core import lookup, plugins
+    from zoo_core import plugins
+    from zoo_core.fitting import family_of, fitting
     from zoo_core.loading import describe, load_with_origin
     from zoo_core.sampling import quick_sampler, sample
 
@@ -74,8 +75,8 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
             }
         )
         return
-    family = lookup.family_of(name)
-    fits = [c for c in plugins.load().catalogue.all("sampler") if c.misfit(family) is None]
+    family = family_of(entry)
+    fits = [c for c, why in fitting(entry, plugins.load().catalogue.all("sampler")) if why is None]
     shape = "×".join(map(str, facts["sample_shape"]))
     default = f" (default {entry.sampler.name})" if entry.sampler else ""
     pin = f"@{fetched.revision[:12]}" if fetched.revision else ""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from zoo_core import lookup, plugins
+from zoo_core import plugins
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
+from zoo_core.fitting import fitting
+from zoo_core.references import entry_of
 
 
 @click.command("plot", short_help="Draw what a model can show.")
@@ -29,8 +31,7 @@ def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: b
     """
     warn_about_plugins()
     if kind is None:
-        family = lookup.family_of(name)
-        fits = [c for c in plugins.load().catalogue.all("plot") if c.misfit(family) is None]
+        fits = [c for c, why in fitting(entry_of(name), plugins.load().catalogue.all("plot")) if why is None]
         if as_json:
             print_json([{"name": c.name, "summary": c.summary, "plugin": c.plugin} for c in fits])
         else:

@@ -12,7 +12,6 @@ from typing import Any, Generic, Literal
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import TypeIs, TypeVar
 
 from zoo_core.entry import Entry
 from zoo_core.interfaces.batch import Batch
@@ -34,8 +33,6 @@ __all__ = [
     "can",
     "capabilities",
 ]
-
-Capability = TypeVar("Capability")
 
 
 class Model(nn.Module):
@@ -268,6 +265,6 @@ def capabilities(model: object) -> tuple[str, ...]:
     return tuple(name for name, one in CAPABILITIES.items() if issubclass(kind, one) and name not in lacking)
 
 
-def can(model: object, capability: type[Capability]) -> TypeIs[Capability]:
+def can(model: object, capability: type) -> bool:
     """Says whether this very model has a capability: its class has it, and the instance does not lack it."""
     return isinstance(model, capability) and capability.__name__ in capabilities(model)

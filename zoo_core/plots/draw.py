@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_core import plugins
+from zoo_core import fitting, plugins
 from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError, PluginError
 from zoo_core.folders import write_whole
-from zoo_core.interfaces import Model, capabilities
+from zoo_core.interfaces import Model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,11 +36,8 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
         PluginError: Matplotlib is not installed.
     """
     plot = plugins.load().catalogue.get("plot", kind)
-    missing = [c for c in plot.needs if c not in capabilities(model)]
-    family = model.entry.family if model.entry else ""
-    if missing or (plot.families and family not in plot.families):
-        what = " and ".join(missing) or f"a model of {', '.join(plot.families)}"
-        raise IncompatibleError(f"plot {kind!r} needs {what}; this is a {type(model).__name__}")
+    if model.entry is not None and (reason := fitting.misfit(plot, model.entry, fitting.family_of(model.entry))):
+        raise IncompatibleError(f"plot {kind!r} {reason}")
     if out.suffix.lower() not in SUFFIXES or not out.resolve().parent.is_dir():
         raise IncompatibleError(
             f"cannot write a plot to {out}; use a .png, .svg or .pdf file in a folder that is there"

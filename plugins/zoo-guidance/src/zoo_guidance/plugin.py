@@ -27,6 +27,7 @@ def zoo_register(catalogue: Catalogue) -> None:
         "noisy-accuracy",
         "zoo_guidance.noisy_accuracy:NoisyAccuracy",
         "how often a classifier of noisy data is right, over all angles",
+        families=["noisy-classifier"],
     )
     catalogue.objective(
         "label-dropout",
@@ -44,4 +45,5 @@ def zoo_register(catalogue: Catalogue) -> None:
         ("sdedit", "editing:SDEdit", "another sampler, from noised data (Meng et al. 2022)"),
         ("interpolate", "interpolation:Interpolate", "what lies between two samples, on great circles of noise"),
     ):
-        catalogue.sampler(name, f"zoo_guidance.{target}", summary, needs=["Denoiser"])
+        requires = [] if name == "interpolate" else ["!coupled"]
+        catalogue.sampler(name, f"zoo_guidance.{target}", summary, needs=["Denoiser"], requires=requires)

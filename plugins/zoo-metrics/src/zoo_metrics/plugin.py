@@ -52,9 +52,49 @@ _BOUNDS = {
 }
 
 
+_COMPARED = ["sampled", "numeric", "!open", "!black-and-white"]
+_FEATURES = "data:mnist|data:fashion-mnist|data:digits"
+_POINTS = "points|sequence|audio|table"
+_MIXTURES = "data:eight-gaussians|data:25-grid|data:two-gaussians-1d"
+_KNOWN = f"{_MIXTURES}|data:two-moons|data:swiss-roll|data:two-spirals|data:checkerboard"
+
+_REQUIRES = {
+    "fd-mnist-v1": [*_COMPARED, "data:mnist"],
+    "fd-fashion-v1": [*_COMPARED, "data:fashion-mnist"],
+    "fd-digits-v1": [*_COMPARED, "data:digits"],
+    "r-mnist-v1": [*_COMPARED, "data:mnist", "!one-class"],
+    "r-fashion-v1": [*_COMPARED, "data:fashion-mnist", "!one-class"],
+    "r-digits-v1": [*_COMPARED, "data:digits", "!one-class"],
+    "fid-inception": [*_COMPARED, "rgb"],
+    "kid": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "mmd": _COMPARED,
+    "precision": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "recall": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "density": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "coverage": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "two-sample-test": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "inception-score": [*_COMPARED, _FEATURES],
+    "class-accuracy": [*_COMPARED, _FEATURES, "conditional|one-class|some-classes"],
+    "wasserstein": _COMPARED,
+    "sliced-wasserstein": _COMPARED,
+    "mode-coverage": [*_COMPARED, _MIXTURES],
+    "high-quality": [*_COMPARED, _MIXTURES],
+    "bits-per-dim": ["image", "!binarises"],
+    "kl": [_KNOWN],
+    "js": [*_COMPARED, _KNOWN],
+    "entropy": ["sampled", "!image"],
+    "elbo": ["importance"],
+    "elbo-bits": ["importance", "image", "!binarises"],
+    "iwae-5000": ["importance"],
+    "iwae-5000-bits": ["importance", "image", "!binarises"],
+}
+"""What a model must be, in the facts of :mod:`zoo_core.fitting`; the metrics check the same on a built model."""
+
+
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
     """Registers all metrics."""
     for table, needs in ((_OF_SAMPLES, []), (_OF_DENSITIES, ["Density"]), (_BOUNDS, ["Density", "LatentVariable"])):
         for name, (target, summary) in table.items():
-            catalogue.metric(name, f"zoo_metrics.{target}", summary, needs=needs)
+            requires = _REQUIRES.get(name, [])
+            catalogue.metric(name, f"zoo_metrics.{target}", summary, needs=needs, requires=requires)

@@ -36,4 +36,5 @@ def zoo_register(catalogue: Catalogue) -> None:
         "zoo_score_sde.langevin:Langevin",
         "Langevin dynamics on a density with a gradient, with or without Metropolis steps",
         needs=["Density"],
+        requires=["points|image", "exact", "!many-passes", "!discrete", "!binarises"],
     )
