@@ -24,6 +24,7 @@ __all__ = [
     "checked_repo_id",
     "endpoint",
     "is_offline",
+    "offline",
     "one_line",
     "require_connection",
     "retry_after",
@@ -58,6 +59,20 @@ def is_offline(explicit: bool | None = None) -> bool:
     return any(
         os.environ.get(v, "").lower() not in ("", "0", "false", "no", "off") for v in ("ZOO_OFFLINE", "HF_HUB_OFFLINE")
     )
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Forbids requests for a while, as ``ZOO_OFFLINE=1`` does."""
+    before = os.environ.get("ZOO_OFFLINE")
+    os.environ["ZOO_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ZOO_OFFLINE"]
+        else:
+            os.environ["ZOO_OFFLINE"] = before
 
 
 def require_connection() -> None:

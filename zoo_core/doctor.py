@@ -15,7 +15,7 @@ from importlib import metadata
 from zoo_core import plugins, registry
 from zoo_core.catalogue import KINDS, Component, resolve
 from zoo_core.entry import Entry
-from zoo_core.errors import PluginError, UnknownNameError, ZooError
+from zoo_core.errors import NetworkError, PluginError, UnknownNameError, ZooError
 from zoo_core.plugins import PluginRecord
 from zoo_core.start_up import start_up
 
@@ -102,6 +102,8 @@ def _components(record: PluginRecord) -> Iterator[Finding]:
             continue
         if not callable(target):
             yield Finding(f"{what}: {component.target} is a {type(target).__name__}", "name a class or a function")
+        elif component.kind == "dataset":
+            yield from _dataset(component)
         elif component.kind == "family" and not (isinstance(target, type) and issubclass(target, Model)):
             yield Finding(f"{what}: {component.target} is no class of models", "inherit from zoo_core.interfaces.Model")
         elif component.kind == "family":
@@ -116,6 +118,26 @@ def _components(record: PluginRecord) -> Iterator[Finding]:
                     f"{what} does not declare {name}, which {component.target} inherits from",
                     f"add it to capabilities=[…] in {record.module}",
                 )
+
+
+def _dataset(component: Component) -> Iterator[Finding]:
+    """A few examples of both splits; nothing where they would have to be fetched."""
+    from zoo_core import datasets
+    from zoo_core.connection import offline
+    from zoo_core.datasets.validation import value_problems
+
+    what = f"dataset {component.name!r}"
+    for split in ("train", "test"):
+        try:
+            with offline():
+                data = datasets.load(component.name, split, n=64)
+        except NetworkError:
+            return
+        except ZooError as err:
+            yield Finding(f"{what}, {split}: {err}", f"correct {component.target}")
+            return
+        for problem in value_problems(data):
+            yield Finding(f"{what}, {split}: {problem}", f"correct {component.target}")
 
 
 def _files(record: PluginRecord) -> Iterator[Finding]:

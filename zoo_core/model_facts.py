@@ -31,7 +31,7 @@ def read_facts(model: Model) -> tuple[str, ...]:
         "binarises": model.binarises,
         "importance": hasattr(model, "importance_log_prob"),
         "encoder": isinstance(model, LatentVariable) and type(model).encode is not LatentVariable.encode,
-        "chains": isinstance(model, EnergyBased) and model.chains is not None,
+        "chains": isinstance(model, EnergyBased) and model.persistent_chains() is not None,
         "conditional": bool(model.conditions),
     }
     return tuple(sorted(facts | {fact for fact, true in says.items() if true}))

@@ -47,12 +47,25 @@ def load(name: str, split: str = "train", *, classes: list[int] | None = None, n
 
     from zoo_core import plugins
     from zoo_core.catalogue import resolve
-    from zoo_core.errors import IncompatibleError
+    from zoo_core.errors import IncompatibleError, PluginError, ZooError
+    from zoo_core.interfaces.dataset import DataSet
 
     if split not in ("train", "test"):
         raise IncompatibleError(f"split = {split!r}; expected train or test")
-    target = resolve(plugins.load().catalogue.get("dataset", name).target)
-    data: DataSet = target(split) if n is None else target(split, n)
+    component = plugins.load().catalogue.get("dataset", name)
+    target = resolve(component.target)
+    whose = f"data set {name!r} of {component.plugin}"
+    try:
+        data = target(split) if n is None else target(split, n)
+    except ZooError:
+        raise
+    except Exception as err:  # a plugin's function may raise anything
+        reason = " ".join(str(err).split())[:200]
+        raise PluginError(
+            f"{whose}: {type(err).__name__}: {reason}; expected a function (split, n=…) that returns a DataSet"
+        ) from err
+    if not isinstance(data, DataSet):
+        raise PluginError(f"{whose} returned {type(data).__name__}; expected a DataSet")
     if classes is not None:
         data = data.only(classes)
     return data if n is None or n >= len(data) else data.take(torch.arange(n))

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Density, Model, Streams, Values
+from zoo_core.interfaces.values import finite_rows
 
 __all__ = ["Prepared", "Treatment", "check_fit", "treatment"]
 
@@ -41,6 +42,9 @@ def check_fit(model: Model, data: DataSet) -> None:
     found = data.sample_space
     if not model.space.holds(found):
         raise IncompatibleError(f"{data.name} has examples of {found.words()}; the model's are {model.space.words()}")
+    first = data.rows(torch.arange(min(1, len(data)))).x
+    if data.levels is None and not first.is_floating_point() and first.dtype != torch.int64:
+        raise IncompatibleError(f"{data.name} has {first.dtype} and no levels; say levels = 256 of 8-bit images")
     if data.levels is not None and (model.space.low is None or model.space.high is None):
         raise IncompatibleError(f"{data.name} has grey levels, but {type(model).__name__} is not bounded")
 
@@ -110,6 +114,11 @@ class Prepared:
         Raises:
             IncompatibleError: numbers outside [0, 1] were to be binarised.
         """
+        if not bool((finite := finite_rows(stored)).all()):
+            bad = int((~finite).sum())
+            raise IncompatibleError(
+                f"{self.data.name} has values that are not finite in {bad} of {len(stored)} examples"
+            )
         if self.treatment == "none":
             return stored.float() if isinstance(stored, Tensor) and stored.dtype != torch.int64 else stored
         if not isinstance(stored, Tensor):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces.batch import Batch
 from zoo_core.interfaces.dataset import DataSet
-from zoo_core.interfaces.model import Model
+from zoo_core.interfaces.model import Model, lacking
 from zoo_core.randomness import Streams
 
 __all__ = ["Metric", "Result"]
@@ -50,10 +51,12 @@ class Metric(ABC, Generic[State]):
         uses: ``"data"`` where a batch is held-out data on the model's side (likelihoods); ``"samples"`` where it is the
             model's samples on the user's side, images in [0, 1] rounded to the levels of the data they are compared
             with.
+        needs: the capabilities that a model must have.
         headline: whether it is what comparisons lead with, unless another is named.
     """
 
     uses: Literal["data", "samples"]
+    needs: ClassVar[tuple[type[Any], ...]] = ()
     headline: bool = False
 
     def shares(self) -> Hashable | None:
@@ -68,9 +71,13 @@ class Metric(ABC, Generic[State]):
         """Whether it is measured when no metric is named: it takes minutes, not hours."""
         return True
 
-    @abstractmethod
     def check(self, model: Model, data: DataSet) -> None:
-        """Raises :class:`~zoo_core.errors.IncompatibleError`, with the reason, where the metric does not fit."""
+        """Raises :class:`~zoo_core.errors.IncompatibleError`, with the reason, where the metric does not fit.
+
+        Here it looks at :attr:`needs`; a metric that asks more of the model or the data calls this first.
+        """
+        if (reason := lacking(model, self.needs)) is not None:
+            raise IncompatibleError(f"this metric {reason}")
 
     @abstractmethod
     def init(self, model: Model, data: DataSet) -> State:

@@ -7,7 +7,7 @@ that it needs, and everything else (what fits what, error messages, completion, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, Literal
 
 import torch
@@ -216,13 +216,13 @@ class EnergyBased(ABC, Generic[X]):
 
     Where such a model is a :class:`Density` too, F(x) + log p(x) = −log Z is the same for every x; the conformance kit
     checks it, and that the chain leaves p as it is.
-
-    Attributes:
-        chains: states of persistent chains that ship with the weights, ``(k, *space.shape)``; ``None`` without any.
     """
 
     space: SampleSpace
-    chains: Tensor | None = None
+
+    def persistent_chains(self) -> Tensor | None:
+        """Gives the states of chains that ship with the weights, ``(k, *space.shape)``; ``None`` without any."""
+        return None
 
     @abstractmethod
     def initial_state(self, streams: Streams, *, condition: Condition | None = None) -> X:
@@ -268,3 +268,13 @@ def capabilities(model: object) -> tuple[str, ...]:
 def can(model: object, capability: type) -> bool:
     """Says whether this very model has a capability: its class has it, and the instance does not lack it."""
     return isinstance(model, capability) and capability.__name__ in capabilities(model)
+
+
+def lacking(model: Model, needs: Iterable[type]) -> str | None:
+    """Says which of some capabilities a model does not have, and why; ``None`` where it has them all."""
+    for capability in needs:
+        if not can(model, capability):
+            word = capability.__name__
+            because = f": {model.lacks()[word]}" if word in model.lacks() else ""
+            return f"needs {word}, which {type(model).__name__} is not{because}"
+    return None

@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces.condition import Condition, ConditionSpec
-from zoo_core.interfaces.model import Model, can
+from zoo_core.interfaces.model import Model, lacking
 from zoo_core.interfaces.values import Values
 from zoo_core.randomness import Streams
 
@@ -97,11 +97,8 @@ class Sampler(ABC, Generic[M]):
 
     def misfit(self, model: Model) -> str | None:
         """Says why this sampler does not fit a model; ``None`` where it does."""
-        for capability in self.needs:
-            if not can(model, capability):
-                word = capability.__name__
-                because = f": {model.lacks()[word]}" if word in model.lacks() else ""
-                return f"needs {word}, which {type(model).__name__} is not{because}"
+        if (reason := lacking(model, self.needs)) is not None:
+            return reason
         return self.fits(cast(M, model))  # it has what M stands for: that was just checked
 
     def conditions(self, model: Model) -> Mapping[str, ConditionSpec]:

@@ -167,4 +167,5 @@ def map_values(values: X, function: Callable[[Tensor], Tensor]) -> X:
 def finite_rows(values: Values) -> Tensor:
     """Says of each row whether all of its numbers are finite, bool ``(n,)``; padding does not count."""
     data = values.padded_with(0).data if isinstance(values, Ragged) else values
-    return torch.isfinite(data).flatten(1).all(1)
+    finite = torch.isfinite(data)
+    return finite.flatten(1).all(1) if data.ndim > 1 else finite

@@ -60,14 +60,12 @@ class PersistentChains(Gibbs):
         super().__init__(steps)
 
     def fits(self, model: EnergyBased[Any]) -> str | None:
-        return (
-            "goes on with chains that ship with the weights, and this model has none; use gibbs"
-            if (model.chains is None)
-            else None
-        )
+        if model.persistent_chains() is None:
+            return "goes on with chains that ship with the weights, and this model has none; use gibbs"
+        return None
 
     def begin(self, model: EnergyBased[Any], call: Call) -> Values:
-        assert model.chains is not None
-        streams = call.streams
-        which = torch.arange(streams.start, streams.start + len(streams)) % len(model.chains)
-        return model.chains[which.to(model.chains.device)].to(streams.device, streams.dtype)
+        chains, streams = model.persistent_chains(), call.streams
+        assert chains is not None
+        which = torch.arange(streams.start, streams.start + len(streams)) % len(chains)
+        return chains[which.to(chains.device)].to(streams.device, streams.dtype)

@@ -5,7 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo_core.interfaces import Batch, Condition, Denoiser, Density, DirectSampler, LatentVariable, Model, Streams
+from zoo_core.interfaces import (
+    Batch,
+    Condition,
+    Denoiser,
+    Density,
+    DirectSampler,
+    EnergyBased,
+    LatentVariable,
+    Model,
+    Streams,
+    Values,
+    can,
+)
 from zoo_core.testing import tiny_data
 from zoo_core.testing.subjects import ModelSubject
 
@@ -15,20 +27,23 @@ TIMES = (0.1, 0.5, 0.9)
 """Where denoisers are asked, as a share of the path between its t_min and t_max."""
 
 
-def answers(subject: ModelSubject, model: Model, n: int = 2) -> dict[str, Tensor]:
+def answers(subject: ModelSubject, model: Model, n: int = 2) -> dict[str, Values]:
     """Samples, log-probabilities, codes, decoded codes and predictions, by name; the same for the same model.
 
     The log-probability is left out where it takes seconds (``is_slow_density``).
     """
     batch = tiny_data.batch(model, n)
-    found: dict[str, Tensor] = {}
+    found: dict[str, Values] = {}
     with torch.inference_mode():
         if subject.can_be_drawn:
             found["sample"] = subject.draw(n, model=model)
         if isinstance(model, DirectSampler):
             found["draw"] = model.draw(streams_for(model, n), condition=batch.condition)
-        if isinstance(model, Density) and not subject.is_slow_density:
+        if can(model, Density) and isinstance(model, Density) and not subject.is_slow_density:
             found["log_prob"] = model.log_prob(batch.x, condition=batch.condition, streams=streams_for(model, n))
+        if isinstance(model, EnergyBased):
+            found["free_energy"] = model.free_energy(batch.x, condition=batch.condition)
+            found["gibbs_step"] = model.gibbs_step(batch.x, streams_for(model, n), condition=batch.condition)
         if isinstance(model, LatentVariable):
             found |= _of_latent(model, batch.x, batch.condition)
         if isinstance(model, Denoiser):
@@ -39,10 +54,10 @@ def answers(subject: ModelSubject, model: Model, n: int = 2) -> dict[str, Tensor
     return found
 
 
-def _of_latent(model: LatentVariable, x: Tensor, condition: Condition | None) -> dict[str, Tensor]:
+def _of_latent(model: LatentVariable, x: Tensor, condition: Condition | None) -> dict[str, Values]:
     assert isinstance(model, Model)
     z = model.draw_latent(streams_for(model, len(x)))
-    found = {"draw_latent": z, "decode": model.decode(z, condition=condition)}
+    found: dict[str, Values] = {"draw_latent": z, "decode": model.decode(z, condition=condition)}
     if encodes(model):
         found["encode"] = model.encode(x, condition=condition)
     return found
@@ -64,5 +79,4 @@ def noisy(model: Denoiser, batch: Batch) -> list[tuple[float, Tensor]]:
 
 def streams_for(model: Model, n: int, *, start: int = 0, seed: int = 0) -> Streams:
     """Streams as the services make them: on the model's device, in its floating type."""
-    dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
-    return Streams(seed, "check", start, n, device=model.device, dtype=dtype)
+    return Streams(seed, "check", start, n, device=model.device, dtype=model.state_dtype)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 
 __all__ = ["CHECKS", "Check", "ConformanceError", "Kind", "check", "require", "skip"]
 
-Kind = Literal["plugin", "family", "model", "objective", "sampler", "metric"]
+Kind = Literal["plugin", "family", "model", "objective", "sampler", "metric", "dataset"]
 """What a check may be of; :mod:`zoo_core.testing.subjects` has a class for each."""
 
 

@@ -23,10 +23,14 @@ from zoo_core.errors import PluginError
 from zoo_core.testing.check import CHECKS, Check
 from zoo_core.testing.checks import (
     conditions,
+    datasets,
     denoiser,
     density,
     devices,
+    discrete,
+    energy,
     latent,
+    lengths,
     metrics,
     registry,
     samplers,
@@ -43,7 +47,23 @@ __all__ = ["Item", "Listed", "checks_for", "items", "parametrize_with_checks"]
 
 CORE = "zoo-core"
 
-MODULES = (registry, weights, devices, sampling, conditions, density, latent, denoiser, metrics, training, samplers)
+MODULES = (
+    registry,
+    weights,
+    devices,
+    sampling,
+    conditions,
+    density,
+    discrete,
+    energy,
+    lengths,
+    latent,
+    denoiser,
+    metrics,
+    training,
+    samplers,
+    datasets,
+)
 """Of the checks; their items come in this order."""
 
 

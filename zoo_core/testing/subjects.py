@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from torch import Tensor
-
 from zoo_core import loading, plugins, registry
 from zoo_core.catalogue import Component, resolve
 from zoo_core.entry import Entry
@@ -21,6 +19,7 @@ from zoo_core.testing import tiny_data, toy_models
 from zoo_core.testing.check import Kind
 
 __all__ = [
+    "DataSetSubject",
     "FamilySubject",
     "MetricSubject",
     "ModelSubject",
@@ -89,7 +88,8 @@ class ModelSubject(Subject):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        return self.family.capabilities
+        lacking = {fact[1:] for fact in self.entry.facts if fact.startswith("!")} if self.entry else set()
+        return tuple(name for name in self.family.capabilities if name not in lacking)
 
     @cached_property
     def model(self) -> Model:
@@ -175,7 +175,7 @@ class ModelSubject(Subject):
             chosen = make_sampler(model or self.model, self.sampler_name, steps=steps)
         return chosen
 
-    def draw(self, n: int, *, model: Model | None = None, steps: int | None = 3, **options: Any) -> Tensor:
+    def draw(self, n: int, *, model: Model | None = None, steps: int | None = 3, **options: Any) -> Any:
         """Samples ``(n, …)`` on the user's side, in few steps, with valid conditions where the model takes any."""
         model = model or self.model
         first = options.get("first", 0)
@@ -245,6 +245,17 @@ class MetricSubject(Subject):
         return "metric"
 
 
+@dataclass(frozen=True, eq=False)
+class DataSetSubject(Subject):
+    """A data set, as it was registered."""
+
+    component: Component
+
+    @property
+    def kind(self) -> Kind:
+        return "dataset"
+
+
 def subjects(distribution: str) -> Iterator[Subject]:
     """The parts of an installed plugin (or of ``zoo-core``)."""
     found = plugins.load()
@@ -262,6 +273,8 @@ def subjects(distribution: str) -> Iterator[Subject]:
             least = min(fitting, key=lambda m: _size(m), default=None)
             for m in fitting:
                 yield ObjectiveSubject(f"{component.name}@{m.name}", component, m, m is least)
+        elif component.kind == "dataset":
+            yield DataSetSubject(component.name, component)
         elif component.kind in ("sampler", "metric"):
             toys = [m for m in _toys() if component.misfit(m.family) is None]
             make = SamplerSubject if component.kind == "sampler" else MetricSubject

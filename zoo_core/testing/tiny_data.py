@@ -17,7 +17,7 @@ from zoo_core.datasets.densities import DENSITIES
 from zoo_core.datasets.prepared import Prepared
 from zoo_core.interfaces import Batch, Condition, ConditionSpec, DataSet, Model, Ragged, SampleSpace, Streams, Values
 
-__all__ = ["LENGTH", "batch", "condition", "data_for", "generated_for", "shape_of", "tiny_data"]
+__all__ = ["LENGTH", "batch", "condition", "data_for", "examples", "generated_for", "shape_of", "tiny_data"]
 
 LENGTH = 8
 """What stands for an axis of any length."""
@@ -94,6 +94,11 @@ def batch(model: Model, n: int = 64, *, seed: int = 0) -> Batch[Any]:
     found = Prepared(model, data_for(model, n, seed=seed), seed).rows(torch.arange(n))
     x = found.x.to(model.state_dtype) if found.x.is_floating_point() else found.x
     return Batch(x, condition(model, 0, n))
+
+
+def examples(model: Model, n: int = 64, *, seed: int = 0) -> Prepared:
+    """Gives the same as training data, which an objective may look at before the first step."""
+    return Prepared(model, data_for(model, n, seed=seed), seed)
 
 
 def condition(model: Model, start: int, stop: int) -> Condition | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
 
 from zoo_core.errors import ConditionError
 from zoo_core.interfaces import (
@@ -15,10 +14,13 @@ from zoo_core.interfaces import (
     Density,
     DirectSampler,
     LatentVariable,
+    Ragged,
+    Values,
 )
 from zoo_core.testing import tiny_data
 from zoo_core.testing.behaviour import encodes, noisy, streams_for
 from zoo_core.testing.check import ConformanceError, check, require
+from zoo_core.testing.comparing import same
 from zoo_core.testing.subjects import ModelSubject
 
 
@@ -59,7 +61,7 @@ def check_condition_matters(subject: ModelSubject) -> None:
     """The same streams under two conditions give two samples: a condition that is ignored is none."""
     one, other = subject.condition(1), _another(subject)
     a, b = subject.draw(1, condition=one), subject.draw(1, condition=other)
-    require(not torch.equal(a, b), f"{subject.name}: two conditions give the same sample; the condition is ignored")
+    require(not same(a, b), f"{subject.name}: two conditions give the same sample; the condition is ignored")
 
 
 def _calls(subject: ModelSubject) -> Iterator[tuple[str, Callable[[Condition | None], object]]]:
@@ -92,12 +94,22 @@ def _wrong(subject: ModelSubject) -> Iterator[tuple[str, Condition]]:
     yield "an unknown condition", Condition(**good.values, no_such_condition=torch.zeros(1))
 
 
-def _wrong_values(name: str, spec: ConditionSpec) -> Iterator[tuple[str, Tensor]]:
+def _wrong_values(name: str, spec: ConditionSpec) -> Iterator[tuple[str, Values]]:
+    if spec.kind == "tokens":
+        assert spec.classes is not None
+        yield (
+            f"{name} with token {spec.classes}",
+            Ragged(torch.full((1, 1), spec.classes), torch.ones(1, dtype=torch.int64)),
+        )
+        yield f"{name} as numbers", torch.zeros((1, 2))
+        return
     if spec.classes is not None:
         yield f"{name} = −1", torch.full((1, *spec.shape), -1)
         least = spec.classes + spec.null
         yield f"{name} = {least} (of {spec.classes} classes)", torch.full((1, *spec.shape), least)
         yield f"{name} = 0.5", torch.full((1, *spec.shape), 0.5)
+    else:
+        yield f"{name} of infinite numbers", torch.full((1, *spec.shape), torch.inf)
     kind = torch.int64 if spec.classes is not None else torch.float32
     yield f"{name} with an axis too many", torch.zeros((1, *spec.shape, 2), dtype=kind)
 
@@ -106,8 +118,11 @@ def _another(subject: ModelSubject) -> Condition:
     """A valid condition that differs from the first in every value."""
     first = subject.condition(1)
     assert first is not None
-    changed = {}
+    changed: dict[str, Values] = {}
     for name, spec in subject.model.conditions.items():
-        value = first[name]
-        changed[name] = value + 1.0 if spec.classes is None else (value + 1) % spec.classes
+        value = first.values[name]
+        if isinstance(value, Ragged):
+            changed[name] = Ragged((value.data + 1) % (spec.classes or 1), value.lengths, value.axis)
+        else:
+            changed[name] = value + 1.0 if spec.classes is None else (value + 1) % spec.classes
     return Condition(**changed)

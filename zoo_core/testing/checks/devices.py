@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.interfaces import Density
+from zoo_core.interfaces.values import finite_rows
 from zoo_core.testing.behaviour import answers
 from zoo_core.testing.check import ConformanceError, check, require, skip
+from zoo_core.testing.comparing import gap, largest
 from zoo_core.testing.subjects import ModelSubject
 
 FLOAT32_SLACK = 1e-3
 """Between float32 and float64 answers, relative to the largest: float32 has 1e-7, a deep network loses three digits."""
 
-RANDOM = ("sample", "draw", "draw_latent", "decode")
+RANDOM = ("sample", "draw", "draw_latent", "decode", "gibbs_step")
 """Answers that depend on drawn numbers, which are others in another floating type."""
 
 
@@ -55,12 +57,12 @@ def check_moves_to_float64(subject: ModelSubject) -> None:
                 value.dtype == torch.float64,
                 f"{subject.name}: {name} is {value.dtype} where the model is float64; keep the type of the input",
             )
-            require(bool(torch.isfinite(value).all()), f"{subject.name}: {name} is not finite in float64")
+            require(bool(finite_rows(value).all()), f"{subject.name}: {name} is not finite in float64")
         if not _depends_on_chance(subject, name):
-            gap, size = _gap(value, before[name])
+            apart, size = gap(value, before[name]), max(1.0, largest(before[name]))
             require(
-                gap <= FLOAT32_SLACK * size,
-                f"{subject.name}: {name} in float64 is {gap:.3g} from float32, of {size:.3g}; expected rounding only",
+                apart <= FLOAT32_SLACK * size,
+                f"{subject.name}: {name} in float64 is {apart:.3g} from float32, of {size:.3g}; expected rounding only",
             )
 
 
@@ -68,8 +70,8 @@ def check_moves_to_float64(subject: ModelSubject) -> None:
 def check_same_answers_on_an_accelerator(subject: ModelSubject) -> None:
     """On cuda or mps the model gives what it gives on the CPU, within 1e-2 of the largest value.
 
-    Random numbers are drawn on the CPU wherever the model is, so samples are the same but for rounding; matrix products
-    on accelerators may be made of 10-bit numbers (TF32).  Skipped where there is neither.
+    Random numbers are the same wherever they are drawn, so samples are too but for rounding; matrix products on
+     accelerators may be made of 10-bit numbers (TF32).  Skipped where there is neither.
     """
     device = accelerator()
     if device is None:
@@ -77,8 +79,8 @@ def check_same_answers_on_an_accelerator(subject: ModelSubject) -> None:
     here = answers(subject, subject.model)
     there = answers(subject, copy.deepcopy(subject.model).to(device))
     for name, value in here.items():
-        gap, size = _gap(value, there[name].cpu())
-        require(gap <= 1e-2 * size, f"{subject.name}: {name} on {device} is {gap:.3g} from the CPU, of {size:.3g}")
+        apart, size = gap(value, there[name].cpu()), max(1.0, largest(there[name]))
+        require(apart <= 1e-2 * size, f"{subject.name}: {name} on {device} is {apart:.3g} from the CPU, of {size:.3g}")
 
 
 def accelerator() -> str | None:
@@ -91,11 +93,6 @@ def _depends_on_chance(subject: ModelSubject, name: str) -> bool:
     if name == "log_prob":
         return isinstance(model, Density) and model.log_prob_is != "exact"
     return name in RANDOM or name.startswith("predict")  # noisy data is drawn too
-
-
-def _gap(a: Tensor, b: Tensor) -> tuple[float, float]:
-    a, b = a.double(), b.double()
-    return (a - b).abs().max().item(), max(1.0, b.abs().max().item())
 
 
 def _plain_tensors(model: nn.Module) -> Iterator[str]:

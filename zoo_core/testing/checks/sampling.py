@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from zoo_core import plugins
-from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Denoiser, Streams
+from zoo_core.catalogue import resolve
+from zoo_core.interfaces import Ragged, Values
+from zoo_core.interfaces.values import finite_rows
 from zoo_core.sampling import make_sampler, sample
 from zoo_core.testing import tiny_data
-from zoo_core.testing.behaviour import answers
-from zoo_core.testing.check import ConformanceError, check, require
+from zoo_core.testing.behaviour import answers, streams_for
+from zoo_core.testing.check import check, require
+from zoo_core.testing.comparing import gap, largest, numbers, same
 from zoo_core.testing.subjects import ModelSubject
 
 BATCH_SLACK = 1e-4
@@ -36,17 +38,29 @@ def check_samples_have_shape_dtype_and_range(subject: ModelSubject) -> None:
     fits = len(shape) == 1 + len(space.shape) and shape[0] == n
     fits = fits and all(size in (None, found) for size, found in zip(space.shape, shape[1:], strict=True))
     require(fits, f"{subject.name}: samples have shape {shape}; expected ({n}, {', '.join(map(str, space.shape))})")
-    expected = torch.int64 if space.kind == "tokens" else _expected_float(subject)
+    require(
+        isinstance(x, Ragged) == (space.open_axis is not None),
+        f"{subject.name}: samples are a {type(x).__name__}; expected a Tensor where the shape is fixed, a Ragged of "
+        "values and lengths where an axis is open",
+    )
+    expected = torch.int64 if space.kind == "tokens" else subject.model.state_dtype
     require(x.dtype == expected, f"{subject.name}: samples are {x.dtype}; expected {expected}")
-    require(bool(torch.isfinite(x).all()), f"{subject.name}: samples are not finite")
+    require(bool(finite_rows(x).all()), f"{subject.name}: samples are not finite")
     inside = _model_side(subject, n)
     require(
-        bool(torch.isfinite(inside).all()),
+        bool(finite_rows(inside).all()),
         f"{subject.name}: samples are not finite before they are clamped to the range",
     )
     if space.low is not None:
-        low, high = x.min().item(), x.max().item()
+        low, high = numbers(x).min().item(), numbers(x).max().item()
         require(low >= 0 and high <= 1, f"{subject.name}: samples lie in [{low:.3g}, {high:.3g}]; expected [0, 1]")
+    if space.vocabulary is not None:
+        low, high = numbers(x).min().item(), numbers(x).max().item()
+        require(
+            low >= 0 and high < space.vocabulary,
+            f"{subject.name}: tokens lie in {low} … {high}; the vocabulary of {space.vocabulary} is 0 … "
+            f"{space.vocabulary - 1}",
+        )
 
 
 @check("model", when=lambda subject: subject.can_be_drawn)
@@ -58,10 +72,10 @@ def check_same_seed_same_samples(subject: ModelSubject) -> None:
     """
     one, two, other = subject.draw(3, seed=1), subject.draw(3, seed=1), subject.draw(3, seed=2)
     require(
-        torch.equal(one, two),
-        f"{subject.name}: two draws of seed 1 differ by {_gap(one, two):.3g}; draw all random numbers from the streams",
+        same(one, two),
+        f"{subject.name}: two draws of seed 1 differ by {gap(one, two):.3g}; draw all random numbers from the streams",
     )
-    require(not torch.equal(one, other), f"{subject.name}: seeds 1 and 2 give the same samples; is the seed used?")
+    require(not same(one, other), f"{subject.name}: seeds 1 and 2 give the same samples; is the seed used?")
 
 
 @check("model", when=lambda subject: subject.can_be_drawn)
@@ -73,54 +87,47 @@ def check_samples_do_not_depend_on_the_batch(subject: ModelSubject) -> None:
     """
     n = 5
     whole = subject.draw(n, batch_size=n)
-    slack = BATCH_SLACK * max(1.0, whole.abs().max().item())
+    slack = BATCH_SLACK * max(1.0, largest(whole))
     for what, part, rows in (
         ("one by one", subject.draw(n, batch_size=1), slice(0, n)),
         ("in batches of 3", subject.draw(n, batch_size=3), slice(0, n)),
         ("from the fourth on", subject.draw(2, first=3), slice(3, n)),
     ):
-        gap = _gap(whole[rows], part)
+        apart = gap(whole[rows], part)
         require(
-            gap <= slack,
-            f"{subject.name}: samples drawn {what} differ by {gap:.3g} from a batch of {n} (allowed {slack:.3g}); "
+            apart <= slack,
+            f"{subject.name}: samples drawn {what} differ by {apart:.3g} from a batch of {n} (allowed {slack:.3g}); "
             "use one stream per sample and let no batch-mate matter",
         )
 
 
 @check("model", when=lambda subject: subject.can_be_drawn)
 def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
-    """Each sampler whose needs the family declares accepts the model and draws finite samples of its shape, in 3 steps.
+    """Each sampler that accepts the model draws finite samples of its shape, in 3 steps.
 
-    Those that do not fit refuse it with an IncompatibleError.  Where noise and data are coupled on the model's path,
-    there is no score, and samplers that add noise may refuse it too, but never its default sampler.
+    Those whose needs the family does not declare refuse it.  Others may refuse it for their own reasons (a path that
+    couples noise and data, a density of levels), but never its default sampler.
     """
     drawn = subject.draw(2)
     for component in plugins.load().catalogue.all("sampler"):
+        why = resolve(component.target)().misfit(subject.model)
         if component.misfit(subject.family) is not None:
-            _check_refused(subject, component.name)
+            require(
+                why is not None,
+                f"sampler {component.name!r} accepts {subject.name}, which has not what it needs; see Sampler.needs",
+            )
             continue
-        try:
-            sampler = make_sampler(subject.model, component.name)
-            if getattr(sampler, "steps", None):
-                sampler = make_sampler(subject.model, component.name, steps=STEPS)
-        except IncompatibleError:
-            coupled = isinstance(subject.model, Denoiser) and not subject.model.path.independent
-            if component.name == subject.sampler_name or not coupled:
-                raise
+        if why is not None:
+            require(component.name != subject.sampler_name, f"{subject.name}: its sampler {component.name!r} {why}")
             continue
+        sampler = make_sampler(subject.model, component.name)
+        if getattr(sampler, "steps", None):
+            sampler = make_sampler(subject.model, component.name, steps=STEPS)
         x = sample(subject.model, 2, sampler=sampler, condition=subject.condition(2))
         require(
-            x.shape == drawn.shape and bool(torch.isfinite(x).all()),
+            _like(x, drawn) and bool(finite_rows(x).all()),
             f"{subject.name}: sampler {component.name!r} gives {tuple(x.shape)}, expected {tuple(drawn.shape)}, finite",
         )
-
-
-def _check_refused(subject: ModelSubject, name: str) -> None:
-    try:
-        make_sampler(subject.model, name)
-    except IncompatibleError:
-        return
-    raise ConformanceError(f"sampler {name!r} accepts {subject.name}, which has not what it needs; see Sampler.check")
 
 
 @check("model")
@@ -141,17 +148,16 @@ def check_global_generators_are_left_alone(subject: ModelSubject) -> None:
     require(not moved, f"{subject.name} draws from {' and '.join(moved)} global generator; draw from the streams")
 
 
-def _expected_float(subject: ModelSubject) -> torch.dtype:
-    return torch.float64 if subject.model.dtype == torch.float64 else torch.float32
+def _like(x: Values, other: Values) -> bool:
+    """Whether two batches have the same shape, the open axis aside."""
+    if isinstance(x, Ragged) or isinstance(other, Ragged):
+        return isinstance(x, Ragged) and isinstance(other, Ragged) and len(x) == len(other) and x.axis == other.axis
+    return x.shape == other.shape
 
 
-def _model_side(subject: ModelSubject, n: int) -> Tensor:
+def _model_side(subject: ModelSubject, n: int) -> Values:
     model = subject.model
-    streams = Streams(0, "sample", 0, n, device=model.device, dtype=_expected_float(subject))
     condition = tiny_data.condition(model, 0, n)
     with torch.inference_mode():
-        return subject.sampler(STEPS).sample(model, streams, condition=condition)
-
-
-def _gap(a: Tensor, b: Tensor) -> float:
-    return (a.double() - b.double()).abs().max().item() if a.shape == b.shape else float("inf")
+        drawn: Values = subject.sampler(STEPS).sample(model, streams_for(model, n), condition=condition)
+    return drawn

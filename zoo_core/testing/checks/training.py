@@ -158,7 +158,7 @@ def check_statistics_add(subject: ObjectiveSubject) -> None:
     """
     model, objective = subject.model.fresh(), _statistics(subject)
     x = tiny_data.batch(model, 64).x
-    objective.initialise(model, x, 0)
+    objective.initialise(model, tiny_data.examples(model), 0)
     whole, one, two = (objective.statistics(model, Batch(part)) for part in (x, x[:20], x[20:]))
     missing = {"log_likelihood", "count"} - set(whole)
     require(not missing, f"{subject.name}: statistics lack {', '.join(sorted(missing))}")
@@ -180,7 +180,7 @@ def check_likelihood_never_falls(subject: ObjectiveSubject) -> None:
     """
     model, objective = subject.model.fresh(), _statistics(subject, default=True)
     x = tiny_data.batch(model, EXAMPLES).x
-    objective.initialise(model, x, 0)
+    objective.initialise(model, tiny_data.examples(model), 0)
     history: list[float] = []
     for _ in range(10):
         statistics: Mapping[str, Tensor] = objective.statistics(model, Batch(x))

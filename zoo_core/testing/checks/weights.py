@@ -16,6 +16,7 @@ from zoo_core import hub, loading, weights_file
 from zoo_core.errors import NetworkError
 from zoo_core.testing.behaviour import answers
 from zoo_core.testing.check import ConformanceError, check, require, skip
+from zoo_core.testing.comparing import gap, same
 from zoo_core.testing.subjects import ModelSubject
 
 PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".py"}
@@ -49,15 +50,15 @@ def check_safetensors_round_trip(subject: ModelSubject) -> None:
     back = weights_file.parse(content, name=f"{subject.name}'s own bytes")
     require(set(back) == set(state), f"{subject.name}: {sorted(set(back) ^ set(state))} did not come back")
     for name, value in state.items():
-        require(_same_bits(value, back[name]), f"{subject.name}: {name} is not the same after safetensors")
+        require(same(value, back[name]), f"{subject.name}: {name} is not the same after safetensors")
     other = subject.fresh(seed=1)
     other.load_state_dict(back, strict=True)
     other.eval().requires_grad_(False)
     one, two = answers(subject, subject.model), answers(subject, other)
     for name, value in one.items():
         require(
-            _same_bits(value, two[name]),
-            f"{subject.name}: {name} differs by {_gap(value, two[name]):.3g} in a model with the same state dict; "
+            same(value, two[name]),
+            f"{subject.name}: {name} differs by {gap(value, two[name]):.3g} in a model with the same state dict; "
             "something that it needs is neither a parameter nor a buffer",
         )
 
@@ -116,16 +117,6 @@ def _no_pickle() -> Iterator[None]:
         for (module, name), value in zip(places, saved, strict=True):
             setattr(module, name, value)
     require(not _Watch.seen, "loading unpickles and hides it; read weights with zoo_core.weights_file")
-
-
-def _same_bits(a: Tensor, b: Tensor) -> bool:
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8)) if a.numel() else True
-
-
-def _gap(a: Tensor, b: Tensor) -> float:
-    return (a.double() - b.double()).abs().max().item() if a.shape == b.shape and a.numel() else float("nan")
 
 
 def _is_finite(value: Tensor) -> bool:

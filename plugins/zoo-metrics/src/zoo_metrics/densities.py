@@ -15,6 +15,7 @@ from zoo_core.datasets.densities import DENSITIES
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
 from zoo_core.interfaces.dataset import DataSet
+from zoo_core.interfaces.model import lacking
 from zoo_metrics import real
 from zoo_metrics.divergences import log_ratio_to_mixture
 from zoo_metrics.likelihood import Moments, NegativeLogLikelihood, Scale
@@ -23,8 +24,8 @@ __all__ = ["Entropy", "JensenShannon", "KullbackLeibler"]
 
 
 def _check(model: Model, data: DataSet, *, known: bool) -> None:
-    if not isinstance(model, Density):
-        raise IncompatibleError(f"a divergence needs Density, which {type(model).__name__} is not")
+    if (reason := lacking(model, (Density,))) is not None:
+        raise IncompatibleError(f"a divergence {reason}")
     if data.levels is not None:
         raise IncompatibleError(f"{data.name} is on a grid of levels; this is for densities of points")
     if known and _true_log_prob(data, data.tensor[:1]) is None:
@@ -132,7 +133,8 @@ def _truth(data: DataSet, x: Tensor) -> Tensor:
 
 
 def _log_prob(model: Model, batch: Batch, streams: Streams) -> Tensor:
-    """log p of points (whose two sides are one), in float64."""
+    """log p of samples, in float64; tokens stay whole numbers."""
     assert isinstance(model, Density)
-    x = batch.x.to(model.device, model.dtype)
+    x = model.space.from_user(batch.x).to(model.device)
+    x = x.to(model.dtype) if x.is_floating_point() else x
     return model.log_prob(x, condition=batch.condition, streams=streams).double().cpu()

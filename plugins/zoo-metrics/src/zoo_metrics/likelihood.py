@@ -65,11 +65,15 @@ class NegativeLogLikelihood(Metric[Moments]):
     """−E log p(x), nats per sample."""
 
     uses = "data"
+    needs = (Density,)
     unit = "nats"
 
     def check(self, model: Model, data: DataSet) -> None:
-        if not isinstance(model, Density):
-            raise IncompatibleError(f"a likelihood needs Density, which {type(model).__name__} is not")
+        super().check(model, data)
+        if model.discrete and not model.binarises and data.levels is None and data.sample_space.kind != "tokens":
+            raise IncompatibleError(
+                f"the model has probabilities of levels, and {data.name} are real numbers: they cannot be compared"
+            )
 
     def by_default(self, model: Model) -> bool:
         return isinstance(model, Density) and model.log_prob_is == "exact"  # a DDPM's bound takes a second per image

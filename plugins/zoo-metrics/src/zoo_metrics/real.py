@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo_core import datasets
 from zoo_core.errors import IncompatibleError, UnknownNameError
-from zoo_core.interfaces import Model
+from zoo_core.interfaces import EnergyBased, Model
 from zoo_core.interfaces.dataset import DataSet
 from zoo_core.randomness import generator
 from zoo_metrics.extractor import extractor_for, images
@@ -78,6 +78,8 @@ def check(model: Model, data: DataSet) -> None:
     if not model.space.holds(data.sample_space):
         found = data.sample_space.words()
         raise IncompatibleError(f"{data.name} has examples of {found}; the model's samples are {model.space.words()}")
+    if model.binarises and isinstance(model, EnergyBased):
+        raise IncompatibleError("samples are black and white, and the data are grey: compare likelihoods")
     if data.split == "test" and test_split(data) is not None:
         raise IncompatibleError(f"samples are compared with the training split of {data.name}; this is its test split")
 

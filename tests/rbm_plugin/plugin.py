@@ -1,0 +1,15 @@
+"""Restricted Boltzmann machines, as a stranger would publish them."""
+
+from __future__ import annotations
+
+from zoo_core.catalogue import Catalogue
+from zoo_core.hookspecs import hookimpl
+
+ZOO_API = (1, 0)
+
+
+@hookimpl
+def zoo_register(catalogue: Catalogue) -> None:
+    can = ["Density", "EnergyBased"]
+    catalogue.family("rbm", "zoo_rbm.model:RBM", "restricted Boltzmann machines", capabilities=can)
+    catalogue.objective("pcd", "zoo_rbm.model:PCD", "persistent contrastive divergence", families=["rbm"])
