@@ -16,19 +16,48 @@ from typing import Any
 from zoo_core import errors, hookspecs, registry_schema
 from zoo_core.catalogue import KINDS, Catalogue
 from zoo_core.cli.env import VARIABLES
+from zoo_core.fitting import FACTS
 from zoo_core.interfaces import (
     CAPABILITIES,
+    Batch,
+    Call,
+    Column,
+    Condition,
+    ConditionSpec,
+    DataSet,
+    Frame,
     GradientObjective,
+    Loss,
     Metric,
     Model,
+    Prediction,
+    Ragged,
+    Result,
     Sampler,
+    SampleSpace,
     StatisticsObjective,
+    Streams,
 )
 from zoo_core.registry_schema import Key
 from zoo_core.testing import conformance, pytest_plugin
 from zoo_core.testing.check import CHECKS
 
 PAGE = Path(__file__).parent / "reference.md"
+TYPES = (
+    SampleSpace,
+    Column,
+    Ragged,
+    ConditionSpec,
+    Condition,
+    DataSet,
+    Batch,
+    Streams,
+    Loss,
+    Call,
+    Frame,
+    Prediction,
+    Result,
+)
 INTERFACES = (Model, GradientObjective, StatisticsObjective, Sampler, Metric)
 TABLES = {
     "models.ID": registry_schema.MODEL,
@@ -62,6 +91,15 @@ def page() -> Iterator[str]:
     yield from ["", "## Interfaces", "", "All of it is imported from `zoo_core.interfaces`."]
     for kind_of_thing in INTERFACES:
         yield from interface(kind_of_thing)
+    yield from ["", "## Types", "", "What the signatures above speak of; imported from `zoo_core.interfaces` too."]
+    for kind_of_value in TYPES:
+        yield from interface(kind_of_value)
+    yield from ["", "## Facts", ""]
+    yield "What a component can require of a model beside capabilities (`requires=[…]` in the catalogue), and what"
+    yield "`facts` of a registry entry says: one fact, one of several (`points|image`), or none of it (`!coupled`)."
+    yield from ["", "| fact | the model has |", "|---|---|"]
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in FACTS.items())
+    yield "| `data:NAME` | been trained on this data set |"
     yield from checks()
     yield from ["", "## Registry files", ""]
     yield "A file begins with `schema = 1`; a plugin's names its `distribution` in `[plugin]`. The models follow."

@@ -12,11 +12,10 @@ together.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from zoo_core import plugins
 from zoo_core.catalogue import Component
-from zoo_core.entry import Entry
+from zoo_core.entry import Entry, FromFolder
 from zoo_core.errors import PluginError
 
 __all__ = ["FACTS", "facts_of", "family_of", "fitting", "misfit"]
@@ -70,7 +69,7 @@ def facts_of(entry: Entry, family: Component) -> frozenset[str]:
         known.add("one-class" if len(classes) == 1 else "some-classes")
     if entry.sampler is not None:
         known.add("sampled")
-    if (Path(entry.source).parent / "log.jsonl").is_file() and Path(entry.source).is_dir():
+    if isinstance(entry.origin, FromFolder) and (entry.origin.path.parent / "log.jsonl").is_file():
         known.add("log")
     return frozenset(known)
 

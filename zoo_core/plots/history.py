@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.entry import FromFolder
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Model
 from zoo_core.plots.draw import INK, subplots
@@ -18,8 +18,9 @@ __all__ = ["training"]
 
 def training(model: Model, figure: Figure, seed: int) -> None:
     """Every term of the run's ``log.jsonl``, which lies beside the folder that the model was loaded from."""
-    log = Path(model.entry.source if model.entry else "").parent / "log.jsonl"
-    if not log.is_file():
+    origin = model.entry.origin if model.entry else None
+    log = origin.path.parent / "log.jsonl" if isinstance(origin, FromFolder) else None
+    if log is None or not log.is_file():
         raise IncompatibleError("training curves need the run's folder: zoo plot ./runs/NAME/model training")
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     names = list(dict.fromkeys(name for row in rows for name in row if name != "step"))
