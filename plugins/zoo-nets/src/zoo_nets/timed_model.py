@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class TimedModel(Model):
         classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
 
     Raises:
-        ValueError: an unknown kind of network.
+        ValueError: an unknown kind of network, or one that does not fit the shape.
     """
 
     network: nn.Module
@@ -48,7 +48,7 @@ class TimedModel(Model):
         self.classes = classes
         if classes is not None:
             self.conditions = {"label": ConditionSpec((), classes, null=True)}
-        self.network = make_network(network, shown * shape[0], answers * shape[0], classes)
+        self.network = make_network(network, shape, shown, answers, classes)
 
     def ask(self, x: Tensor, clock: Tensor, condition: Condition | None = None) -> Tensor:
         """The network's own output, in the type of ``x``: a network may be of half precision, the state is not.
@@ -72,22 +72,27 @@ class TimedModel(Model):
         return {**mine, **state}
 
 
-def make_network(spec: Mapping[str, Any], channels: int, out_channels: int, classes: int | None = None) -> nn.Module:
+def make_network(
+    spec: Mapping[str, Any], shape: Sequence[int], shown: int = 1, answers: int = 1, classes: int | None = None
+) -> nn.Module:
     """The network of a configuration.
 
     Args:
         spec: ``kind`` (``unet`` or ``mlp``) and the arguments of that network.
-        channels: of the data.
-        out_channels: of the answer.
+        shape: one sample: ``[channels, height, width]`` or ``[dimensions]``.
+        shown: how many times the channels of a sample the network is shown.
+        answers: how many times the channels of a sample the network answers.
         classes: see :class:`zoo_nets.class_embedding.ClassEmbedding`.
 
     Raises:
-        ValueError: an unknown kind.
+        ValueError: an unknown kind, or images of a size that the network cannot take.
     """
     kinds = {"unet": UNet, "mlp": TimeMLP}
     options = dict(spec)
     kind = options.pop("kind", None)
     if kind not in kinds:
         raise ValueError(f"network.kind = {kind!r}; expected one of {', '.join(kinds)}")
-    made: nn.Module = kinds[kind](channels, out_channels, classes=classes, **options)
+    made: nn.Module = kinds[kind](shown * shape[0], answers * shape[0], classes=classes, **options)
+    if isinstance(made, UNet) and len(shape) == 3:
+        made.check_size(shape[1], shape[2])
     return made
