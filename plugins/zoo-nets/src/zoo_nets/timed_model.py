@@ -13,6 +13,9 @@ from zoo_nets.unet import UNet
 
 __all__ = ["TimedModel", "make_network"]
 
+CLASSES, TIME_BIAS = "network.class_embedding.weight", "network.time_embedding.linear_2.bias"
+"""In a state: what is added to the embedding of time, and the bias that ends that embedding."""
+
 
 class TimedModel(Model):
     """The network, the space of its samples, and the label it may be told.
@@ -67,9 +70,16 @@ class TimedModel(Model):
         return self.network(x.to(self.dtype), clock, *label).to(x.dtype)
 
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As in :class:`~zoo_core.interfaces.Model`; an unconditional start lacks the classes, which begin at zero."""
-        mine = {k: v for k, v in self.state_dict().items() if ".class_embedding." in k}
-        return {**mine, **state}
+        """As in :class:`~zoo_core.interfaces.Model`; what either of the two lacks of classes begins as no label.
+
+        Of an unconditional start the classes begin at zero.  An unconditional model takes over what a conditional one
+        answers without a label: the null class joins the embedding of time, to which it is added for every time alike.
+        """
+        mine = {k: v for k, v in self.state_dict().items() if k == CLASSES}
+        begun = {**mine, **state}
+        if not mine and CLASSES in state:
+            begun[TIME_BIAS] = state[TIME_BIAS] + begun.pop(CLASSES)[-1]
+        return begun
 
 
 def make_network(
