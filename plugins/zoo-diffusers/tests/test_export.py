@@ -135,6 +135,9 @@ def test_what_has_no_counterpart(tmp_path):
         ),
         "scalings 'edm'; this one has 'angular'": Consistency([1, 8, 8], NETWORK),
         "this one Fourier features of it": PathModel(LinearPath(), [1, 8, 8], NETWORK, "velocity", fourier=[8]),
+        "no patches; this network has patch = 2": PathModel(
+            LinearPath(), [1, 8, 8], NETWORK | {"patch": 2}, "velocity"
+        ),
         "wants square images; these are 8×16": PathModel(LinearPath(), [1, 8, 16], NETWORK, "velocity"),
     }
     for words, model in cases.items():

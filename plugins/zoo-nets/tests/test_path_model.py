@@ -156,6 +156,24 @@ def test_a_conditional_model_starts_as_the_unconditional_one(network):
     assert torch.equal(plain.predict(x, t).data, conditional.predict(x, t, condition=label).data)
 
 
+@pytest.mark.parametrize("network", [MLP, {"kind": "unet", "widths": [8], "head_width": 8, "groups": 4, "patch": 2}])
+def test_an_unconditional_model_starts_as_the_conditional_one_without_a_label(network):
+    """To 1e-12 in float64, where the null class is added to the time before or after the bias."""
+    shape = [2] if network["kind"] == "mlp" else [1, 4, 4]
+    conditional, plain = (PathModel(Straight(), shape, network, "velocity", classes=c).double() for c in (10, None))
+    source = torch.Generator().manual_seed(0)
+    for p in conditional.parameters():
+        p.data.normal_(std=0.4, generator=source)
+    before = {k: v.clone() for k, v in conditional.state_dict().items()}
+    plain.load_state_dict(plain.started_from(conditional.state_dict()), strict=True)
+    assert all(torch.equal(v, before[k]) for k, v in conditional.state_dict().items())
+    x = torch.randn(4, *shape, dtype=torch.float64, generator=source)
+    t = torch.tensor([0.1, 0.2, 0.5, 0.9], dtype=torch.float64)
+    assert torch.allclose(plain.predict(x, t).data, conditional.predict(x, t).data, atol=1e-12)
+    labelled = conditional.predict(x, t, condition=Condition(label=torch.tensor([0, 1, 2, 9]))).data
+    assert not torch.allclose(plain.predict(x, t).data, labelled, atol=1e-3)
+
+
 UNET = {"kind": "unet", "widths": [8], "head_width": 8}
 
 

@@ -60,6 +60,8 @@ def export(model: Model, config: dict[str, Any], folder: Path) -> None:
         channels, height, width = (int(size or 0) for size in model.space.shape)
         if height != width:
             raise IncompatibleError(f"diffusers' UNet2DModel wants square images; these are {height}×{width}")
+        if network.patch > 1:
+            raise IncompatibleError(f"diffusers' UNet2DModel has no patches; this network has patch = {network.patch}")
         if network.stem.in_channels != channels:
             raise IncompatibleError("diffusers' networks are shown the image alone, this one Fourier features of it")
         spec = {key: value for key, value in config["network"].items() if key != "kind"}

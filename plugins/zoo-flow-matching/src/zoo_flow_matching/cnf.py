@@ -67,7 +67,7 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
             else SampleSpace("points", tuple(shape))
         )
         self.steps, self.tolerance = steps, tolerance
-        self.network = make_network(network, shape[0], shape[0])
+        self.network = make_network(network, shape)
         self.exact_trace = isinstance(self.network, TimeMLP) or math.prod(shape) <= EXACT_TRACE
         self.log_prob_is = "exact" if self.exact_trace else "estimate"
 

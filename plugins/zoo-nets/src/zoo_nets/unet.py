@@ -5,6 +5,9 @@ stride-2 convolution; in the middle stand residual, attention, residual; going u
 residual blocks that also see the activations saved on the way down, and, but for the last, a nearest-neighbour doubling
 with a convolution.  The function is that of diffusers' ``UNet2DModel``; ``zoo_nets.diffusers_unet`` translates the
 parameters.
+
+With *patches* the pixels of every p × p square become channels at the input, and channels become pixels at the output
+(Shi et al. 2016, §3.2): the finest level, where most of the arithmetic is, then has p² times fewer places.
 """
 
 from __future__ import annotations
@@ -100,16 +103,17 @@ class UNet(nn.Module):
     Args:
         in_channels: image channels.
         out_channels: channels of the answer (twice as many for a learned variance).
-        widths: channels at each resolution; h and w must be divisible by 2^(len(widths) − 1).
+        widths: channels at each resolution; h and w must be divisible by patch·2^(len(widths) − 1).
         blocks: residual blocks at each level going down.
         attention: the levels (0 = finest) that have self-attention.
         head_width: channels of one attention head.
         groups: groups of every group norm; divides every width.
         time_width: width of the time embedding; four times the first width unless given.
         classes: labels 0 … classes − 1, whose embedding joins that of the time; ``None`` for an unconditional network.
+        patch: side p of the squares whose pixels are channels inside; 1 for the images as they are.
 
     Raises:
-        ValueError: a width that ``groups`` does not divide, or an attention level that does not exist.
+        ValueError: a width that ``groups`` does not divide, an attention level that does not exist, or no patch.
     """
 
     def __init__(
@@ -123,8 +127,11 @@ class UNet(nn.Module):
         groups: int = 8,
         time_width: int | None = None,
         classes: int | None = None,
+        patch: int = 1,
     ) -> None:
         super().__init__()
+        if patch < 1:
+            raise ValueError(f"patch = {patch}; expected at least 1")
         if any(width % groups for width in widths):
             raise ValueError(f"groups = {groups} must divide every one of widths = {list(widths)}")
         if not set(attention) <= set(range(len(widths))):
@@ -133,7 +140,8 @@ class UNet(nn.Module):
         options = {"head_width": head_width, "time_width": time_width, "groups": groups}
         self.time_embedding = TimeEmbedding(widths[0], time_width)
         self.class_embedding = None if classes is None else ClassEmbedding(classes, time_width)
-        self.stem = nn.Conv2d(in_channels, widths[0], 3, padding=1)
+        self.patch = patch
+        self.stem = nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)
 
         skips = [widths[0]]
         self.down = nn.ModuleList()
@@ -157,9 +165,22 @@ class UNet(nn.Module):
             before = width
 
         self.norm = nn.GroupNorm(groups, widths[0])
-        self.head = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], out_channels * patch**2, 3, padding=1)
         nn.init.zeros_(self.head.weight)  # a fresh network answers 0: the loss starts at the variance of its target
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises :class:`ValueError` for images that cannot be cut into patches and halved as often as there are steps.
+
+        Args:
+            height, width: of the images, in pixels.
+        """
+        multiple = self.patch * 2 ** (len(self.down) - 1)
+        if height % multiple or width % multiple:
+            raise ValueError(
+                f"{height}×{width} cannot be cut by patch = {self.patch} and halved {len(self.down) - 1} times; "
+                f"give fewer widths, or images whose sides are multiples of {multiple}"
+            )
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """The answer for images ``(n, channels, h, w)``.
@@ -173,7 +194,7 @@ class UNet(nn.Module):
         if self.class_embedding is not None:
             time = time + self.class_embedding(label, t)
         time = F.silu(time)
-        x = self.stem(x)
+        x = self.stem(F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x)
         if CHANNELS_LAST and x.is_cpu and not torch.is_grad_enabled() and x.dtype == torch.float32:
             x = x.contiguous(memory_format=torch.channels_last)
         saved = [x]
@@ -193,4 +214,5 @@ class UNet(nn.Module):
                 x = level.block(j, torch.cat([x, saved.pop()], dim=1), time)
             if level.step is not None:
                 x = level.step(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return self.head(F.silu(self.norm(x), inplace=True))
+        x = self.head(F.silu(self.norm(x), inplace=True))
+        return F.pixel_shuffle(x, self.patch) if self.patch > 1 else x
