@@ -8,6 +8,7 @@ import importlib
 import json
 import math
 import re
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -319,3 +320,15 @@ def test_a_capability_depends_on_the_size(plugin):
     assert set(x.unique().tolist()) <= {0.0, 1.0}
     fits = dict(fitting.fitting(replace(entry, facts=read_facts(model)), plugins.load().catalogue.all("metric")))
     assert {c.name: why for c, why in fits.items()}["nll"] == "needs Density"
+
+
+def test_a_fault_of_a_plugin_is_one_line_with_its_name(plugin, tmp_path, run):
+    plugin("hmm")
+    train(registry.load().get("hmm-casino"), tmp_path / "run", Options(max_steps=1))
+    plugin("hmm", ("model", "        u = streams.uniform(1).squeeze(1)\n", "        u = streams.no_such_thing()\n"))
+    for name in [name for name in sys.modules if name.startswith("zoo_hmm")]:
+        del sys.modules[name]
+    code, _, err = run("sample", str(tmp_path / "run" / "model"), "--out", "x.json")
+    assert code == 1
+    assert err.strip().splitlines()[-1].startswith("zoo: a fault of zoo-hmm: AttributeError: ")
+    assert "Traceback" not in err

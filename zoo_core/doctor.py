@@ -172,9 +172,11 @@ def _entry(entry: Entry) -> Iterator[tuple[str, str]]:
     from zoo_core import loading
     from zoo_core.training.recipe import Recipe, objective
 
-    catalogue, table = plugins.load().catalogue, f"correct models.{entry.id} in {entry.source}"
+    catalogue = plugins.load().catalogue
+    table = f"correct models.{entry.id} in {entry.origin.words() if entry.origin else 'its file'}"
     try:
-        family = catalogue.get("family", loading.family_factory(entry, plugins.load()) and entry.family)
+        loading.factory_of(entry)
+        family = catalogue.get("family", entry.family)
     except ZooError as err:
         yield str(err), table
         return
@@ -197,7 +199,7 @@ def _entry(entry: Entry) -> Iterator[tuple[str, str]]:
             yield f"its recipe: {err}", table
     try:
         if entry.weights is not None and entry.weights.bundled:
-            loading.load(f"{entry.plugin}:{entry.id}", source="bundled")
+            loading.load(f"{entry.plugin}:{entry.id}", weights_from="bundled")
         else:
             loading.build(entry)
     except ZooError as err:

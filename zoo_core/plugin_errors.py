@@ -10,7 +10,7 @@ import pluggy
 from zoo_core import hookspecs
 from zoo_core.errors import PluginError
 
-__all__ = ["explain"]
+__all__ = ["culprit", "explain"]
 
 _OURS = {Path(__file__).parent, Path(pluggy.__file__).parent}
 
@@ -60,3 +60,17 @@ def _hooks() -> str:
     """The hooks with their arguments."""
     specs = [f for name, f in vars(hookspecs).items() if name.startswith("zoo_")]
     return ", ".join(f"{f.__name__}({', '.join(inspect.signature(f).parameters)})" for f in specs)
+
+
+def culprit(err: BaseException) -> str:
+    """Names the distribution in whose code an error was raised: the last plugin on the way to it, else the core."""
+    from zoo_core import plugins
+
+    packages = {record.module.partition(":")[0].partition(".")[0]: record for record in plugins.load().records}
+    trace, found = err.__traceback__, "a fault of zoo-core, please report it"
+    while trace is not None:
+        record = packages.get(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        if record is not None:
+            found = f"a fault of {record.distribution}"
+        trace = trace.tb_next
+    return found

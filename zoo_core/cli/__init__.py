@@ -120,4 +120,12 @@ def main(argv: list[str] | None = None) -> Any:
             sys.excepthook(type(err), err, err.__traceback__)
         click.echo(f"zoo: {err.strerror or err}{f': {err.filename}' if err.filename else ''}", err=True)
         sys.exit(1)
+    except Exception as err:  # a fault of ours, or of a plugin
+        if debug:
+            sys.excepthook(type(err), err, err.__traceback__)
+        from zoo_core.plugin_errors import culprit
+
+        reason = " ".join(str(err).split())[:300]
+        click.echo(f"zoo: {culprit(err)}: {type(err).__name__}: {reason}; --debug shows where", err=True)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -17,9 +17,10 @@ import torch
 
 from zoo_core import loading, plugins, registry, registry_schema
 from zoo_core.catalogue import Component, resolve
-from zoo_core.entry import Entry
+from zoo_core.entry import Entry, FromRegistry
 from zoo_core.errors import ZooError
 from zoo_core.interfaces import GradientObjective, Metric, Model, Sampler, StatisticsObjective, capabilities
+from zoo_core.model_facts import read_facts
 from zoo_core.testing.check import ConformanceError, check, require
 from zoo_core.testing.subjects import FamilySubject, ModelSubject, PluginSubject
 from zoo_core.training.recipe import Recipe
@@ -157,7 +158,7 @@ def check_registry_entry_is_valid(subject: ModelSubject) -> None:
     assert entry is not None
     _check_table(entry)
     found = plugins.load()
-    loading.family_factory(entry, found)
+    loading.factory_of(entry)
     if entry.sampler is not None:
         component = found.catalogue.get("sampler", entry.sampler.name)
         require(component.misfit(subject.family) is None, f"{entry.id}: sampler {component.name!r} does not fit")
@@ -182,15 +183,24 @@ def check_registry_entry_is_valid(subject: ModelSubject) -> None:
 
 
 def _check_table(entry: Entry) -> None:
-    path = Path(entry.source)
-    if path.suffix != ".toml":
+    if not isinstance(entry.origin, FromRegistry):
         return
+    path = entry.origin.file
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     data["models"] = {entry.id: data["models"][entry.id]}
     table = f"models.{entry.id}"
     problems = registry_schema.problems(data, path.name, fragment="plugin" in data)
     problems += [line for line in registry_schema.unknown_keys(data, path.name) if table in line]
     require(not problems, "; ".join(problems))
+
+
+@check("model", when=lambda subject: subject.entry is not None and bool(subject.entry.facts))
+def check_facts_are_those_of_the_model(subject: ModelSubject) -> None:
+    """``facts`` of the registry are what is read off the built model: listings say by them what fits it."""
+    assert subject.entry is not None
+    said, found = set(subject.entry.facts), set(read_facts(subject.model))
+    wrong = sorted(said ^ found)
+    require(not wrong, f"{subject.name}: facts and the model disagree on {', '.join(wrong)}; expected {sorted(found)}")
 
 
 @check("model")

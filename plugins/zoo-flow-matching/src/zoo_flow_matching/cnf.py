@@ -61,11 +61,7 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
             raise ValueError(f"steps = {steps}; expected at least 1")
         if not tolerance > 0.0:
             raise ValueError(f"tolerance = {tolerance}; expected a positive number")
-        self.space = (
-            SampleSpace("image", tuple(shape), low=-1.0, high=1.0)
-            if len(shape) == 3
-            else SampleSpace("points", tuple(shape))
-        )
+        self.space = SampleSpace.of(shape, low=-1.0, high=1.0)
         self.steps, self.tolerance = steps, tolerance
         self.network = make_network(network, shape)
         self.exact_trace = isinstance(self.network, TimeMLP) or math.prod(shape) <= EXACT_TRACE

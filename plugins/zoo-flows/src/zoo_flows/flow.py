@@ -84,8 +84,7 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
             raise ValueError(f"base = {base!r}; expected normal or logistic")
         if classes is not None and (classes < 1 or context < 1):
             raise ValueError(f"classes = {classes} and context = {context}; both are at least 1")
-        image = len(shape) == 3
-        self.space = SampleSpace("image" if image else "points", tuple(shape), *((0.0, 1.0) if image else (None, None)))
+        self.space = SampleSpace.of(shape, low=0.0, high=1.0)
         self.base, self.alpha, self.classes = base, alpha, classes
         self.dimensions = math.prod(shape)
         self.conditions = {} if classes is None else {"label": ConditionSpec.label(classes)}

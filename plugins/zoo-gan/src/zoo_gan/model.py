@@ -56,9 +56,7 @@ class GAN(Model, LatentVariable, DirectSampler):
         if classes is not None and classes < 2:
             raise ValueError(f"classes = {classes}; expected at least 2, or none for an unconditional model")
         image = len(shape) == 3
-        self.space = (
-            SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
-        )
+        self.space = SampleSpace.of(shape, low=-1.0, high=1.0)
         self.conditions = {} if classes is None else {"label": ConditionSpec.label(classes)}
         self.latent, self.classes = latent, classes
         labels = classes or 0

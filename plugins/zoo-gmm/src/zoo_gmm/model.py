@@ -63,8 +63,7 @@ class GaussianMixture(Model, Density, DirectSampler):
             raise ValueError(f"covariance = {covariance!r}; expected one of {', '.join(get_args(Covariance))}")
         if storage not in ("float64", "float32"):
             raise ValueError(f"storage = {storage!r}; expected float64 or float32")
-        image = len(shape) == 3
-        self.space = SampleSpace("image", tuple(shape), 0.0, 1.0) if image else SampleSpace("points", tuple(shape))
+        self.space = SampleSpace.of(shape, low=0.0, high=1.0)
         self.components, self.covariance = components, covariance
         self.dimensions = d = math.prod(shape)
         rows = 1 if covariance == "tied" else components

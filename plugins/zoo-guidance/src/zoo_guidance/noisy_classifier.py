@@ -47,9 +47,7 @@ class NoisyClassifier(Model):
         image = len(shape) == 3
         if not widths or (image and any(width % 8 for width in widths)):
             raise ValueError(f"widths = {list(widths)}; expected at least one, for images divisible by 8")
-        self.space = (
-            SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
-        )
+        self.space = SampleSpace.of(shape, low=-1.0, high=1.0)
         self.classes = classes
         self.conditions = {"label": ConditionSpec.label(classes)}
         self.time_embedding = TimeEmbedding(32, 64)

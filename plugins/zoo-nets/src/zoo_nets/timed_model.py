@@ -44,10 +44,7 @@ class TimedModel(Model):
         classes: int | None = None,
     ) -> None:
         super().__init__()
-        image = len(shape) == 3
-        self.space = (
-            SampleSpace("image", tuple(shape), low=-1.0, high=1.0) if image else SampleSpace("points", tuple(shape))
-        )
+        self.space = SampleSpace.of(shape, low=-1.0, high=1.0)
         self.classes = classes
         if classes is not None:
             self.conditions = {"label": ConditionSpec.label(classes, null=True)}
