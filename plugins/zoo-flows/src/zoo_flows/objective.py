@@ -18,7 +18,7 @@ class NegativeLogLikelihood(GradientObjective):
 
     def losses(self, model: Flow, batch: Batch, streams: Streams) -> Iterator[Loss]:  # type: ignore[override]
         if model.dequantiser is not None:
-            model.start(batch.x, batch.condition, streams.again())
+            model.start(batch.x, batch.condition, streams.restarted())
         else:
             model.start(batch.x, batch.condition)
         yield Loss(-model.log_prob(batch.x, condition=batch.condition, streams=streams).mean())
