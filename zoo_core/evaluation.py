@@ -178,7 +178,7 @@ def _measure(
     with torch.inference_mode():
         for batch, streams in batches:
             for key, metric in owners.items():  # each draws from the beginning: its number has no company
-                states[key] = metric.update(states[key], model, batch, streams.again())
+                states[key] = metric.update(states[key], model, batch, streams.restarted())
             done += len(batch)
             if progress is not None:
                 progress(done, size)

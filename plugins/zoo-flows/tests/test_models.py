@@ -92,9 +92,9 @@ def test_codes_samples_and_their_densities_agree(name):
     labels = None if model.classes is None else Condition(label=torch.arange(20) % 3)
     x, log_prob = model.draw_with_log_prob(streams, condition=labels)
     assert torch.allclose(log_prob, model.log_prob(x, condition=labels), atol=1e-8)
-    assert torch.allclose(x, model.draw(streams.again(), condition=labels))
+    assert torch.allclose(x, model.draw(streams.restarted(), condition=labels))
     z = model.encode(x, condition=labels)
-    assert torch.allclose(z, model.draw_latent(streams.again()), atol=1e-9)
+    assert torch.allclose(z, model.draw_latent(streams.restarted()), atol=1e-9)
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -238,8 +238,8 @@ def test_a_conditional_flow_starts_as_the_unconditional_one(make):
 def test_temperature():
     model = stirred(NSF([2], layers=2, **SMALL))
     streams = Streams(0, "sample", 0, 30, dtype=torch.float64)
-    assert torch.equal(Tempered(1.0).sample(model, streams), model.draw(streams.again()))
-    cold = Tempered(0.0).sample(model, streams.again())
+    assert torch.equal(Tempered(1.0).sample(model, streams), model.draw(streams.restarted()))
+    cold = Tempered(0.0).sample(model, streams.restarted())
     assert torch.allclose(cold, cold[:1].expand_as(cold))
     with pytest.raises(ValueError, match=r"temperature = -1"):
         Tempered(-1.0)

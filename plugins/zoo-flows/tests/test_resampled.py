@@ -55,7 +55,7 @@ def test_log_prob_is_the_flows_and_the_ratios():
 def test_with_one_try_it_is_the_flow():
     model = stirred(1)
     streams = Streams(0, "sample", 0, 6, dtype=torch.float64)
-    assert torch.equal(model.draw_latent(streams), streams.again().normal(16))
+    assert torch.equal(model.draw_latent(streams), streams.restarted().normal(16))
     assert torch.equal(model.log_ratio(proposals(model, 6)), torch.zeros(6, dtype=torch.float64))
 
 

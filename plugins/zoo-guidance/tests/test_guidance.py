@@ -93,7 +93,7 @@ def test_samples_guided_by_the_exact_classifier_are_those_of_the_class():
     noise = Streams(0, "test", 0, 32, dtype=torch.float64).normal(2)
     streams = Streams(0, "test", 0, 32, dtype=torch.float64)
     ours = DDIM(20).sample(Guided(model, exact(model, label), 1.0), streams, noise=noise)
-    own = DDIM(20).sample(component(path, 1), streams.again(), noise=noise)
+    own = DDIM(20).sample(component(path, 1), streams.restarted(), noise=noise)
     assert (ours - own).abs().max() < 1e-6
 
 
@@ -193,7 +193,7 @@ def test_labels_are_hidden_as_often_as_asked():
     assert abs(gone.float().mean().item() - 0.1) < 5 * math.sqrt(0.09 / 4000)
     assert torch.equal(hidden["label"][~gone], label[~gone])
     first = streams.normal(2)
-    assert torch.equal(first, streams.again().normal(2))  # nothing was taken from the objective's own
+    assert torch.equal(first, streams.restarted().normal(2))  # nothing was taken from the objective's own
 
 
 def test_dropout_of_none_and_of_all():

@@ -70,8 +70,8 @@ def check_moves_to_float64(subject: ModelSubject) -> None:
 def check_same_answers_on_an_accelerator(subject: ModelSubject) -> None:
     """On cuda or mps the model gives what it gives on the CPU, within 1e-2 of the largest value.
 
-    Random numbers are the same wherever they are drawn, so samples are too but for rounding; matrix products on
-     accelerators may be made of 10-bit numbers (TF32).  Skipped where there is neither.
+    Random numbers are the same on every device up to rounding, and so are samples; matrix products on accelerators
+    may be made of 10-bit numbers (TF32).  Skipped where there is neither.
     """
     device = accelerator()
     if device is None:

@@ -71,6 +71,6 @@ def temperatures(model: Model, figure: Figure, seed: int) -> None:
     condition = model.with_label(None, streams)
     for axes, T in zip(subplots(figure, 1, len(TEMPERATURES)), TEMPERATURES, strict=True):
         with torch.inference_mode():
-            x = model.decode(model.draw_latent(streams.again(), T), condition=condition)
+            x = model.decode(model.draw_latent(streams.restarted(), T), condition=condition)
         show_samples(axes, model.space.to_user(x.float()).cpu(), model)
         axes.set_title(f"T = {T:g}", fontsize=8)
