@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from zoo_core.errors import ZooError
-from zoo_core.interfaces import Batch, Condition, GradientObjective, Loss, Model, StatisticsObjective, Streams
+from zoo_core.interfaces import Batch, GradientObjective, Loss, Model, StatisticsObjective, Streams
 from zoo_core.randomness import generator
 from zoo_core.testing import tiny_data
 from zoo_core.testing.check import ConformanceError, check, require
@@ -46,7 +47,7 @@ def check_losses_are_finite_with_gradients(subject: ObjectiveSubject) -> None:
     unreached = {name: _trainable(model, name) for name in model.players}
     wanting = {name for name, its in unreached.items() if its}
     optimisers = {name: torch.optim.SGD(list(its.values()), lr=1e-4) for name, its in unreached.items() if its}
-    batch, streams = _batch(_examples(model), objective, ROWS, "train/1")
+    batch, streams = _batch(_examples(model), objective, ROWS, 1)
     with torch.random.fork_rng(devices=[]):
         for loss in objective.losses(model, batch, streams):
             _check_loss(subject, model, loss)
@@ -80,7 +81,7 @@ def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
         for _ in range(2):
             model = subject.model.fresh().train()
             torch.manual_seed(0)
-            batch, streams = _batch(_examples(model), objective, ROWS, "train/1")
+            batch, streams = _batch(_examples(model), objective, ROWS, 1)
             before = torch.get_rng_state()
             values.append([loss.value.item() for loss in objective.losses(model, batch, streams)])
             moved = not torch.equal(before, torch.get_rng_state())
@@ -130,7 +131,7 @@ def _descend(
     optimiser: torch.optim.Optimizer | None,
 ) -> None:
     """One batch, of which one player takes its steps."""
-    batch, streams = _batch(examples, objective, ROWS, f"train/{step}", step)
+    batch, streams = _batch(examples, objective, ROWS, step, drawn=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step)
         for loss in objective.losses(model, batch, streams):
@@ -143,7 +144,7 @@ def _descend(
 def _loss_of(objective: GradientObjective, model: Model, examples: Batch, player: str) -> float:
     """A player's mean loss over all examples, as it is at the last step; measuring changes nothing."""
     still = copy.deepcopy(model)
-    batch, streams = _batch(examples, objective, EXAMPLES, f"train/{STEPS}")
+    batch, streams = _batch(examples, objective, EXAMPLES, STEPS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         values = [loss.value.item() for loss in objective.losses(still, batch, streams) if loss.player == player]
@@ -221,18 +222,14 @@ def _examples(model: Model) -> Batch:
 
 
 def _batch(
-    examples: Batch, objective: GradientObjective, rows: int, purpose: str, step: int | None = None
+    examples: Batch, objective: GradientObjective, rows: int, step: int, *, drawn: bool = False
 ) -> tuple[Batch, Streams]:
-    """``rows`` examples for each of the objective's batches: the first ones, or drawn anew for every step."""
+    """Takes ``rows`` examples for each of the objective's batches: the first ones, or drawn anew for every step."""
     count = rows * objective.batches
-    if step is None:
-        order = torch.arange(count) % len(examples)
-    else:
+    order = torch.arange(count) % len(examples)
+    if drawn:
         order = torch.randint(len(examples), (count,), generator=generator(0, "order", step))
-    condition = examples.condition
-    if condition is not None:
-        condition = Condition(**{name: value[order] for name, value in condition.values.items()})
-    return Batch(examples.x[order], condition), Streams(0, purpose, 0 if step is None else step * count, count)
+    return replace(examples.rows(order), step=step), Streams(0, f"train/{step}", step * count if drawn else 0, count)
 
 
 def _gradient(subject: ObjectiveSubject) -> GradientObjective:
