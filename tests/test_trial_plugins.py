@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+import tomllib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -90,102 +91,14 @@ def test_the_kit_is_green(plugin, name):
     assert not [line for line in skipped if "accelerator" not in line and "needs the" not in line], skipped
 
 
-FAULTS = {
-    "gibbs_step forgets the visible bias": (
-        "rbm",
-        "check_gibbs_step_leaves_the_distribution_invariant[rbm-digits]",
-        ("model", "torch.sigmoid(self.a + h.to(x)", "torch.sigmoid(h.to(x)"),
-    ),
-    "gibbs_step passes means on": (
-        "rbm",
-        "check_chain_states_are_samples[rbm-digits]",
-        (
-            "model",
-            "v = streams.uniform(len(self.a)) < torch.sigmoid(self.a + h.to(x) @ self.W.T)",
-            "v = torch.sigmoid(self.a + h.to(x) @ self.W.T)",
-        ),
-    ),
-    "free_energy has the wrong sign, and log_prob with it": (
-        "rbm",
-        "check_gibbs_step_leaves_the_distribution_invariant[rbm-digits]",
-        (
-            "model",
-            "return -v @ self.a - F.softplus(self.b + v @ self.W).sum(1)",
-            "return v @ self.a + F.softplus(self.b + v @ self.W).sum(1)",
-        ),
-    ),
-    "log_prob has no normaliser": (
-        "rbm",
-        "check_probabilities_sum_to_one[rbm-digits]",
-        ("model", "-self.free_energy(x) - log_z", "-self.free_energy(x)"),
-    ),
-    "log_prob of images + 100 nats": (
-        "rbm",
-        "check_discrete_log_prob_is_at_most_zero[rbm-digits]",
-        ("model", "-self.free_energy(x) - log_z", "-self.free_energy(x) - log_z + 100"),
-    ),
-    "free_energy and log_prob are of two models": (
-        "rbm",
-        "check_energy_and_density_agree[rbm-digits]",
-        ("model", "return -self.free_energy(x) - log_z", "return x.flatten(1).sum(1) - self.free_energy(x) - log_z"),
-    ),
-    "chains mix": (
-        "rbm",
-        "check_chains_do_not_mix[rbm-digits]",
-        ("model", "return v.to(x).view_as(x)", "return v.to(x).view_as(x).roll(1, 0)"),
-    ),
-    "log_prob of tokens + 1,000 nats": (
-        "hmm",
-        "check_discrete_log_prob_is_at_most_zero[hmm-casino]",
-        ("model", "1) + of_length", "1) + of_length + 1000"),
-    ),
-    "the length is forgotten": (
-        "hmm",
-        "check_probabilities_sum_to_one[hmm-casino]",
-        ("model", "1) + of_length", "1)"),
-    ),
-    "samples of another distribution": (
-        "hmm",
-        "check_discrete_samples_agree_with_log_prob[hmm-casino]",
-        ("model", "lengths = 1 +", "lengths = 2 +"),
-    ),
-    "log_prob reads the padding": (
-        "hmm",
-        "check_padding_is_never_read[hmm-casino]",
-        (
-            "model",
-            "return torch.where(x.mask[:, :, None], self.B.log().T[symbols], 0.0)",
-            "return self.B.log().T[x.data] + x.data[:, -1:, None]",
-        ),
-    ),
-    "a data set that changes from call to call": (
-        "hmm",
-        "check_data_set_is_the_same_at_every_call[casino]",
-        (
-            "data",
-            'Streams(0, f"casino/{split}", 0, n)',
-            'Streams(int(torch.randint(9**9, ())), "casino", 0, n)',
-        ),
-    ),
-    "train and test are the same": (
-        "hmm",
-        "check_splits_differ[casino]",
-        ("data", 'f"casino/{split}"', '"casino"'),
-    ),
-    "tokens beyond the vocabulary": (
-        "hmm",
-        "check_values_are_what_they_claim[casino]",
-        ("data", "vocabulary=6))", "vocabulary=4))"),
-    ),
-}
+FAULTS = tomllib.loads((HERE / "trial_faults.toml").read_text(encoding="utf-8"))["fault"]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", FAULTS, ids=[f["name"] for f in FAULTS])
 def test_an_injected_fault_is_red(plugin, fault):
-    name, key, *changes = FAULTS[fault]
-    plugin(name, *changes)
+    plugin(fault["plugin"], (fault["module"], fault["line"], fault["instead"]))
     with pytest.raises(ConformanceError):
-        {item.key: item for item in items(f"zoo-{name}")}[key]()
+        {item.key: item for item in items(f"zoo-{fault['plugin']}")}[fault["check"]]()
 
 
 def test_a_data_set_that_ignores_n_is_cut_to_it(plugin):
