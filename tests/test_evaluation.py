@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,12 +11,13 @@ import torch
 
 import zoo_core
 from zoo_core import datasets, registry, snapshot
-from zoo_core.cli.eval import _options
+from zoo_core.cli import eval as eval_verb
 from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
-from zoo_core.evaluation import agrees, data_for, describe, evaluate, evaluate_all, fitting, row
+from zoo_core.evaluation import data_for, describe, evaluate, evaluate_all, fitting
 from zoo_core.interfaces import ConditionSpec, DirectSampler, Metric, Model, Result, SampleSpace
 from zoo_core.interfaces.dataset import DataSet
+from zoo_core.measurements import Settings, agrees, measure
 from zoo_core.sampling import make_sampler, sample
 
 RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"
@@ -75,7 +77,9 @@ class Noise(Model, DirectSampler):
         return x
 
 
-IMAGES = DataSet("noise", "train", torch.zeros(40, 1, 2, 2, dtype=torch.uint8), {"label": torch.arange(40) % 5}, levels=5)
+IMAGES = DataSet(
+    "noise", "train", torch.zeros(40, 1, 2, 2, dtype=torch.uint8), {"label": torch.arange(40) % 5}, levels=5
+)
 
 
 def run_over(model, *metrics, data=IMAGES, **options):
@@ -176,11 +180,48 @@ def test_what_fits_and_against_what():
 
 
 def test_a_row_has_no_more_digits_than_mean_anything():
-    data = datasets.load("two-moons", n=5)
-    result = Result(1.23456789, 0.0123456, 5, "nats", "lower", {"floor": 0.987654321}, "exact")
-    found = row("nll", result, data, 3, "zoo eval x")
-    assert (found.value, found.stderr, found.anchors) == (1.23457, 0.0123, {"floor": 0.987654})
-    assert (found.dataset, found.seed, found.command) == ("two-moons/train", 3, "zoo eval x")
+    measured = measure(zoo_core.load(RING), ["nll"], Settings(n=5, seed=3))[0]
+    row, result = measured.row, measured.result
+    assert (row.value, row.stderr) == (float(f"{result.value:.6g}"), float(f"{result.stderr:.3g}"))
+    assert row.anchors == {name: float(f"{value:.6g}") for name, value in result.anchors.items()} != {}
+    assert (row.dataset, row.n, row.seed) == ("eight-gaussians/test", 5, 3)
+
+
+def test_a_row_keeps_the_sampler_where_one_drew_and_only_there():
+    settings = Settings(n=100, sampler="ddim", steps=2, options={"eta": 0.5})
+    drawn, seen = (one.row for one in measure(zoo_core.load(MOONS), ["sliced-wasserstein", "nll"], settings))
+    assert (drawn.sampler, drawn.steps, drawn.nfe, drawn.options) == ("ddim", 2, None, {"eta": 0.5})
+    assert (seen.sampler, seen.steps, seen.nfe, seen.options) == ("", None, None, {})
+    assert Settings.of(drawn) == settings
+    assert Settings.of(seen) == Settings(n=100)
+    assert list(drawn.table()) == [
+        "metric", "value", "stderr", "n", "dataset", "sampler", "steps", "options", "seed", "protocol", "anchors"
+    ]  # fmt: skip
+
+
+ROW = Evaluation(metric="nll", value=1.0, stderr=0.1, n=5, dataset="x/test", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, ""),
+        ({"sampler": "heun", "nfe": 21}, "--sampler heun --nfe 21 "),
+        ({"sampler": "ddim", "steps": 2, "options": {"eta": 0.5}}, "--sampler ddim --steps 2 --set eta=0.5 "),
+        ({"options": {"mask": "left", "clip": True}}, "--set mask=left --set clip=true "),
+        ({"options": {"word": "3"}}, """--set 'word="3"' """),
+        ({"options": {"two words": [1, 2]}}, "--set 'two words=[1, 2]' "),
+    ],
+)
+def test_the_command_is_written_from_the_settings_and_read_as_them(settings, words):
+    row = replace(ROW, **settings)
+    text = row.command("./a model")
+    assert text == f"zoo eval './a model' --metric nll -n 5 {words}--seed 0"
+    read = eval_verb.command.make_context("zoo eval", shlex.split(text)[2:]).params
+    assert (read["sampler"] or "", read["steps"], read["nfe"], read["settings"]) == (
+        row.sampler, row.steps, row.nfe, row.options
+    )  # fmt: skip
+    assert (read["name"], read["metrics"], read["count"], read["seed"]) == ("./a model", ("nll",), 5, 0)
 
 
 def test_a_sampler_is_described_by_what_is_not_usual():
@@ -196,8 +237,7 @@ def test_a_sampler_is_described_by_what_is_not_usual():
 
 @pytest.mark.parametrize(("value", "n", "right"), [(1.0, 5, True), (1.09, 5, True), (1.11, 5, False), (1.0, 6, False)])
 def test_agreement_is_within_the_stated_error(value, n, right):
-    committed = Evaluation("nll", 1.0, 0.1, 5, "x/test", 0, "zoo eval x")
-    assert agrees(committed, Result(value, 0.1, n, "nats", "lower")) is right
+    assert agrees(ROW, Result(value, 0.1, n, "nats", "lower")) is right
 
 
 def test_eval_measures_several_metrics_in_one_go(run):
@@ -227,8 +267,7 @@ def test_eval_sets_options_of_the_sampler_and_its_row_remembers_them(run):
     assert code == 0
     assert found["protocol"].startswith("ddim, 2 steps, eta = 0.5; ")
     assert found["command"].endswith("--sampler ddim --steps 2 --set eta=0.5 --seed 0")
-    again = _options(Evaluation("x", 0.0, 0.0, 100, "", 0, found["command"]))
-    assert again == {"count": 100, "seed": 0, "sampler": "ddim", "steps": 2, "settings": {"eta": 0.5}}
+    assert (found["sampler"], found["steps"], found["options"]) == ("ddim", 2, {"eta": 0.5})
     code, _, err = run("eval", MOONS, *options, "beta=0.5")
     assert code == 2
     assert "sampler 'ddim' has no option 'beta'" in err
@@ -242,11 +281,8 @@ def folder_with(rows, tmp_path):
 
 
 def test_check_measures_again_what_is_committed(run, tmp_path):
-    """By the row's own command: n and seed are in it."""
-    model = zoo_core.load(RING)
-    data = data_for(model, Watching("samples"))
-    result = evaluate(model, "high-quality", n=300, seed=4)
-    good = row("high-quality", result, data, 4, "zoo eval model --metric high-quality -n 300 --seed 4")
+    """Under the row's own settings: n and seed are among them."""
+    good = measure(zoo_core.load(RING), ["high-quality"], Settings(n=300, seed=4))[0].row
     name = folder_with([good], tmp_path)
     code, out, err = run("eval", name, "--check")
     assert (code, err) == (0, "")
@@ -267,7 +303,15 @@ def test_check_measures_again_what_is_committed(run, tmp_path):
     [
         ((), "name a model, or say --all"),
         ((RING, "--all"), "name a model, or say --all"),
-        ((RING, "--check", "-n", "10"), "takes no metric, count or sampler"),
+        ((RING, "--check", "-n", "10"), "takes no metric, count, sampler or --save"),
+        ((RING, "--save"), "--save writes into the folder of a model"),
+        ((MOONS, "--steps", "10", "--set", "steps=20"), "--steps 10 and --set steps=20 are one setting"),
+        ((MOONS, "--steps", "10", "--nfe", "20"), "--nfe 20 and --steps 10 both say how many steps"),
+        ((MOONS, "--nfe", "20", "--set", "steps=3"), "--nfe 20 and --set steps=3 both say how many steps"),
+        ((MOONS, "--set", "nfe=20"), "nfe is no option of a sampler; say --nfe 20"),
+        ((MOONS, "--set", "eta=1", "--set", "eta=0"), "'eta' is given twice"),
+        ((MOONS, "--set", "=1"), "'=1' is not KEY=VALUE"),
+        ((MOONS, "--metric", "mmd", "-n", "9", "--sampler", "heun", "--nfe", "1", "--set", "x=1"), "no option 'x'"),
         ((RING, "--metric", "kid", "-n", "20"), "takes at least 100"),
         ((MOONS, "--metric", "nll", "--metric", "bits-per-dim"), "use nll"),
     ],
