@@ -133,7 +133,7 @@ class Download:
 
     def judge_together(self) -> None:
         home = Path(os.environ["HF_HOME"]) / "hub" / "models--org--toy"
-        assert hub.fetch(self.entry, offline=True).origin == "cache"
+        assert hub.fetch(self.entry, offline=True).came_from == "cache"
         assert len([p for p in (home / "blobs").iterdir() if p.suffix != ".incomplete"]) == 1
         assert len(list(home.rglob("snapshots/*/*"))) == 1
 

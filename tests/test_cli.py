@@ -176,7 +176,7 @@ WRONG = {
     ("eval", RING, "--metric", "nil"): (3, "did you mean nll?"),
     ("plugins", "doctor", "zzz"): (3, "unknown plugin 'zzz'"),
     ("load", "./nowhere"): (4, "no file 'config.json'"),
-    ("load", RING, "--source", "hub"): (4, "in no repository"),
+    ("load", RING, "--weights-from", "hub"): (4, "in no repository"),
     ("load", "hf:org/model", "--offline"): (5, "offline, and org/model@main is not in the cache"),
     ("export", RING, "out", "--format", "diffusers"): (2, "is for ddpm"),
     ("download",): (2, "name a model, or say --all"),

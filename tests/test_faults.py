@@ -306,8 +306,8 @@ def test_read_only_cache(server, toy, home, survived):
         if subprocess.run(["mount", *options], capture_output=True).returncode:
             pytest.skip("a read-only mount needs the right to mount; a cache that is no folder is tried instead")
     try:
-        assert hub.fetch(toy).origin == "cache"
-        assert hub.fetch(toy, source="hub").content == CONTENT  # asked for, and found to be there
+        assert hub.fetch(toy).came_from == "cache"
+        assert hub.fetch(toy, weights_from="hub").content == CONTENT  # asked for, and found to be there
         with pytest.raises(
             WeightsError, match=r"cannot write file .*Read-only file system; free it, then zoo download"
         ):
@@ -379,8 +379,8 @@ home = Path(sys.argv[1])
 sha256, size, revision = sys.argv[2:]
 weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
 toy = Entry("toy-moons", "toy", "zoo-toy", "zoo_not_there.model:Toy", {}, "a toy", weights=weights)
-assert hub.fetch(toy, offline=True).origin == "cache"
-assert hub.fetch(toy, source="hub").sha256 == sha256
+assert hub.fetch(toy, offline=True).came_from == "cache"
+assert hub.fetch(toy, weights_from="hub").sha256 == sha256
 tensors, state = checkpoint.read(checkpoint.latest(home / "checkpoints"))
 assert state["k"] == 2, state
 checkpoint.write(home / "checkpoints", 3, {"x": torch.zeros(1)}, {"k": 3})

@@ -60,7 +60,7 @@ def test_six_hundred_names(tmp_path, monkeypatch, judged):
             assert all(torch.equal(value, right[key]) for key, value in model.state_dict().items())
         where = "".join(source.choice(PARTS) for _ in range(2))
         judged(
-            f"source {case} {where[:60]!r}", lambda w=where: zoo_core.load(NAME, source=w, offline=True), codes={4, 5}
+            f"source {case} {where[:60]!r}", lambda w=where: zoo_core.load(NAME, weights_from=w, offline=True), codes={4, 5}
         )
     assert min(seen.values()) >= 5, seen
     assert list(tmp_path.iterdir()) == []
@@ -118,7 +118,7 @@ def test_sixty_odd_folders(tmp_path, judged, file):
             (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
         for name in (str(folder), f"local-dir:{folder}"):
             assert judged(f"{kind} for {file}", lambda n=name: zoo_core.load(n), codes={4}) is None
-        judged(f"{kind} as source", lambda f=folder: zoo_core.load(NAME, source=str(f)), codes={4})
+        judged(f"{kind} as source", lambda f=folder: zoo_core.load(NAME, weights_from=str(f)), codes={4})
 
 
 def test_a_file_claimed_to_be_endless_is_not_believed(tmp_path):

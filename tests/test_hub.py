@@ -51,11 +51,11 @@ def snapshot_of(entry: Entry) -> Path:
 
 def test_first_fetch_downloads_second_asks_nothing(server, toy):
     first = hub.fetch(toy)
-    assert (first.origin, first.content, first.size) == ("hub", CONTENT, len(CONTENT))
+    assert (first.came_from, first.content, first.size) == ("hub", CONTENT, len(CONTENT))
     assert len(server.downloads()) == 1
     server.requests.clear()
     second = hub.fetch(toy)
-    assert (second.origin, second.sha256) == ("cache", first.sha256)
+    assert (second.came_from, second.sha256) == ("cache", first.sha256)
     assert server.requests == []
 
 
@@ -63,7 +63,7 @@ def test_offline_works_once_it_is_cached(toy):
     with pytest.raises(NetworkError, match=r"offline, and file .* of org/toy@.* zoo download toy-moons"):
         hub.fetch(toy, offline=True)
     hub.fetch(toy)
-    assert hub.fetch(toy, offline=True).origin == "cache"
+    assert hub.fetch(toy, offline=True).came_from == "cache"
 
 
 def test_a_flipped_byte_on_the_way_is_seen_and_leaves_nothing(server, toy):
@@ -149,7 +149,7 @@ def test_bundled_comes_first_and_imports_nothing(server, home, tmp_path, monkeyp
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     entry = bundle(tmp_path / "site", CONTENT)
     fetched = hub.fetch(entry)
-    assert (fetched.origin, fetched.content) == ("bundled", CONTENT)
+    assert (fetched.came_from, fetched.content) == ("bundled", CONTENT)
     assert hub.is_bundled(entry)
     assert server.requests == []
     (tmp_path / "site" / "zoo_bundled" / "weights" / "toy-moons" / "model.safetensors").write_bytes(CONTENT[:-1] + b"x")
@@ -172,11 +172,11 @@ def test_a_link_out_of_the_folder_and_a_device_are_refused(home, tmp_path):
     folder.mkdir()
     (folder / "model.safetensors").symlink_to(tmp_path / "secret")
     with pytest.raises(WeightsError, match="leads out of"):
-        hub.fetch(entry_for(""), source=str(folder))
+        hub.fetch(entry_for(""), weights_from=str(folder))
     (folder / "model.safetensors").unlink()
     os.mkfifo(folder / "model.safetensors")
     with pytest.raises(WeightsError, match="not a regular file"):
-        hub.fetch(entry_for(""), source=str(folder))
+        hub.fetch(entry_for(""), weights_from=str(folder))
 
 
 def test_cache_verbs(toy):
@@ -197,7 +197,7 @@ from zoo_core.entry import Entry, Weights
 sha256, size, revision = sys.argv[1:]
 weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
 entry = Entry("toy-moons", "toy", "zoo-toy", "zoo_toy_is_not_there.model:Toy", {}, "a toy", weights=weights)
-print(hub.fetch(entry).origin)
+print(hub.fetch(entry).came_from)
 """
 
 

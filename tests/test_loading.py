@@ -42,14 +42,14 @@ def test_dtype_and_device():
 
 
 def test_sources():
-    model, fetched = loading.load_with_origin(RING, source="bundled")
-    assert fetched.origin == "bundled"
-    _, from_folder = loading.load_with_origin(RING, source=str(fetched.path.parent))
-    assert (from_folder.origin, from_folder.sha256) == ("folder", fetched.sha256)
+    model, fetched = loading.load_with_weights(RING, weights_from="bundled")
+    assert fetched.came_from == "bundled"
+    _, from_folder = loading.load_with_weights(RING, weights_from=str(fetched.path.parent))
+    assert (from_folder.came_from, from_folder.sha256) == ("folder", fetched.sha256)
     with pytest.raises(WeightsError, match="is in no repository on the Hub"):
-        zoo_core.load(RING, source="hub")
+        zoo_core.load(RING, weights_from="hub")
     with pytest.raises(WeightsError, match="no file"):
-        zoo_core.load(RING, source="/nowhere")
+        zoo_core.load(RING, weights_from="/nowhere")
     assert model.components == 8
 
 
@@ -80,9 +80,9 @@ def test_options_of_samplers():
     assert make_sampler(model, "ddim", steps=7, eta=0.5).steps == 7
     with pytest.raises(IncompatibleError, match="has no option 'stps'; its options are steps, eta, spacing, clip"):
         make_sampler(model, "ddim", stps=7)
-    with pytest.raises(IncompatibleError, match="sampler 'ddim': "):
+    with pytest.raises(IncompatibleError, match="steps = many; a sampler takes a whole number of steps"):
         make_sampler(model, "ddim", steps="many")
-    with pytest.raises(IncompatibleError, match="n = 0 and batch_size = 64; both are at least 1"):
+    with pytest.raises(IncompatibleError, match="n = 0 and batch_size"):
         zoo_core.sample(model, 0)
 
 

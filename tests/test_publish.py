@@ -61,9 +61,7 @@ DIE = Entry(
     parameters=6,
     sampler=SamplerChoice("direct"),
     recipe={"how": "Thrown by hand.", "objective": "counts", "data": {"name": "dice"}},
-    evaluations=(
-        Evaluation("nll", 1.5, 0.1, 100, "dice/test", 0, "zoo eval die-loaded --metric nll --seed 0", "nats"),
-    ),
+    evaluations=(Evaluation(metric="nll", value=1.5, stderr=0.1, n=100, dataset="dice/test", seed=0, unit="nats"),),
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core import registry, registry_schema
+from zoo_core.entry import FromRegistry
 from zoo_core.errors import RegistryError, UnknownNameError
 
 GOOD = """
@@ -46,7 +47,8 @@ stderr = 0.1
 n = 100
 dataset = "two-moons"
 seed = 0
-command = "zoo eval toy-moons"
+sampler = "ddim"
+options = { eta = 0.5 }
 """ % ("a" * 64, "b" * 40)  # noqa: UP031
 
 BAD = {
@@ -183,7 +185,7 @@ def test_natural_order():
 def test_the_users_overlay(tmp_path, monkeypatch, fresh_plugins):
     monkeypatch.setenv("ZOO_REGISTRY", str(write(tmp_path, GOOD + '\n[deprecated]\n"old-moons" = "toy-moons"\n')))
     known = registry.load()
-    assert known.get("toy-moons").source == str(tmp_path / "registry.toml")
+    assert known.get("toy-moons").origin == FromRegistry(tmp_path / "registry.toml")
     assert known.get("old-moons").id == "toy-moons"
 
 

@@ -160,7 +160,7 @@ def test_every_bundled_snapshot_is_what_the_registry_says():
         folder = hub.bundled_folder(entry)
         assert folder is not None, entry.id
         assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
-        fetched = hub.fetch(entry, source="bundled")
+        fetched = hub.fetch(entry, weights_from="bundled")
         assert fetched.size < 10 * 2**20
         assert (folder / "README.md").read_text(encoding="utf-8") == snapshot.card(entry), entry.id
         assert (folder / "config.json").read_text(encoding="utf-8") == snapshot.config(entry), entry.id

@@ -16,7 +16,6 @@ import torch
 from zoo_core import datasets, plugins
 from zoo_core.catalogue import resolve
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.entry import Evaluation
 from zoo_core.errors import DivergenceError, IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Metric, Model, Result, Sampler, Streams
 from zoo_core.interfaces.values import finite_rows
@@ -25,7 +24,16 @@ from zoo_core.sampling import Progress, default_batch_size, default_guidance, ma
 if TYPE_CHECKING:
     from zoo_core.processes import Processes
 
-__all__ = ["agrees", "data_for", "describe", "evaluate", "evaluate_all", "fitting", "metric_named", "misfit_of", "row"]
+__all__ = [
+    "data_for",
+    "default_metrics",
+    "describe",
+    "evaluate",
+    "evaluate_all",
+    "fitting",
+    "metric_named",
+    "misfit_of",
+]
 
 _SPLIT = {"data": "test", "samples": "train"}
 
@@ -70,8 +78,13 @@ def misfit_of(model: Model, metric: Metric[Any], data: DataSet | None = None) ->
     return None
 
 
-def fitting(model: Model) -> list[str]:
-    """Names the metrics that fit a model and its data and take minutes, not hours."""
+def fitting(model: Model, *, slow: bool = False) -> list[str]:
+    """Names the metrics that fit a model and its data.
+
+    Args:
+        model: built model.
+        slow: with those that are measured only where they are named, because they take hours or say little.
+    """
     names = []
     data: dict[str, DataSet] = {}
     for component in plugins.load().catalogue.all("metric"):
@@ -81,9 +94,24 @@ def fitting(model: Model) -> list[str]:
                 data[metric.uses] = data_for(model, metric)
             except IncompatibleError:
                 continue
-        if misfit_of(model, metric, data[metric.uses]) is None and metric.by_default(model):
+        if misfit_of(model, metric, data[metric.uses]) is None and (slow or metric.by_default(model)):
             names.append(component.name)
     return names
+
+
+def default_metrics(model: Model) -> list[str]:
+    """Names the metrics that a model is measured by unless the user names some.
+
+    Raises:
+        IncompatibleError: there is none; the message has those that fit if they are named.
+    """
+    if names := fitting(model):
+        return names
+    label = model.entry.id if model.entry else type(model).__name__
+    if others := fitting(model, slow=True):
+        raise IncompatibleError(f"{label} has no default metric; name one that fits with --metric: {', '.join(others)}")
+    data_for(model, metric_named(plugins.load().catalogue.all("metric")[0].name))  # the data are why, or are not
+    raise IncompatibleError(f"no metric fits {label}; zoo metrics --for {label} says why")
 
 
 def evaluate(model: Model, metric: str | Metric[Any], **options: Any) -> Result:
@@ -220,7 +248,7 @@ def _sample_batches(
         if wanted := sampler.conditions(model):
             for name, spec in wanted.items():
                 if name not in data.columns and not spec.null:
-                    raise IncompatibleError(f"the model is conditioned on {name!r}, and {data.name} has none to draw")
+                    raise IncompatibleError(f"the model is conditioned on {name!r}, and {data.name} has none to draw from")
             like = data.rows(Streams(seed, "label", start, count).integers(len(data))).condition
             condition = None if like is None else like.only(wanted)
         x = sample(model, count, sampler=sampler, seed=seed, first=start, batch_size=count, condition=condition)
@@ -244,29 +272,3 @@ def describe(sampler: Sampler[Any]) -> str:
         if name != "steps" and value != parameter.default:
             words.append(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}")
     return ", ".join(words)
-
-
-def row(metric: str, result: Result, data: DataSet, seed: int, command: str) -> Evaluation:
-    """A result as the registry holds it: no more digits than mean anything, and what measures it again."""
-    return Evaluation(
-        metric,
-        float(f"{result.value:.6g}"),
-        float(f"{result.stderr:.3g}"),
-        result.n,
-        f"{data.name}/{data.split}",
-        seed,
-        command,
-        result.unit,
-        result.protocol,
-        {name: float(f"{value:.6g}") for name, value in result.anchors.items()},
-    )
-
-
-def agrees(committed: Evaluation, result: Result) -> bool:
-    """Whether a committed number is within its stated standard error of one that was measured again.
-
-    The same seed gives the same number but for rounding, which depends on the machine; a number without an error may
-    differ by that.
-    """
-    allowed = max(committed.stderr, 1e-4 * abs(committed.value), 1e-12)
-    return committed.n == result.n and abs(committed.value - result.value) <= allowed

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from zoo_core import connection
 from zoo_core.connection import asking, cache_dir, endpoint, is_offline, require_connection
-from zoo_core.entry import Entry, Weights
+from zoo_core.entry import Entry, FromFolder, Weights
 from zoo_core.errors import ChecksumError, NetworkError, WeightsError
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 CHUNK = 1 << 20
-Origin = Literal["bundled", "folder", "cache", "hub"]
+Place = Literal["bundled", "folder", "cache", "hub"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Fetched:
 
     Attributes:
         path: the file.
-        origin: ``bundled``, ``folder``, ``cache`` or ``hub``.
+        came_from: ``bundled``, ``folder``, ``cache`` or ``hub``.
         content: the bytes; what is built from them may share their memory.
         sha256: of the bytes.
         size: their number.
@@ -54,19 +54,20 @@ class Fetched:
     """
 
     path: Path
-    origin: Origin
+    came_from: Place
     content: bytearray
     sha256: str
     size: int
     revision: str = ""
 
 
-def fetch(entry: Entry, *, source: str = "auto", offline: bool | None = None) -> Fetched:
+def fetch(entry: Entry, *, weights_from: str = "auto", offline: bool | None = None) -> Fetched:
     """The verified weights of an entry.
 
     Args:
-        entry: with weights.
-        source: ``auto``, ``bundled``, ``cache``, ``hub``, or a folder that holds the file.
+        entry: a model with weights.
+        weights_from: ``auto`` (the folder of an entry that came from one; else bundled, then cache, then Hub),
+            ``bundled``, ``cache``, ``hub``, or a folder that holds the file.
         offline: make no request; by default as ``ZOO_OFFLINE`` or ``HF_HUB_OFFLINE`` say.
 
     Raises:
@@ -78,24 +79,27 @@ def fetch(entry: Entry, *, source: str = "auto", offline: bool | None = None) ->
     if weights is None:
         made = f"zoo train {entry.id} makes runs/{entry.id}/model" if entry.recipe else "and no recipe to make them"
         raise WeightsError(f"{entry.id} has no weights yet; {made}")
-    if source not in ("auto", "bundled", "cache", "hub"):
-        return _checked(inside(expanded(source), weights.file), weights, "folder")
+    if weights_from not in ("auto", "bundled", "cache", "hub"):
+        return _checked(inside(expanded(weights_from), weights.file), weights, "folder")
+    if weights_from == "auto" and isinstance(entry.origin, FromFolder):
+        return _checked(inside(entry.origin.path, weights.file), weights, "folder")
     folder = bundled_folder(entry)
-    if source == "bundled" or (source == "auto" and weights.bundled and folder is not None):
+    if weights_from == "bundled" or (weights_from == "auto" and weights.bundled and folder is not None):
         if folder is None:
-            raise WeightsError(f"{entry.id} is not bundled with {entry.plugin}; try --source hub")
+            raise WeightsError(f"{entry.id} is not bundled with {entry.plugin}; try --weights-from hub")
         return _checked(inside(folder, weights.file), weights, "bundled")
     if not weights.repo_id:
-        nowhere = f"{entry.id} is in no repository on the Hub; it is bundled with {entry.plugin}"
-        missing = f"the snapshot of {entry.id} is missing from {entry.plugin}; reinstall it"
-        raise WeightsError(missing if source == "auto" else nowhere)
-    if source != "hub" and (path := _cached_path(weights)) is not None:
+        if weights_from == "auto":
+            raise WeightsError(f"the snapshot of {entry.id} is missing from {entry.plugin}; reinstall it")
+        its = f"in {entry.origin.path}" if isinstance(entry.origin, FromFolder) else f"bundled with {entry.plugin}"
+        raise WeightsError(f"{entry.id} is in no repository on the Hub; it is {its}")
+    if weights_from != "hub" and (path := _cached_path(weights)) is not None:
         try:
             return _checked(path, weights, "cache")
         except ChecksumError:
-            if source == "cache" or is_offline(offline):
+            if weights_from == "cache" or is_offline(offline):
                 raise
-    if source == "cache":
+    if weights_from == "cache":
         raise WeightsError(f"{entry.id} is not in the cache {cache_dir()}; zoo download {entry.id}")
     return _from_hub(entry.id, weights, offline)
 
@@ -192,7 +196,7 @@ def _shown(path: Path | str) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def _checked(path: Path, weights: Weights, origin: Origin) -> Fetched:
+def _checked(path: Path, weights: Weights, place: Place) -> Fetched:
     """Reads a file and compares it with the registry; a wrong one in the cache is deleted."""
     try:
         size = path.stat().st_size
@@ -200,13 +204,13 @@ def _checked(path: Path, weights: Weights, origin: Origin) -> Fetched:
     except OSError as err:
         raise WeightsError(f"cannot read {path}: {err.strerror or err}") from err
     if size == weights.size and found == weights.sha256:
-        revision = weights.revision if origin in ("cache", "hub") else ""
-        return Fetched(path, origin, content, found, size, revision)
-    if origin in ("cache", "hub"):
+        revision = weights.revision if place in ("cache", "hub") else ""
+        return Fetched(path, place, content, found, size, revision)
+    if place in ("cache", "hub"):
         delete(path)
         advice = "it was deleted; download it again, and if that fails too do not trust the repository"
     else:
-        advice = "reinstall the plugin" if origin == "bundled" else "this is not the model that the registry means"
+        advice = "reinstall the plugin" if place == "bundled" else "this is not the model that the registry means"
     if size != weights.size:
         raise ChecksumError(f"{path} has {size:,} bytes, the registry says {weights.size:,}; {advice}")
     raise ChecksumError(f"{path} has sha256 {found}, the registry says {weights.sha256}; {advice}")

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from zoo_core import hub, plugins, registry, registry_schema
 from zoo_core.catalogue import resolve
-from zoo_core.entry import Entry, Weights
+from zoo_core.entry import Entry, FromFolder, FromHub, Weights
 from zoo_core.errors import ChecksumError, NetworkError, WeightsError
 
 __all__ = ["entry"]
@@ -27,15 +26,14 @@ CONFIG_LIMIT = 1_000_000
 
 
 def entry(
-    fetch: Callable[[str], Path], name: str, source: str, where: Mapping[str, Any], *, offline: bool = False
+    fetch: Callable[[str], Path], name: str, origin: FromHub | FromFolder, *, offline: bool = False
 ) -> Entry | None:
     """The entry of a foreign repository; ``None`` where it is one of the zoo, or no layout knows it.
 
     Args:
         fetch: gives the local path of a file of the repository, or raises ``WeightsError`` where there is none.
         name: what the entry is called.
-        source: where it comes from.
-        where: ``repo_id`` and ``revision``, or ``bundled`` for a folder.
+        origin: the commit or the folder that it is.
         offline: what is not in the cache is not there.
 
     Raises:
@@ -55,8 +53,8 @@ def entry(
         )
         if found:
             raise WeightsError(found[0].replace("models.it.", ""))
-        made = registry.entry(name, table, source)
-        return replace(made, weights=_weights(fetch(file), file, where))
+        made = registry.entry(name, table, origin)
+        return replace(made, weights=_weights(fetch(file), file, origin))
     return None
 
 
@@ -86,7 +84,7 @@ def _found(fetch: Callable[[str], Path], file: str, offline: bool) -> Path | Non
         return None
 
 
-def _weights(path: Path, file: str, where: Mapping[str, Any]) -> Weights:
+def _weights(path: Path, file: str, origin: FromHub | FromFolder) -> Weights:
     """Which bytes they are; what the Hub names by its SHA-256 is compared with it."""
     size = path.stat().st_size
     sha256 = hub.read(path, size)[1]
@@ -94,4 +92,5 @@ def _weights(path: Path, file: str, where: Mapping[str, Any]) -> Weights:
     if re.fullmatch(r"[0-9a-f]{64}", blob) and blob != sha256:
         hub.delete(path)
         raise ChecksumError(f"{path} has the SHA-256 {sha256}, the Hub said {blob}; it was deleted, try again")
-    return Weights(file, sha256, size, **where)
+    weights = Weights(file, sha256, size)
+    return replace(weights, repo_id=origin.repo_id, revision=origin.commit) if isinstance(origin, FromHub) else weights

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from zoo_core import hub, plugins, weights_file
-from zoo_core.catalogue import Catalogue, resolve
+from zoo_core.catalogue import resolve
 from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError, PluginError, WeightsError, ZooError
 from zoo_core.hub import Fetched
@@ -17,27 +16,28 @@ from zoo_core.interfaces import Model, capabilities
 from zoo_core.references import entry_of
 from zoo_core.rehearsal import rehearse
 
-__all__ = ["DTYPES", "build", "fill", "load", "load_with_origin", "place"]
+__all__ = ["DTYPES", "build", "factory_of", "fill", "load", "load_with_weights", "place"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load(
-    name: str,
+    name: str | Entry,
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
     offline: bool | None = None,
-    source: str = "auto",
+    weights_from: str = "auto",
 ) -> Model:
     """A model by name, with verified weights, in evaluation mode.
 
     Args:
-        name: an id (``"ddpm-mnist"``), ``"hf:org/repo[@revision]"`` or ``"./folder"``.
+        name: an id (``"ddpm-mnist"``), ``"hf:org/repo[@revision]"`` or ``"./folder"``; or the entry that a name gave.
         device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"`` (the best there is).
         dtype: ``"float32"``, ``"float64"``, ``"bfloat16"``, ``"float16"``; the model's own unless given.
         offline: use no network; by default as ``ZOO_OFFLINE`` or ``HF_HUB_OFFLINE`` say.
-        source: ``"auto"`` (bundled, then cache, then Hub), ``"bundled"``, ``"cache"``, ``"hub"``, or a folder.
+        weights_from: ``"auto"`` (a folder's own; else bundled, then cache, then Hub), ``"bundled"``, ``"cache"``,
+            ``"hub"``, or a folder.
 
     Returns:
         The model; ``model.entry`` is what the registry says about it.
@@ -45,29 +45,27 @@ def load(
     Raises:
         ZooError: one of its kinds; see :mod:`zoo_core.errors`.
     """
-    return load_with_origin(name, device=device, dtype=dtype, offline=offline, source=source)[0]
+    return load_with_weights(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)[0]
 
 
-def load_with_origin(
-    name: str,
+def load_with_weights(
+    name: str | Entry,
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
     offline: bool | None = None,
-    source: str = "auto",
+    weights_from: str = "auto",
 ) -> tuple[Model, Fetched]:
-    """As :func:`load`, with where the bytes came from."""
-    entry = entry_of(name, offline=offline)
-    family_factory(entry, plugins.load())  # a missing plugin is said before anything is fetched
-    if source == "auto" and Path(entry.source).is_dir():
-        source = entry.source  # a folder that was named is where its weights are
-    fetched = hub.fetch(entry, source=source, offline=offline)
-    state = weights_file.parse(fetched.content, name=str(fetched.path))
-    if entry.source.startswith("hf:") or Path(entry.source).is_dir():  # nobody vouches for this config
-        header = weights_file.check_header(fetched.content, str(fetched.path))
-        rehearse(entry, resolve(family_factory(entry, plugins.load())), _plain(entry.config), header)
-    model = build(entry)
-    fill(model, state, str(fetched.path))
+    """As :func:`load`, with the bytes of the weights and where they came from."""
+    entry = name if isinstance(name, Entry) else entry_of(name, offline=offline)
+    factory = factory_of(entry)  # a missing plugin is said before anything is fetched
+    fetched = hub.fetch(entry, weights_from=weights_from, offline=offline)
+    file = str(fetched.path)
+    header = weights_file.check_header(fetched.content, file)
+    if not entry.vouched_for:
+        rehearse(entry, factory, _plain(entry.config), header)
+    model = _built(entry, factory)
+    fill(model, weights_file.tensors(header, fetched.content, name=file), file)
     return place(model.eval().requires_grad_(False), device, dtype), fetched
 
 
@@ -102,15 +100,17 @@ def build(entry: Entry, seed: int = 0) -> Model:
     """The model of an entry with fresh parameters.  The global random generator is left as it was.
 
     Args:
-        entry: of an installed plugin.
-        seed: of the layers' first weights, which torch draws from its global generator.
+        entry: a model of an installed plugin.
+        seed: seed of the layers' first weights, which torch draws from its global generator.
 
     Raises:
         PluginError: no installed plugin registers the entry's factory; nothing is imported then.
         WeightsError: the factory refuses the config.
     """
-    target = family_factory(entry, plugins.load())
-    factory = resolve(target)
+    return _built(entry, factory_of(entry), seed)
+
+
+def _built(entry: Entry, factory: Callable[..., Any], seed: int = 0) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -126,10 +126,14 @@ def build(entry: Entry, seed: int = 0) -> Model:
     return model
 
 
-def family_factory(entry: Entry, found: plugins.Plugins) -> str:
-    """The entry's factory, once it is sure that an installed plugin registered it for this family."""
-    catalogue: Catalogue = found.catalogue
-    family = catalogue.factories().get(entry.factory)
+def factory_of(entry: Entry) -> Callable[..., Any]:
+    """What builds an entry's model, once it is sure that an installed plugin registered it for this family.
+
+    Raises:
+        PluginError: no installed plugin did; nothing is imported then.
+    """
+    found = plugins.load()
+    family = found.catalogue.factories().get(entry.factory)
     if family is None:
         for record in found.records:
             if record.distribution == entry.plugin and record.status != "loaded":
@@ -141,7 +145,8 @@ def family_factory(entry: Entry, found: plugins.Plugins) -> str:
         raise PluginError(f"{entry.id}: no plugin registers the factory {entry.factory!r}; it is not run")
     if family.name != entry.family:
         raise PluginError(f"{entry.id}: {entry.factory!r} makes the family {family.name!r}, not {entry.family!r}")
-    return family.target
+    factory: Callable[..., Any] = resolve(family.target)
+    return factory
 
 
 def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | None) -> Model:

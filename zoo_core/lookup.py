@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from zoo_core import hub, plugins, registry
-from zoo_core.entry import Entry
+from zoo_core.entry import Entry, FromFolder
 from zoo_core.errors import PluginError, UnknownNameError
 from zoo_core.fitting import fitting
 
-__all__ = ["find", "info", "where"]
+__all__ = ["facts", "find", "info", "where"]
 
 
 def find(
@@ -53,27 +53,35 @@ def info(name: str) -> dict[str, Any]:
     """
     from zoo_core.references import entry_of
 
-    entry = entry_of(name)
+    return facts(entry_of(name))
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """All that is known about an entry without building its model: JSON values."""
     found = plugins.load()
     record = next((r for r in found.records if r.distribution == entry.plugin), None)
-    facts = asdict(entry)
-    facts["installed"] = record is not None and record.status == "loaded"
-    facts["plugin_status"] = record.status if record else "not installed"
-    facts["weights_are"] = where(entry)
+    known = asdict(replace(entry, origin=None))
+    known["origin"] = entry.origin.words() if entry.origin else ""
+    known["evaluations"] = [row.table() | {"command": row.command(entry.id)} for row in entry.evaluations]
+    known["installed"] = record is not None and record.status == "loaded"
+    known["plugin_status"] = record.status if record else "not installed"
+    known["weights_are"] = where(entry)
     try:
-        facts["capabilities"] = list(found.catalogue.get("family", entry.family).capabilities)
+        known["capabilities"] = list(found.catalogue.get("family", entry.family).capabilities)
         for kind in ("sampler", "metric", "plot"):
             pairs = fitting(entry, found.catalogue.all(kind))
-            facts[f"{kind}s"] = [component.name for component, why in pairs if why is None]
+            known[f"{kind}s"] = [component.name for component, why in pairs if why is None]
     except (UnknownNameError, PluginError):
-        facts |= {"capabilities": [], "samplers": [], "metrics": [], "plots": []}
-    return facts
+        known |= {"capabilities": [], "samplers": [], "metrics": [], "plots": []}
+    return known
 
 
 def where(entry: Entry) -> str:
-    """Where the weights are now: ``bundled``, ``cached``, ``on the Hub`` or ``none``."""
+    """Says where the weights are: ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``missing``, ``none``."""
     if entry.weights is None:
         return "none"
+    if isinstance(entry.origin, FromFolder):
+        return "in the folder"
     if hub.is_bundled(entry):
         return "bundled"
     return "cached" if hub.cached(entry) else "on the Hub" if entry.weights.repo_id else "missing"

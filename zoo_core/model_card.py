@@ -135,8 +135,7 @@ def _measured(entry: Entry, name: str) -> list[str]:
     for row in entry.evaluations:
         anchors = ", ".join(f"{anchor} {value:.5g}" for anchor, value in row.anchors.items())
         protocol = "; ".join(filter(None, [row.protocol, anchors]))
-        command = row.command.replace(f"zoo eval {entry.id} ", f"zoo eval {name} ")
-        cells = (row.metric, row.text(), f"{row.n:,} of {row.dataset}", protocol, f"`{command}`")
+        cells = (row.metric, row.text(), f"{row.n:,} of {row.dataset}", protocol, f"`{row.command(name)}`")
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
     return [*lines, ""]
 

@@ -23,9 +23,10 @@ import torch
 
 from zoo_core import connection, hub, registry_schema, snapshot
 from zoo_core.connection import asking, checked_commit, checked_repo_id, endpoint, retry_after, status_of
-from zoo_core.entry import Entry, Weights
+from zoo_core.entry import Entry, FromFolder, Weights
 from zoo_core.errors import AccessError, ChecksumError, NetworkError, RegistryError, WeightsError, ZooError
-from zoo_core.loading import load_with_origin
+from zoo_core.interfaces.values import finite_rows
+from zoo_core.loading import load_with_weights
 from zoo_core.references import entry_of
 from zoo_core.sampling import quick_sampler, sample
 
@@ -95,32 +96,29 @@ def prepare(name: str, repo_id: str, *, offline: bool | None = None) -> Package:
     checked_repo_id(repo_id)
     if name.startswith("hf:"):
         raise WeightsError(f"{name} is on the Hub already; publish a model of the registry or a folder")
-    model, fetched = load_with_origin(name, offline=offline)
+    model, fetched = load_with_weights(name, offline=offline)
     entry = model.entry
     assert entry is not None
     state = model.state_dict()
-    if Path(entry.source).is_dir():
-        bundled = False
-        entry = replace(entry, id=_declared_id(Path(entry.source)) or entry.id)
-    else:
-        bundled = hub.is_bundled(entry)
+    if isinstance(entry.origin, FromFolder):
+        entry = replace(entry, id=snapshot.declared_id(entry.origin.path) or entry.id)
     file = entry.weights.file if entry.weights else snapshot.FILE
-    weights = Weights(file, fetched.sha256, fetched.size, bundled)
+    weights = Weights(file, fetched.sha256, fetched.size, hub.is_bundled(entry))
     entry = replace(entry, weights=weights, parameters=sum(t.numel() for t in state.values()))
     _require_words(entry)
     if wrong := [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]:
         raise WeightsError(f"{entry.id}: {wrong[0]} has numbers that are not finite; it is not published")
-    if not torch.isfinite(sample(model, 1, sampler=quick_sampler(model, 2))).all():
+    if not finite_rows(sample(model, 1, sampler=quick_sampler(model, 2))).all():
         raise WeightsError(f"{entry.id}: its samples are not finite; it is not published")
     config, card = snapshot.config(entry).encode(), snapshot.card(entry, repo_id).encode()
     _require_readable(entry, config)
     files: dict[str, bytes | bytearray] = {snapshot.CONFIG: config, file: fetched.content, snapshot.README: card}
     checks = (
         f"the entry is valid and has a licence, {entry.license}",
-        f"the weights are those of the entry ({fetched.origin}) and load strictly",
+        f"the weights are those of the entry ({fetched.came_from}) and load strictly",
         "all weights and a sample are finite",
     )
-    return Package(entry, repo_id, files, checks, tuple(_missing_words(entry)))
+    return Package(entry, repo_id, files, checks, tuple(_missing_words(entry, name)))
 
 
 def require_token() -> str:
@@ -249,15 +247,11 @@ def _patiently(what: str, repo_id: str, ask: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _declared_id(folder: Path) -> str:
-    """The id that a snapshot says it has (a folder may be called anything)."""
-    found = json.loads((folder / snapshot.CONFIG).read_text(encoding="utf-8")).get("id", "")
-    return found if isinstance(found, str) and re.fullmatch(registry_schema.ID, found, re.ASCII) else ""
-
-
 def _require_words(entry: Entry) -> None:
+    folder = entry.origin.path if isinstance(entry.origin, FromFolder) else None
+    licence = f'"license": "MIT" in {folder / snapshot.CONFIG}, say' if folder else 'license = "MIT", say'
     lacking = {
-        "license": (entry.license, 'license = "MIT", say'),
+        "license": (entry.license, licence),
         "plugin": (entry.plugin, "the distribution that provides the family"),
         "summary": (entry.summary.strip(), "one line about the model"),
     }
@@ -270,11 +264,13 @@ def _require_words(entry: Entry) -> None:
         raise RegistryError([f"{entry.id}: not published: {'; '.join(wrong)}"])
 
 
-def _missing_words(entry: Entry) -> list[str]:
+def _missing_words(entry: Entry, name: str) -> list[str]:
+    here = isinstance(entry.origin, FromFolder)
+    measure = f"zoo eval {name} --save" if here else f"python -m zoo_core.release {entry.id} --measure METRIC"
     lacking = {
         "its data set": entry.dataset,
         "how it was made (a recipe)": entry.recipe,
-        "a measured number (zoo eval)": entry.evaluations,
+        f"a measured number ({measure})": entry.evaluations,
         "a paper": entry.paper,
     }
     return [f"the model card lacks {what}" for what, value in lacking.items() if not value]

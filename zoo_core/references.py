@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo_core import connection, hub, layouts, registry, registry_schema
 from zoo_core.connection import asking, checked_commit, checked_repo_id, endpoint, is_offline, require_connection
-from zoo_core.entry import Entry
+from zoo_core.entry import Entry, FromFolder, FromHub
 from zoo_core.errors import ChecksumError, NetworkError, UnknownNameError, WeightsError
 from zoo_core.layouts import CONFIG_LIMIT
 
@@ -37,8 +37,9 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
             own = folder.resolve().name
         except (ValueError, OSError):  # no name that a folder can have: whoever reads it says so
             own = ""
-        found = layouts.entry(lambda file: hub.inside(folder, file), own, str(folder), {"bundled": True})
-        return found or _entry(hub.inside(folder, "config.json"), own, folder)
+        origin = FromFolder(folder)
+        found = layouts.entry(lambda file: hub.inside(folder, file), own, origin)
+        return found or _entry(hub.inside(folder, "config.json"), own, origin)
     if "/" in name:
         shown = name if name.isprintable() and len(name) <= 200 else "…"
         hint = f"say hf:{shown} for a repository on the Hub, or ./{shown} for a folder"
@@ -59,9 +60,9 @@ def _from_hub(reference: str, offline: bool | None) -> Entry:
         _check_blob(path)
         return path
 
-    where = {"repo_id": repo_id, "revision": commit}
-    found = layouts.entry(fetch, f"hf:{repo_id}", f"hf:{repo_id}@{commit}", where, offline=is_offline(offline))
-    return found or _entry(fetch("config.json"), f"hf:{repo_id}", None, **where)
+    origin = FromHub(repo_id, commit)
+    found = layouts.entry(fetch, f"hf:{repo_id}", origin, offline=is_offline(offline))
+    return found or _entry(fetch("config.json"), f"hf:{repo_id}", origin)
 
 
 def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
@@ -97,7 +98,7 @@ def _check_blob(path: Path) -> None:
         raise ChecksumError(f"{path} has the git hash {found}, the Hub said {link.name}; it was deleted, try again")
 
 
-def _entry(path: Path, name: str, folder: Path | None, *, repo_id: str = "", revision: str = "") -> Entry:
+def _entry(path: Path, name: str, origin: FromHub | FromFolder) -> Entry:
     """An entry from a snapshot's ``config.json``: a registry table in JSON."""
     if path.stat().st_size > CONFIG_LIMIT:
         raise WeightsError(f"{path} has {path.stat().st_size:,} bytes; a config has at most {CONFIG_LIMIT:,}")
@@ -107,18 +108,18 @@ def _entry(path: Path, name: str, folder: Path | None, *, repo_id: str = "", rev
         raise WeightsError(f"{path} is not JSON: {err}") from err
     if not isinstance(data, dict):
         raise WeightsError(f"{path} is not a JSON object")
-    data = dict(data)
     weights: Any = data.get("weights")
     if not isinstance(weights, dict) or not isinstance(weights.get("file"), str):
         raise WeightsError(f"{path}: weights.file: missing; is this a model of the zoo?")
-    if folder is not None and "sha256" not in weights:
-        file = hub.inside(folder, weights["file"])
+    if isinstance(origin, FromFolder) and "sha256" not in weights:
+        file = hub.inside(origin.path, weights["file"])
         size = file.stat().st_size
         weights = {"file": weights["file"], "sha256": hub.read(file, size)[1], "size": size}
-    where: dict[str, Any] = {"repo_id": repo_id, "revision": revision} if repo_id else {"bundled": True}
-    data["weights"] = {k: v for k, v in weights.items() if k not in ("repo_id", "revision", "bundled")} | where
-    table = {k: v for k, v in data.items() if k not in ("schema", "id")}
-    found = registry_schema.problems({"schema": data.get("schema"), "models": {"it": table}}, str(path))
+    weights = {k: v for k, v in weights.items() if k not in ("repo_id", "revision", "bundled")}
+    if isinstance(origin, FromHub):
+        weights |= {"repo_id": origin.repo_id, "revision": origin.commit}
+    table = {k: v for k, v in data.items() if k not in ("schema", "id")} | {"weights": weights}
+    found = registry_schema.problems({"schema": data.get("schema"), "models": {"it": table}}, str(path), snapshot=True)
     if found:
         raise WeightsError(found[0].replace("models.it.", ""))
-    return registry.entry(name, table, str(folder or f"hf:{repo_id}@{revision}"))
+    return registry.entry(name, table, origin)

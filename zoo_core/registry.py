@@ -18,13 +18,13 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from zoo_core import registry_schema
-from zoo_core.entry import Entry, Evaluation, SamplerChoice, Weights
+from zoo_core.entry import Entry, Evaluation, FromRegistry, Origin, SamplerChoice, Weights
 from zoo_core.errors import AmbiguousNameError, RegistryError, UnknownNameError
 
 LARGEST = 20_000_000
@@ -34,7 +34,7 @@ __all__ = ["Registry", "central_file", "load", "natural_key", "read"]
 
 
 def central_file() -> Path:
-    """The catalogue: beside the package in a checkout, inside it in a wheel."""
+    """The central registry: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).parent
     checkout = package.parent / "registry.toml"
     return checkout if (package.parent / "pyproject.toml").exists() and checkout.exists() else package / "registry.toml"
@@ -70,9 +70,8 @@ def read(path: Path, *, distribution: str = "") -> tuple[list[Entry], dict[str, 
         raise RegistryError(
             [f"{name}: plugin.distribution: {owner!r} is not the distribution that ships it, {distribution!r}"]
         )
-    entries = [
-        entry(key, {"plugin": distribution, **table}, str(path)) for key, table in data.get("models", {}).items()
-    ]
+    origin = FromRegistry(path)
+    entries = [entry(key, {"plugin": distribution, **table}, origin) for key, table in data.get("models", {}).items()]
     return entries, data.get("deprecated", {}), registry_schema.unknown_keys(data, name)
 
 
@@ -85,7 +84,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def entry(name: str, table: Mapping[str, Any], source: str) -> Entry:
+def entry(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
     """An entry from a valid table."""
     plain = {k: table[k] for k in ("family", "plugin", "factory", "config", "summary")}
     optional = {k: table[k] for k in ("dataset", "license", "paper", "parameters", "recipe") if k in table}
@@ -101,7 +100,7 @@ def entry(name: str, table: Mapping[str, Any], source: str) -> Entry:
         sampler=SamplerChoice(sampler.pop("name"), sampler) if sampler else None,
         weights=Weights(**weights) if weights else None,
         evaluations=tuple(Evaluation(**row) for row in rows),
-        source=source,
+        origin=origin,
     )
 
 
@@ -209,7 +208,7 @@ def load() -> Registry:
             continue
         registry.problems += warnings
         registry.deprecated |= deprecated
-        registry.entries |= {e.id: replace(e, source=str(path)) for e in entries}
+        registry.entries |= {e.id: e for e in entries}
     return registry
 
 

@@ -80,7 +80,7 @@ MODEL = {
     "sampler": Key(dict, "the default sampler: a name, and its options"),
     "recipe": Key(dict, "how the weights were made"),
     "weights": Key(dict, "which bytes, and where they are"),
-    "eval": Key(list, "the measured numbers, each with the command that measures it again"),
+    "eval": Key(list, "the measured numbers, each with the settings that measure it again"),
 }  # fmt: skip
 
 SAMPLER = {"name": Key(str, "the sampler's name; the other keys are its options", True, ID, "a name like ddim")}
@@ -98,11 +98,14 @@ EVAL = {
     "metric": Key(str, "what was measured", True, ID, "a name like nll"),
     "value": Key(float, "the number", True),
     "stderr": Key(float, "its standard error", True),
-    "n": Key(int, "on how many samples", True),
-    "dataset": Key(str, "against what", True),
-    "seed": Key(int, "with which seed", True),
-    "command": Key(str, "what measures it again", True),
     "unit": Key(str, "nats, bits/dim …"),
+    "n": Key(int, "how many examples or samples were looked at", True),
+    "dataset": Key(str, "what it was measured against: name/split", True),
+    "sampler": Key(str, "what drew the samples [the model's own sampler]", False, ID, "a name like ddim"),
+    "steps": Key(int, "its solver steps [the sampler's own]"),
+    "nfe": Key(int, "its network evaluations, in place of steps"),
+    "options": Key(dict, "its other options [the sampler's own]"),
+    "seed": Key(int, "seed of the samples, the order, the dequantisation and the noise", True),
     "protocol": Key(str, "what else one must know"),
     "anchors": Key(dict, "numbers measured the same way that give it a meaning"),
 }
@@ -114,8 +117,9 @@ RECIPE = {
     "seed": Key(int, "of everything [0]"),
     "start": Key(str, "the model whose weights to begin with [fresh ones]"),
     "how": Key(str, "a sentence about how the weights were made, for the model card"),
+    "stopped": Key(int, "the step or iteration at which the run was ended, before its last [the last]"),
     "steps": Key(int, "optimiser steps [1000]"),
-    "batch": Key(int, "examples in each, over all processes [64]"),
+    "batch": Key(int, "examples in each, over all processes; of a statistics objective, at once [64; all]"),
     "optimiser": Key(str, "what takes the steps [adam]", False, "adam|adamw|adamax|sgd", "adam, adamw, adamax or sgd"),
     "lr": Key(float, "the learning rate at its greatest [1e-3]"),
     "betas": Key(list, "the decay of the optimiser's moments [0.9, 0.99]", items=float),
@@ -144,13 +148,20 @@ DATA = {
 _TOP = {"schema", "plugin", "models", "deprecated", "first_party"}
 
 
-def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False) -> list[str]:
-    """All that is wrong with a parsed registry file, each ``file: table.key: problem``."""
-    found = _problems(data, fragment)
+def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False, snapshot: bool = False) -> list[str]:
+    """All that is wrong with a parsed registry file, each ``file: table.key: problem``.
+
+    Args:
+        data: the parsed file.
+        file: what to call it.
+        fragment: whether it is a plugin's, whose models are the plugin's.
+        snapshot: whether it is the ``config.json`` of a snapshot, whose weights lie beside it.
+    """
+    found = _problems(data, fragment, snapshot)
     return [f"{file}: {where if len(where) <= 120 else where[:120] + '…'}: {what}" for where, what in found]
 
 
-def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, str]]:
+def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterator[tuple[str, str]]:
     if what := _unreadable(data):
         yield what
         return
@@ -193,7 +204,7 @@ def _problems(data: Mapping[str, Any], fragment: bool) -> Iterator[tuple[str, st
         if isinstance(weights, dict):
             if ("repo_id" in weights) != ("revision" in weights):
                 yield f"{where}.weights.revision", "repo_id and revision go together: a repository is always pinned"
-            if "repo_id" not in weights and not weights.get("bundled"):
+            if not snapshot and "repo_id" not in weights and not weights.get("bundled"):
                 yield f"{where}.weights", "neither bundled nor in a repository: these weights are nowhere"
         rows = model.get("eval", [])
         for i, row in enumerate(rows if isinstance(rows, list) else []):

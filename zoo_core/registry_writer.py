@@ -14,39 +14,51 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core import registry_schema
-from zoo_core.entry import Entry, Evaluation, Weights
+from zoo_core.entry import Entry, Evaluation
 from zoo_core.errors import RegistryError
 
-__all__ = ["pin", "pin_published"]
+__all__ = ["pin", "pin_published", "pin_row"]
 
 
-def pin(
-    file: Path,
-    name: str,
-    *,
-    weights: Weights | None = None,
-    parameters: int | None = None,
-    row: Evaluation | None = None,
-) -> None:
-    """Writes what was released or measured into the table of a model.
+def pin(file: Path, entry: Entry) -> None:
+    """Writes what was released into the table of a model; the measured numbers, which are of other weights, go.
+
+    Args:
+        file: the registry file; the model's table is there.
+        entry: its entry, with weights; recipe and config are written where they are not what the table has.
+    """
+
+    def change(document: Any) -> None:
+        table = document["models"][entry.id]
+        said = entry.table()
+        for key in ("config", "recipe"):
+            if said.get(key, {}) != (table[key].unwrap() if key in table else {}):
+                table[key] = _table(said[key])
+        for key in ("facts", "parameters"):
+            if key in said:
+                table[key] = said[key]
+            else:
+                table.pop(key, None)
+        assert entry.weights is not None
+        table["weights"] = _table(asdict(entry.weights))
+        table.pop("eval", None)
+
+    _rewrite(file, change)
+
+
+def pin_row(file: Path, name: str, row: Evaluation) -> None:
+    """Writes a measured number into the table of a model, in place of the one of the same metric.
 
     Args:
         file: the registry file.
         name: the model's id; its table is there.
-        weights: new weights; the measured numbers, which are of other weights, are taken out.
-        parameters: how many numbers were learned.
-        row: a measured number, in place of the one of the same metric.
+        row: the number.
     """
 
     def change(document: Any) -> None:
         table = document["models"][name]
-        if parameters is not None:
-            table["parameters"] = parameters
-        if weights is not None:
-            table["weights"] = _table(asdict(weights))
-            table.pop("eval", None)
-        if row is not None:
-            _set_rows(table, [*(r for r in table.get("eval", []) if r["metric"] != row.metric), _row(row)])
+        rows = {old["metric"]: old.unwrap() for old in table.get("eval", [])}
+        _set_rows(table, list((rows | {row.metric: row.table()}).values()))
 
     _rewrite(file, change)
 
@@ -80,7 +92,7 @@ def pin_published(file: Path, entry: Entry, *, dry_run: bool = False) -> None:
         table["weights"] = _table(asdict(weights))  # not bundled: the plugin's package has other bytes
         table.pop("eval", None)
         if entry.evaluations:
-            _set_rows(table, [_row(row) for row in entry.evaluations])
+            _set_rows(table, [row.table() for row in entry.evaluations])
 
     _rewrite(file, change, new="schema = 1\n", dry_run=dry_run)
 
@@ -153,20 +165,17 @@ def _whole_table(entry: Entry) -> Any:
     assert entry.weights is not None
     table["weights"] = _table(asdict(entry.weights))
     if entry.evaluations:
-        _set_rows(table, [_row(row) for row in entry.evaluations])
+        _set_rows(table, [row.table() for row in entry.evaluations])
     return table
 
 
-def _set_rows(table: Any, rows: list[Any]) -> None:
+def _set_rows(table: Any, rows: list[dict[str, Any]]) -> None:
+    """Writes the measured numbers anew, each with one blank line after it."""
     import tomlkit
 
     table["eval"] = tomlkit.aot()
     for row in rows:
-        table["eval"].append(row)
-
-
-def _row(row: Evaluation) -> Any:
-    return _table({**asdict(row), "anchors": dict(row.anchors)})
+        table["eval"].append(_table(row))
 
 
 def _table(values: Mapping[str, Any]) -> Any:
@@ -175,6 +184,16 @@ def _table(values: Mapping[str, Any]) -> Any:
     table = tomlkit.table()
     for key, value in values.items():
         if value not in ("", {}) and value is not False:
-            table[key] = value
+            table[key] = _inline(value) if isinstance(value, Mapping) else value
     table.add(tomlkit.nl())
+    return table
+
+
+def _inline(values: Mapping[str, Any]) -> Any:
+    """A table on one line, as a person would write one that is short."""
+    import tomlkit
+
+    table = tomlkit.inline_table()
+    for key, value in values.items():
+        table[key] = _inline(value) if isinstance(value, Mapping) else value
     return table

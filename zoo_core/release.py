@@ -4,8 +4,9 @@
     python -m zoo_core.release ddpm-mnist --measure bits-per-dim:128
 
 The first writes the snapshot ``weights/<id>/`` in the plugin's package, and the hash and size into the registry file
-that has the model: the zoo's own or the plugin's.  The second measures what was written and adds the row.  Both, and
-neither, bring the snapshot's ``config.json`` and model card up to date with the registry.  Needs ``tomlkit``.
+that has the model: the zoo's own or the plugin's.  Weights that another recipe or config made than the registry has are
+refused, unless ``--adopt`` takes those into the registry too.  The second measures what was written and adds the row.
+Both, and neither, bring the snapshot's ``config.json`` and model card up to date.  Needs ``tomlkit``.
 """
 
 from __future__ import annotations
@@ -16,55 +17,70 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import evaluation, hub, plugins, registry, snapshot, weights_file
-from zoo_core.entry import Entry, Evaluation, Weights
+from zoo_core import hub, measurements, plugins, registry, snapshot, weights_file
+from zoo_core.entry import Entry, Evaluation, FromRegistry
 from zoo_core.errors import RegistryError, WeightsError, ZooError
 from zoo_core.loading import build, fill, load
-from zoo_core.registry_writer import pin
+from zoo_core.model_facts import read_facts
+from zoo_core.references import entry_of
+from zoo_core.registry_writer import pin, pin_row
+from zoo_core.training import identity
 
 __all__ = ["measure", "release"]
 
 
-def release(entry: Entry, weights: Path) -> tuple[Weights, int]:
-    """Checks that the weights fit the entry, and writes them as its bundled snapshot.
+def release(entry: Entry, weights: Path, *, adopt: bool = False) -> Entry:
+    """Checks that weights are those of an entry's recipe and config, and writes them as its bundled snapshot.
 
     Args:
-        entry: of an installed plugin.
-        weights: a safetensors file, or a folder with a ``model.safetensors``.
+        entry: a model of an installed plugin.
+        weights: a run's ``model`` folder, or a safetensors file; in a folder with a ``config.json`` that says how the
+            weights were made, it must be as the entry says.
+        adopt: take recipe and config from that ``config.json`` where they differ.
 
     Returns:
-        What to pin, and how many numbers were learned.
+        The entry as it is now: weights, number of parameters, facts, and with ``adopt`` recipe and config.
 
     Raises:
-        WeightsError: they cannot be read or do not fit.
+        WeightsError: they cannot be read, do not fit, or were made in another way.
     """
-    model = build(entry)
     file = weights / snapshot.FILE if weights.is_dir() else weights
     try:
         content = file.read_bytes()
     except OSError as err:
         made = f"; zoo train {entry.id} makes runs/{entry.id}/model" if entry.recipe else ""
         raise WeightsError(f"cannot read {file}: {err.strerror}{made}") from err
-    state = weights_file.parse(content, name=str(file))
-    fill(model, state, str(file))
+    if (file.parent / snapshot.CONFIG).is_file():
+        entry = _as_made(entry, entry_of(f"local-dir:{file.parent}"), file.parent, adopt)
+    model = build(entry)
+    fill(model, weights_file.parse(content, name=str(file)), str(file))
     count = sum(t.numel() for t in model.state_dict().values())
     spec = importlib.util.find_spec(entry.factory.partition(":")[0].partition(".")[0])
     assert spec is not None
     assert spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0]) / "weights" / entry.id
-    return snapshot.save(folder, replace(entry, parameters=count), model.state_dict()), count
+    entry = replace(entry, parameters=count, facts=read_facts(model))
+    return replace(entry, weights=replace(snapshot.save(folder, entry, model.state_dict()), bundled=True))
+
+
+def _as_made(entry: Entry, run: Entry, folder: Path, adopt: bool) -> Entry:
+    """The entry with the recipe and the config that a run had, which are its own unless ``adopt``."""
+    theirs, ours = identity.facts(run), identity.facts(entry)
+    if not (keys := identity.differences(theirs, ours)):
+        return entry
+    if adopt:
+        how = {"how": entry.recipe["how"]} if "how" in entry.recipe else {}
+        return replace(entry, recipe={**how, **run.recipe}, config=run.config)
+    each = [f"{identity.shown(theirs, key)} there and {identity.shown(ours, key)} here" for key in keys[:3]]
+    more = f", and {len(keys) - 3} more" if len(keys) > 3 else ""
+    raise WeightsError(
+        f"{folder} was not made as {entry.id} says: {', '.join(each)}{more}; train it again, or --adopt what made it"
+    )
 
 
 def measure(entry: Entry, metrics: list[str], n: int | None, seed: int = 0) -> list[Evaluation]:
     """Measures the committed weights by some metrics at once, which draws its samples once."""
-    model = load(entry.id)
-    results = evaluation.evaluate_all(model, metrics, n=n, seed=seed)
-    rows = []
-    for metric, result in zip(metrics, results, strict=True):
-        data = evaluation.data_for(model, evaluation.metric_named(metric))
-        command = f"zoo eval {entry.id} --metric {metric}{f' -n {n}' if n else ''} --seed {seed}"
-        rows.append(evaluation.row(metric, result, data, seed, command))
-    return rows
+    return [one.row for one in measurements.measure(load(entry), metrics, measurements.Settings(n, seed))]
 
 
 def registry_file(entry: Entry) -> Path:
@@ -73,9 +89,10 @@ def registry_file(entry: Entry) -> Path:
     Raises:
         RegistryError: the entry comes from no file, or from a copy that the next ``pip install`` replaces.
     """
-    file = Path(entry.source)
-    if not file.is_file():
-        raise RegistryError([f"{entry.id} is in no registry file (it comes from {entry.source or 'nowhere'})"])
+    if not isinstance(entry.origin, FromRegistry):
+        source = entry.origin.words() if entry.origin else "nowhere"
+        raise RegistryError([f"{entry.id} is in no registry file (it comes from {source})"])
+    file = entry.origin.file
     if {"site-packages", "dist-packages"}.intersection(file.parts):
         raise RegistryError([f"{file} is an installed copy; install your checkout with pip install -e, and try again"])
     return file
@@ -94,13 +111,14 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--adopt", action="store_true", help="write the run's recipe and config into the registry")
     parser.add_argument("--measure", action="append", default=[], metavar="METRIC[:N]")
     arguments = parser.parse_args()
     entry = registry.load().get(arguments.name)
     file = registry_file(entry)
     if arguments.weights is not None:
-        weights, count = release(entry, arguments.weights)
-        pin(file, entry.id, weights=weights, parameters=count)
+        released = release(entry, arguments.weights, adopt=arguments.adopt)
+        pin(file, released)
     wanted: dict[str, list[str]] = {}
     for item in arguments.measure:
         metric, _, n = item.partition(":")
@@ -108,7 +126,7 @@ def _main() -> None:
     for n, metrics in wanted.items():
         plugins.reset()
         for row in measure(registry.load().get(entry.id), metrics, int(n) if n else None):
-            pin(file, entry.id, row=row)
+            pin_row(file, entry.id, row)
             print(f"{row.metric}: {row.text()} (n = {row.n:,})")
     plugins.reset()
     entry = registry.load().get(entry.id)

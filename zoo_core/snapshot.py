@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
-from zoo_core import weights_file
-from zoo_core.entry import Entry, Weights
+from zoo_core import registry_schema, weights_file
+from zoo_core.entry import Entry, Evaluation, FromFolder, Weights
+from zoo_core.errors import WeightsError
 from zoo_core.folders import write_folder, write_whole
 from zoo_core.model_card import card
 
-__all__ = ["FILE", "README", "annotate", "card", "config", "save"]
+__all__ = ["CONFIG", "FILE", "README", "annotate", "card", "config", "declared_id", "record", "save"]
 
 FILE = "model.safetensors"
 CONFIG = "config.json"
@@ -42,7 +44,7 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
         ZooError: it cannot be written; what was there is there still.
     """
     content = weights_file.serialise(state)
-    weights = Weights(FILE, hashlib.sha256(content).hexdigest(), len(content), bundled=True)
+    weights = Weights(FILE, hashlib.sha256(content).hexdigest(), len(content))
     entry = replace(entry, weights=weights)
     files = {FILE: content, CONFIG: config(entry).encode(), README: card(entry).encode()}
     write_folder(folder, files)
@@ -53,6 +55,34 @@ def annotate(folder: Path, entry: Entry) -> None:
     """Writes ``config.json`` and ``README.md`` of a snapshot again, after its entry's numbers or words have changed."""
     for name, text in ((CONFIG, config(entry)), (README, card(entry))):
         write_whole(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
+
+
+def record(entry: Entry, rows: Sequence[Evaluation]) -> None:
+    """Writes measured numbers into the snapshot that an entry came from, in place of older ones by the same metrics.
+
+    Args:
+        entry: the entry of a folder.
+        rows: the numbers.
+
+    Raises:
+        WeightsError: the folder is no snapshot of the zoo, or cannot be written.
+    """
+    assert isinstance(entry.origin, FromFolder)
+    folder = entry.origin.path
+    if not (name := declared_id(folder)):
+        raise WeightsError(f"{folder} has no {CONFIG} of the zoo with an id; its numbers cannot be kept there")
+    kept = {row.metric: row for row in (*entry.evaluations, *rows)}
+    annotate(folder, replace(entry, id=name, evaluations=tuple(kept.values())))
+
+
+def declared_id(folder: Path) -> str:
+    """The id that a snapshot says it has (a folder may be called anything); empty where it says none."""
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    name = found.get("id", "") if isinstance(found, dict) else ""
+    return name if isinstance(name, str) and re.fullmatch(registry_schema.ID, name, re.ASCII) else ""
 
 
 def config(entry: Entry) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from zoo_core.errors import WeightsError
 
-__all__ = ["MAX_HEADER", "check_header", "parse", "serialise"]
+__all__ = ["MAX_HEADER", "check_header", "parse", "serialise", "tensors"]
 
 MAX_HEADER = 2_000_000
 """The longest header that is read, in bytes: 13,000 tensors.  JSON takes up to 30 times its size in memory."""
@@ -45,7 +45,20 @@ def parse(content: bytes | bytearray, *, name: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: it is not a well-formed safetensors file.
     """
-    header = check_header(content, name)
+    return tensors(check_header(content, name), content, name=name)
+
+
+def tensors(header: Mapping[str, Any], content: bytes | bytearray, *, name: str) -> dict[str, Tensor]:
+    """The tensors of a file whose header was checked.
+
+    Args:
+        header: what :func:`check_header` gave.
+        content: the whole file.  A ``bytearray`` is not copied: the tensors are views of it.
+        name: what to call it in messages.
+
+    Raises:
+        WeightsError: a truth value is neither 0 nor 1.
+    """
     if sys.byteorder != "little":
         return safetensors.torch.load(bytes(content))
     memory = content if isinstance(content, bytearray) else bytearray(content)
@@ -118,12 +131,12 @@ def check_header(content: bytes | bytearray, name: str) -> dict[str, Any]:
     return header
 
 
-def serialise(tensors: Mapping[str, Tensor]) -> bytes:
+def serialise(state: Mapping[str, Tensor]) -> bytes:
     """The bytes of a safetensors file: the same for the same tensors, whatever their order.
 
     One metadata key only: with two or more safetensors 0.8 writes them in a random order.
     """
-    ordered = {k: tensors[k].detach().cpu().contiguous().clone() for k in sorted(tensors)}
+    ordered = {k: state[k].detach().cpu().contiguous().clone() for k in sorted(state)}
     return safetensors.torch.save(ordered, metadata={"format": "pt"})
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.load import placement
+from zoo_core.cli.options import placement
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, table, warn_about_plugins
 from zoo_core.errors import IncompatibleError, PluginError
 
@@ -44,11 +44,11 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> li
 @click.argument("names", nargs=-1, shell_complete=complete_model)
 @click.option("--metric", "metrics", multiple=True, help="May be repeated.  [default: what tables lead with]")
 @click.option("--sampler", "samplers", multiple=True, help="May be repeated.  [default: each model's own]")
-@click.option("--steps", metavar="1,2,5,…", callback=numbers, help="Network evaluations of iterative samplers.")
-@click.option("--nfe", metavar="5,10,…", callback=numbers, help="As many steps as so many network evaluations allow.")
+@click.option("--steps", metavar="1,2,5,…", callback=numbers, help="Solver steps of iterative samplers.")
+@click.option("--nfe", metavar="5,10,…", callback=numbers, help="In place of --steps: budgets of network evaluations.")
 @click.option("-n", "count", type=click.IntRange(min=100), help="How many samples.  [default: as the metric says]")
-@click.option("--seed", default=0, show_default=True, help="Of the samples.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=100, show_default=True, help="Samples at once.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the samples.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once  [default: chosen for the model]")
 @click.option("--from", "earlier", metavar="FILE.csv", multiple=True, help="Earlier comparisons, not measured again.")
 @click.option(
     "--out",
@@ -65,13 +65,13 @@ def command(
     nfe: list[int],
     count: int | None,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     earlier: tuple[str, ...],
     out: str | None,
     device: str,
     dtype: str | None,
     offline: bool | None,
-    source: str,
+    weights_from: str,
     as_json: bool,
 ) -> None:
     """Put models of the same data side by side: quality against network evaluations (NFE) and seconds.
@@ -90,6 +90,8 @@ def command(
     from zoo_core.comparison import compare, headlines
     from zoo_core.loading import load
 
+    if steps and nfe:
+        raise click.UsageError("--steps and --nfe both say how many steps to take; leave one out")
     if not names and not earlier:
         raise click.UsageError("name models to compare, or earlier comparisons with --from")
     suffix = Path(out).suffix.lower() if out else ""
@@ -99,7 +101,7 @@ def command(
         raise IncompatibleError(f"there is no folder {Path(out).resolve().parent}; make it first")
     if suffix in (".html", ".png"):
         figure_class()  # a missing library is said before an hour of work
-    models = [load(name, device=device, dtype=dtype, offline=offline, source=source) for name in names]
+    models = [load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from) for name in names]
     warn_about_plugins()
     points = [point for path in earlier if path != out or Path(path).exists() for point in read_csv(Path(path), seed)]
     for point in compare(

@@ -30,13 +30,13 @@ def command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
         rows.append(
             {
                 "id": entry.id,
-                "from": fetched.origin,
+                "from": fetched.came_from,
                 "path": str(fetched.path),
                 "sha256": fetched.sha256,
                 "size": fetched.size,
             }
         )
         if not as_json:
-            click.echo(f"{entry.id}\t{fetched.origin}\t{fetched.path}")
+            click.echo(f"{entry.id}\t{fetched.came_from}\t{fetched.path}")
     if as_json:
         print_json(rows)

@@ -9,6 +9,7 @@ import click
 from zoo_core import lookup
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, warn_about_plugins
 from zoo_core.entry import Evaluation
+from zoo_core.references import entry_of
 
 
 @click.command("info", short_help="Show all that is known about a model.")
@@ -22,7 +23,8 @@ def command(name: str, as_json: bool) -> None:
       zoo info ddpm-mnist
       zoo info ddpm-mnist --json
     """
-    facts = lookup.info(name)
+    entry = entry_of(name)
+    facts = lookup.facts(entry)
     warn_about_plugins()
     if as_json:
         print_json(facts)
@@ -31,8 +33,8 @@ def command(name: str, as_json: bool) -> None:
     for label, value in _lines(facts):
         if value:
             click.echo(f"  {label:<12} {value}")
-    for row in facts["evaluations"]:
-        click.echo(f"  {'measured':<12} {measured(Evaluation(**row))}")
+    for row in entry.evaluations:
+        click.echo(f"  {'measured':<12} {measured(row)}\n  {'again by':<12} {row.command(name)}")
 
 
 def measured(row: Evaluation) -> str:
@@ -62,5 +64,5 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("paper", facts["paper"]),
         ("licence", facts["license"]),
         ("tags", ", ".join(facts["tags"])),
-        ("from", facts["source"]),
+        ("from", facts["origin"]),
     ]

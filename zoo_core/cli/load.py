@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import click
 
 from zoo_core.cli.info import measured
+from zoo_core.cli.options import placement
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, warn_about_plugins
 from zoo_core.errors import WeightsError
-
-
-def placement(function: Any) -> Any:
-    """The options of every verb that builds a model."""
-    for option in (
-        click.option("--source", default="auto", metavar="WHERE", help="auto, bundled, cache, hub or a folder."),
-        click.option("--offline", is_flag=True, default=None, help="Use no network."),
-        click.option("--dtype", metavar="TYPE", help="float32, bfloat16, float16 or float64."),
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps or auto."),
-    ):
-        function = option(function)
-    return function
 
 
 @click.command("load", short_help="Fetch, verify, build and try a model; say what it is.")
 @click.argument("name", shell_complete=complete_model)
 @placement
 @json_option
-def command(name: str, device: str, dtype: str | None, offline: bool | None, source: str, as_json: bool) -> None:
+def command(name: str, device: str, dtype: str | None, offline: bool | None, weights_from: str, as_json: bool) -> None:
     """Fetch, verify, build and try a model; say what it is.
 
     NAME is a model of the registry, hf:ORG/REPO[@REVISION] or ./FOLDER.
@@ -39,45 +25,44 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
       zoo load ddpm-mnist --dtype bfloat16 --offline
       zoo load ./runs/my-model
     """
-    import torch
-
     from zoo_core import plugins
     from zoo_core.fitting import family_of, fitting
-    from zoo_core.loading import describe, load_with_origin
+    from zoo_core.formats import default_target
+    from zoo_core.interfaces.values import finite_rows
+    from zoo_core.loading import describe, load_with_weights
     from zoo_core.sampling import quick_sampler, sample
 
-    model, fetched = load_with_origin(name, device=device, dtype=dtype, offline=offline, source=source)
+    model, fetched = load_with_weights(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
     entry = model.entry
     assert entry is not None
     # The self-test is one sample: it should prove that the model runs, not take the time of a good picture.
     x = sample(model, 1, sampler=quick_sampler(model, 2))
-    if not torch.isfinite(x).all():
+    if not finite_rows(x).all():
         raise WeightsError(f"{entry.id} loaded, but its samples are not finite; try --dtype float32")
     facts = describe(model)
     if as_json:
-        origin = {
-            "from": fetched.origin,
+        weights = {
+            "from": fetched.came_from,
             "path": str(fetched.path),
             "sha256": fetched.sha256,
             "size": fetched.size,
             "revision": fetched.revision,
         }
-        rows = [asdict(e) for e in entry.evaluations]
+        rows = [row.table() | {"command": row.command(name)} for row in entry.evaluations]
         print_json(
             {
                 "id": entry.id,
                 "family": entry.family,
                 "summary": entry.summary,
                 **facts,
-                "weights": origin,
+                "weights": weights,
                 "evaluations": rows,
             }
         )
         return
     family = family_of(entry)
     fits = [c for c, why in fitting(entry, plugins.load().catalogue.all("sampler")) if why is None]
-    shape = "×".join(map(str, facts["sample_shape"]))
     default = f" (default {entry.sampler.name})" if entry.sampler else ""
     pin = f"@{fetched.revision[:12]}" if fetched.revision else ""
     click.echo(f"{entry.id}: {entry.summary}")
@@ -87,12 +72,12 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, sou
             "parameters",
             f"{size_of(facts['parameters'])} ({facts['parameters']:,}), {facts['dtype']} on {facts['device']}",
         ),
-        ("samples", f"{facts['sample_kind']} {shape}; one drawn, finite"),
-        ("weights", f"{fetched.origin}{pin}, {fetched.size:,} bytes, verified"),
+        ("samples", f"{model.space.words()}; one drawn, finite"),
+        ("weights", f"{fetched.came_from}{pin}, {fetched.size:,} bytes, verified"),
         ("sha256", fetched.sha256),
         ("can", ", ".join(facts["capabilities"])),
         ("samplers", ", ".join(c.name for c in fits) + default),
         *(("measured", measured(row)) for row in entry.evaluations),
     ):
         click.echo(f"  {label:<11} {value}")
-    click.echo(f"\nNext: zoo sample {name} -n 64 --seed 0 --out samples.png")
+    click.echo(f"\nNext: zoo sample {name} -n 64 --seed 0 --out {default_target(model.space.kind, 'samples', 64)}")

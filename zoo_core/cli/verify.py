@@ -47,4 +47,4 @@ def _verified(entry: Entry) -> dict[str, str]:
         fetched = hub.fetch(entry, offline=True)
     except WeightsError as err:
         return row | {"status": "wrong", "detail": str(err)}
-    return row | {"status": "ok", "detail": f"{fetched.origin} sha256 {fetched.sha256}"}
+    return row | {"status": "ok", "detail": f"{fetched.came_from} sha256 {fetched.sha256}"}
