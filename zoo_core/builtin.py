@@ -32,7 +32,7 @@ def zoo_register(catalogue: Catalogue) -> None:
         ("dpm-solver", "dpm_solver:DPMSolver", "DPM-Solver++ 1–3M, or its SDE (Lu et al. 2022)", False),
         ("unipc", "unipc:UniPC", "predictor and corrector, orders 1–3 (Zhao et al. 2023)", False),
         ("euler-maruyama", "euler_maruyama:EulerMaruyama", "the reverse SDE (Song et al. 2021)", True),
-        ("predictor-corrector", "langevin:PredictorCorrector", "the reverse SDE with Langevin steps (ibid.)", True),
+        ("predictor-corrector", "langevin:PredictorCorrector", "reverse SDE, Langevin steps (Song et al. 2021)", True),
         ("annealed-langevin", "langevin:AnnealedLangevin", "one noise level after the other (Song & Ermon 2019)", True),
         ("consistency", "consistency:Consistency", "x̂ at once, or with fresh noise between (Song et al. 2023)", False),
     ):
