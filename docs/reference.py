@@ -127,7 +127,7 @@ def interface(kind: type) -> Iterator[str]:
         if name.startswith("_") or not inspect.isfunction(code) or not code.__doc__:
             continue
         shown = name if isinstance(member, property) else f"{name}{signature(code)}"
-        yield from ["", f"`{shown}`{' **(to be written)**' if name in missing else ''}", "", prose(code.__doc__)]
+        yield from ["", f"`{shown}`{' **(you implement this)**' if name in missing else ''}", "", prose(code.__doc__)]
 
 
 def checks() -> Iterator[str]:

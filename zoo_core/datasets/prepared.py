@@ -23,7 +23,7 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Density, Model, Streams, Values
 from zoo_core.interfaces.values import finite_rows
 
-__all__ = ["Prepared", "Treatment", "check_fit", "treatment"]
+__all__ = ["Prepared", "Treatment", "check_fit", "protocol", "treatment"]
 
 Treatment = Literal["none", "scaled", "dequantised", "binarised"]
 
@@ -35,6 +35,17 @@ def treatment(model: Model, data: DataSet) -> Treatment:
     if data.levels is None:
         return "none"
     return "dequantised" if isinstance(model, Density) and not model.discrete else "scaled"
+
+
+def protocol(model: Model, data: DataSet) -> str:
+    """Says the same in words, as a continuation of a sentence: ``", 256 levels, uniformly dequantised"``."""
+    grey = "" if data.levels is None else f", {data.levels} levels"
+    return {
+        "none": "",
+        "scaled": grey,
+        "dequantised": f"{grey}, uniformly dequantised",
+        "binarised": ", binarised by chance (dynamic binarisation)",
+    }[treatment(model, data)]
 
 
 def check_fit(model: Model, data: DataSet) -> None:
@@ -74,14 +85,7 @@ class Prepared:
                     f"the model is conditioned on {name!r}, and {data.name} has no such column (it has {has})"
                 )
         self.model, self.data, self.seed = model, data, seed
-        self.treatment = treatment(model, data)
-        grey = "" if data.levels is None else f", {data.levels} levels"
-        self.protocol = {
-            "none": "",
-            "scaled": grey,
-            "dequantised": f"{grey}, uniformly dequantised",
-            "binarised": ", binarised by chance (dynamic binarisation)",
-        }[self.treatment]
+        self.treatment, self.protocol = treatment(model, data), protocol(model, data)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -9,9 +9,11 @@ import torch
 
 from zoo_core import datasets
 from zoo_core.errors import IncompatibleError
-from zoo_core.evaluation import evaluate
+from zoo_core.evaluation import evaluate, evaluate_all
 from zoo_core.interfaces import Batch, Density, DirectSampler, Model, SampleSpace, Streams
-from zoo_metrics.likelihood import BitsPerDimension, Moments, NegativeLogLikelihood
+from zoo_metrics.densities import KullbackLeibler
+from zoo_metrics.importance import elbo, elbo_bits
+from zoo_metrics.likelihood import BitsPerDimension, NegativeLogLikelihood
 
 
 class Uniform(Model, Density):
@@ -80,14 +82,52 @@ def test_the_standard_error_is_that_of_the_mean():
 
 def test_states_merge_in_any_grouping():
     model, data = Exact("two-moons"), datasets.load("two-moons", "test", n=90)
-    metric = NegativeLogLikelihood()
+    metric, other = NegativeLogLikelihood(), KullbackLeibler()
     streams = Streams(0, "test", 0, 30)
     a, b, c = (metric.update(metric.init(model, data), model, Batch(part), streams) for part in data.x.split(30))
     left, right = metric.merge(metric.merge(a, b), c), metric.merge(a, metric.merge(c, b))
-    assert (left.n, left.mean, left.squares) == pytest.approx((right.n, right.mean, right.squares), rel=1e-12)
+    for kind in (metric, other):
+        one, two = kind.compute(left), kind.compute(right)
+        assert (one.n, one.value, one.stderr) == pytest.approx((two.n, two.value, two.stderr), rel=1e-12, abs=1e-12)
     empty = metric.init(model, data)
-    assert metric.merge(a, empty) == metric.merge(empty, a) == a
-    assert isinstance(empty, Moments)
+    assert metric.compute(metric.merge(a, empty)) == metric.compute(metric.merge(empty, a)) == metric.compute(a)
+
+
+class Counted(Exact):
+    """Counts how often it was asked."""
+
+    asked = 0
+
+    def log_prob(self, x, *, condition=None, streams=None):
+        self.asked += len(x)
+        return super().log_prob(x) - 0.1
+
+
+class CountedImages(Uniform):
+    """The same, by importance sampling of images."""
+
+    asked = 0
+
+    def importance_log_prob(self, x, k, streams):
+        self.asked += len(x)
+        return super().log_prob(x)
+
+
+def test_metrics_of_one_run_share_the_log_densities():
+    """The model is asked once for each example, and the numbers are those of each metric alone."""
+    model, data = Counted("two-moons"), datasets.load("two-moons", "test", n=90)
+    metrics = [NegativeLogLikelihood(), KullbackLeibler()]
+    together = evaluate_all(model, metrics, data=data, batch_size=40)
+    assert model.asked == 90
+    assert together == [evaluate(model, metric, data=data, batch_size=40) for metric in metrics]
+    assert together[1].value == pytest.approx(0.1, abs=1e-12)
+    images, pictures = CountedImages(0.0, 1.0), datasets.load("digits", "test")
+    together = evaluate_all(images, [elbo(), elbo_bits()], data=pictures, n=30)
+    assert images.asked == 30
+    assert together[1].value == pytest.approx(math.log2(17), abs=1e-12)
+    # by importance sampling or not are two things
+    evaluate_all(images, [elbo(), BitsPerDimension()], data=pictures, n=30)
+    assert images.asked == 60
 
 
 def test_the_result_does_not_depend_on_the_batches():

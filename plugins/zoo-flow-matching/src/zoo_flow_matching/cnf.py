@@ -68,8 +68,8 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
         self.log_prob_is = "exact" if self.exact_trace else "estimate"
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """u(x, t), the shape of ``x``, at times ``(n,)``, or ``(1,)`` for all alike."""
-        return self.network(x, CLOCK * t)
+        """u(x, t), in shape and type as ``x``, at times ``(n,)``, or ``(1,)`` for all alike."""
+        return self.network(x.to(self.dtype), CLOCK * t).to(x.dtype)
 
     def velocity_and_trace(self, x: Tensor, t: Tensor, probe: Tensor | None) -> tuple[Tensor, Tensor]:
         """u(x, t) and the trace of its Jacobian ``(n,)``, or the probe's estimate of it."""
@@ -135,12 +135,7 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
         return self.decode(self.draw_latent(streams))
 
     def _carried(self, x: Tensor, start: float, end: float) -> Tensor:
-        """Along the ODE; the state keeps the type that it came in."""
-
-        def rates(t: Tensor, state: Tensor) -> Tensor:
-            return self.velocity(state.to(self.dtype), t).to(state.dtype)
-
-        return self._solved(rates, x, start, end, self.steps)
+        return self._solved(lambda t, state: self.velocity(state, t), x, start, end, self.steps)
 
     def _solved(self, rates: Field, state: Tensor, start: float, end: float, steps: int | None) -> Tensor:
         if steps is None:

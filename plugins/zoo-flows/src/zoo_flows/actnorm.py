@@ -39,7 +39,7 @@ class ActNorm(Transform):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         shift, scale = self._broadcast(x)
-        log_det = math.prod(x.shape[2:]) * self.log_scale.sum().to(x.dtype)
+        log_det = math.prod(x.shape[2:]) * self.log_scale.to(x.dtype).sum()
         return (x + shift) * scale, log_det.expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -57,7 +57,7 @@ class ActNorm(Transform):
 
     def _broadcast(self, x: Tensor) -> tuple[Tensor, Tensor]:
         shape = (-1, *[1] * (x.ndim - 2))
-        return self.shift.view(shape).to(x.dtype), self.log_scale.exp().view(shape).to(x.dtype)
+        return self.shift.to(x.dtype).view(shape), self.log_scale.to(x.dtype).exp().view(shape)
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:

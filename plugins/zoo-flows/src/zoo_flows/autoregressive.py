@@ -50,7 +50,7 @@ class MaskedLinear(nn.Linear):
         return self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.masked(), self.bias)
+        return F.linear(x, self.masked().to(x.dtype), self.bias.to(x.dtype))  # as the incremental inverse has it
 
 
 class MADE(nn.Module):
@@ -85,7 +85,7 @@ class MADE(nn.Module):
         for index, layer in enumerate(self.layers):
             h = layer(h)
             if index == 0 and self.of_context is not None:
-                h = h + self.of_context(context)
+                h = h + self.of_context(context).to(h.dtype)
             h = F.relu(h)
         return self.last(h)
 

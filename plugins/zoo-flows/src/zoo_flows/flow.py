@@ -7,6 +7,10 @@ p(z) is N(0, I), or the logistic density of NICE (Dinh et al. 2015, §3.4).  A c
 label y with shared parameters: f sees an embedding of y.  Where no label is given its density is the mixture
 log p(x) = log (1/K) Σ_y p(x | y), and a sample's label is drawn uniformly.
 
+**Half precision.**  In bfloat16 or float16 the parameters are rounded and the networks of coupling layers compute in
+halves; x, z and log p are float32 all the same, for what is rounded on the way cannot be inverted, and a density must
+integrate to one.
+
 **Images** live in [0, 1] with noise within each grey level (uniform dequantisation), and log p is the density there:
 bits per dimension are −log p/(D·ln 2) + log₂ m for m levels, so that a uniform density over the range scores log₂ m,
 8 bits for m = 256.  With variational dequantisation the model is of the levels themselves, and log p a bound.
@@ -101,7 +105,7 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         Raises:
             ConditionError: a label out of range.
         """
-        x, log_q = self._dequantised(x, streams)
+        x, log_q = self._dequantised(_precise(x), streams)
         if self.classes is not None and not _has_label(condition, self.conditions):
             each = [self._log_density(x, self._context(torch.full((len(x),), y))) for y in range(self.classes)]
             return torch.logsumexp(torch.stack(each), 0) - math.log(self.classes) - log_q
@@ -115,19 +119,20 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
     def draw_latent(self, streams: Streams, temperature: float = 1.0) -> Tensor:
         """T·z with z ~ p(z), ``(n, dimensions)``."""
         if self.base == "normal":
-            return temperature * streams.normal(self.dimensions)
-        u = streams.uniform(self.dimensions)
+            return temperature * _precise(streams.normal(self.dimensions))
+        u = _precise(streams.uniform(self.dimensions))
         return temperature * torch.logit(u.clamp(torch.finfo(u.dtype).eps, 1.0 - torch.finfo(u.dtype).eps))
 
     def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
         """z = f(x), ``(n, dimensions)``; with variational dequantisation at the middle of each level."""
+        x = _precise(x)
         if self.dequantiser is not None:
             x = (x * (self.dequantiser.levels - 1) + 0.5) / self.dequantiser.levels
         return self.transform(x, self._context_of(condition))[0]
 
     def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
         """x = f⁻¹(z), ``(n, *shape)``."""
-        x = self.transform.inverse(z, self._context_of(condition))
+        x = self.transform.inverse(_precise(z), self._context_of(condition))
         if self.dequantiser is not None:
             x = (x * self.dequantiser.levels - 0.5) / (self.dequantiser.levels - 1)
         return x
@@ -213,6 +218,11 @@ def check_layers(layers: int) -> None:
     """Raises ValueError where there would be no layer."""
     if layers < 1:
         raise ValueError(f"layers = {layers}; expected at least 1")
+
+
+def _precise(x: Tensor) -> Tensor:
+    """In float32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _has_label(condition: Condition | None, known: Mapping[str, ConditionSpec]) -> bool:

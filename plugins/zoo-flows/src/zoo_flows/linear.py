@@ -60,20 +60,19 @@ class _Linear(Transform):
     """What both have in common: applying a matrix to every position."""
 
     @abstractmethod
-    def matrix(self) -> Tensor:
-        """W, ``(channels, channels)``."""
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        """W, ``(channels, channels)``, computed in ``dtype``: that of x, for parameters may be of half precision."""
 
     @abstractmethod
-    def log_abs_det(self) -> Tensor:
-        """log |det W|."""
+    def log_abs_det(self, dtype: torch.dtype) -> Tensor:
+        """log |det W|, computed in ``dtype``."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_det = math.prod(x.shape[2:]) * self.log_abs_det().to(x.dtype)
-        return _apply(self.matrix().to(x.dtype), x), log_det.expand(len(x))
+        log_det = math.prod(x.shape[2:]) * self.log_abs_det(x.dtype)
+        return _apply(self.matrix(x.dtype), x), log_det.expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        inverse = torch.linalg.inv(self.matrix().double())
-        return _apply(inverse.to(z.dtype), z)
+        return _apply(torch.linalg.inv(self.matrix(torch.float64)).to(z.dtype), z)
 
 
 class LULinear(_Linear):
@@ -97,23 +96,24 @@ class LULinear(_Linear):
         self.upper = nn.Parameter(U.triu(1).float())
         self.log_diagonal = nn.Parameter(U.diagonal().abs().log().float())
 
-    def matrix(self) -> Tensor:
-        L = self.lower.tril(-1) + torch.eye(len(self.sign), dtype=self.lower.dtype, device=self.lower.device)
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        L = self.lower.to(dtype).tril(-1) + torch.eye(len(self.sign), dtype=dtype, device=self.lower.device)
         with torch.autocast(self.lower.device.type, enabled=False):
-            return (L @ self._right())[self.order]
+            return (L @ self._right(dtype))[self.order]
 
-    def log_abs_det(self) -> Tensor:
-        return self.log_diagonal.sum()
+    def log_abs_det(self, dtype: torch.dtype) -> Tensor:
+        return self.log_diagonal.to(dtype).sum()
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """By two triangular solves with the identity, in float64."""
         one = torch.eye(len(self.sign), dtype=torch.float64, device=z.device)
         back = torch.linalg.solve_triangular(self.lower.double().tril(-1) + one, one, upper=False, unitriangular=True)
-        inverse = torch.linalg.solve_triangular(self._right().double(), back, upper=True)
+        inverse = torch.linalg.solve_triangular(self._right(torch.float64), back, upper=True)
         return _apply(inverse[:, self.order].to(z.dtype), z)
 
-    def _right(self) -> Tensor:
-        return self.upper.triu(1) + torch.diag(self.sign * self.log_diagonal.exp())
+    def _right(self, dtype: torch.dtype) -> Tensor:
+        diagonal = self.sign.to(dtype) * self.log_diagonal.to(dtype).exp()
+        return self.upper.to(dtype).triu(1) + torch.diag(diagonal)
 
 
 class PlainLinear(_Linear):
@@ -128,11 +128,11 @@ class PlainLinear(_Linear):
         super().__init__()
         self.weight = nn.Parameter(rotation(channels, index).float())
 
-    def matrix(self) -> Tensor:
-        return self.weight
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        return self.weight.to(dtype)
 
-    def log_abs_det(self) -> Tensor:
-        return torch.linalg.slogdet(self.weight.double())[1].to(self.weight.dtype)
+    def log_abs_det(self, dtype: torch.dtype) -> Tensor:
+        return torch.linalg.slogdet(self.weight.double())[1].to(dtype)
 
 
 def rotation(channels: int, index: int) -> Tensor:

@@ -45,7 +45,7 @@ class MLPConditioner(nn.Module):
         self.last = zeroed(nn.Linear(hidden[-1], out_features))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = _linear(self.first, x)
+        h = _linear(self.first, x.to(self.first.weight.dtype))
         if self.of_context is not None:
             h = h + self.of_context(context)
         for layer in self.middle:
@@ -105,7 +105,7 @@ class ConvConditioner(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = self.first(x.contiguous(memory_format=torch.channels_last))
+        h = self.first(x.to(self.first.weight.dtype).contiguous(memory_format=torch.channels_last))
         if self.of_context is not None:
             h = h + self.of_context(context)[:, :, None, None]
         if self.point is not None:

@@ -36,7 +36,7 @@ def bent_grids(model: Flow) -> list[Tensor]:
         )
     across, along = torch.linspace(-REACH, REACH, LINES), torch.linspace(-REACH, REACH, POINTS)
     one = torch.cartesian_prod(across, along)
-    z = torch.cat([one, one.flip(1)]).to(model.device, model.dtype)
+    z = torch.cat([one, one.flip(1)]).to(model.device, torch.promote_types(model.dtype, torch.float32))
     grids = [z]
     assert isinstance(model.transform, Compose)
     with torch.inference_mode():

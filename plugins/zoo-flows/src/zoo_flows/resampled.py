@@ -60,8 +60,8 @@ class Acceptance(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
-        centred = (2.0 * x - 1.0).contiguous(memory_format=torch.channels_last)
-        return self.last(self.features(centred))[:, 0]
+        centred = (2.0 * x - 1.0).to(self.last.weight.dtype).contiguous(memory_format=torch.channels_last)
+        return self.last(self.features(centred))[:, 0].to(x.dtype)
 
 
 class ResampledGlow(Glow):
@@ -140,7 +140,7 @@ class ResampledGlow(Glow):
             accepted = u < self.accepts(self.decode(z.flatten(0, 1))).view_as(u)
             accepted[:, -1] |= tried == self.tries
             done, first = accepted.any(1), accepted.int().argmax(1)
-            taken[waiting[done]] = z[done, first[done]]
+            taken[waiting[done]] = z[done, first[done]].to(taken.dtype)
             waiting = waiting[~done]
         return taken
 

@@ -32,17 +32,17 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.objective(
         "label-dropout",
         "zoo_guidance.label_dropout:LabelDropout",
-        "another objective, with labels hidden now and then (Ho & Salimans 2022)",
+        "trains for guidance: any objective, with labels hidden now and then (Ho & Salimans 2022)",
         needs=["Denoiser"],
     )
     for name, target, summary in (
         (
             "classifier-guidance",
             "classifier_guidance:ClassifierGuidance",
-            "another sampler, guided by a classifier of noisy data (Dhariwal & Nichol 2021)",
+            "any sampler, guided by a classifier of noisy data (Dhariwal & Nichol 2021)",
         ),
         ("inpaint", "inpainting:Inpaint", "fills in what is not known, with resampling (Lugmayr et al. 2022)"),
-        ("sdedit", "editing:SDEdit", "another sampler, from noised data (Meng et al. 2022)"),
+        ("sdedit", "editing:SDEdit", "edits data: adds noise, which any sampler takes off (Meng et al. 2022)"),
         ("interpolate", "interpolation:Interpolate", "what lies between two samples, on great circles of noise"),
     ):
         requires = [] if name == "interpolate" else ["!coupled"]

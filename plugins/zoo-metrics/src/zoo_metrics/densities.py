@@ -6,7 +6,7 @@ They are means over draws, with the standard errors of means: see :mod:`zoo_metr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from zoo_core.interfaces.dataset import DataSet
 from zoo_core.interfaces.model import lacking
 from zoo_metrics import real
 from zoo_metrics.divergences import log_ratio_to_mixture
-from zoo_metrics.likelihood import Moments, NegativeLogLikelihood, Scale
+from zoo_metrics.likelihood import HeldOut, LikelihoodMetric, Moments
 
 __all__ = ["Entropy", "JensenShannon", "KullbackLeibler"]
 
@@ -37,24 +37,32 @@ def _true_log_prob(data: DataSet, x: Tensor) -> Tensor | None:
     return None if density is None else density.log_prob(x.double())
 
 
-class KullbackLeibler(NegativeLogLikelihood):
+class KullbackLeibler(LikelihoodMetric):
     """KL(data ‖ model): how many nats per sample the model falls short of the truth, over held-out data."""
 
     def check(self, model: Model, data: DataSet) -> None:
         _check(model, data, known=True)
 
-    def init(self, model: Model, data: DataSet) -> Moments:
-        self.check(model, data)
-        self._data = data
-        return Moments(Scale(protocol=self.protocol(model, data) + ", Monte Carlo over the data"))
+    def compute(self, state: HeldOut) -> Result:
+        behind = Moments()
+        assert state.about.density is not None
+        for x, log_p in state.seen:
+            truth = DENSITIES[state.about.density].log_prob(x)
+            assert truth is not None
+            behind = behind.and_also(truth - log_p)
+        protocol = f"{state.about.protocol}, Monte Carlo over the data"
+        return Result(behind.mean, behind.stderr, behind.n, "nats", "lower", {}, protocol)
 
-    def log_likelihood(self, model: Model, batch: Batch, streams: Streams) -> Tensor:
-        truth = _true_log_prob(self._data, batch.x)
-        assert truth is not None
-        return super().log_likelihood(model, batch, streams).double() - truth
+
+@dataclass(frozen=True)
+class OfSamples:
+    """−log p of the model's own samples, and the entropy of its data where that is known."""
+
+    nats: Moments
+    entropy: float | None
 
 
-class Entropy(Metric[Moments]):
+class Entropy(Metric[OfSamples]):
     """H(model) = −E log p(x) over the model's own samples."""
 
     uses = "samples"
@@ -65,20 +73,20 @@ class Entropy(Metric[Moments]):
     def by_default(self, model: Model) -> bool:
         return isinstance(model, Density) and model.log_prob_is == "exact"
 
-    def init(self, model: Model, data: DataSet) -> Moments:
+    def init(self, model: Model, data: DataSet) -> OfSamples:
         self.check(model, data)
-        return Moments(Scale(entropy=data.entropy))
+        return OfSamples(Moments(), data.entropy)
 
-    def update(self, state: Moments, model: Model, batch: Batch, streams: Streams) -> Moments:
-        return state.and_also(-_log_prob(model, batch, streams))
+    def update(self, state: OfSamples, model: Model, batch: Batch, streams: Streams) -> OfSamples:
+        return replace(state, nats=state.nats.and_also(-_log_prob(model, batch, streams)))
 
-    def merge(self, a: Moments, b: Moments) -> Moments:
-        return a.merge(b)
+    def merge(self, a: OfSamples, b: OfSamples) -> OfSamples:
+        return OfSamples(a.nats.merge(b.nats), a.entropy)
 
-    def compute(self, state: Moments) -> Result:
-        truth = state.scale.entropy
-        anchors = {} if truth is None else {"entropy": truth}
-        return Result(state.mean, state.stderr, state.n, "nats", "lower", anchors, "Monte Carlo over samples")
+    def compute(self, state: OfSamples) -> Result:
+        anchors = {} if state.entropy is None else {"entropy": state.entropy}
+        nats = state.nats
+        return Result(nats.mean, nats.stderr, nats.n, "nats", "lower", anchors, "Monte Carlo over samples")
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class JensenShannon(Metric[BothSides]):
 
     def init(self, model: Model, data: DataSet) -> BothSides:
         self.check(model, data)
-        return BothSides(data, Moments(Scale()), Moments(Scale()))
+        return BothSides(data, Moments(), Moments())
 
     def update(self, state: BothSides, model: Model, batch: Batch, streams: Streams) -> BothSides:
         rows = torch.arange(streams.start, streams.start + len(batch)) % len(state.data)

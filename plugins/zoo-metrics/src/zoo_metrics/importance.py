@@ -7,12 +7,14 @@ E log p̂_k is a lower bound of log p(x): k = 1 is the ELBO, it grows with k, an
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Model, Streams
 from zoo_core.interfaces.dataset import DataSet
-from zoo_metrics.likelihood import BitsPerDimension, NegativeLogLikelihood, data_protocol
+from zoo_metrics.likelihood import BitsPerDimension, NegativeLogLikelihood
 
 __all__ = ["ImportanceBits", "ImportanceNats"]
 
@@ -27,6 +29,9 @@ class ImportanceNats(NegativeLogLikelihood):
     def __init__(self, k: int) -> None:
         self.k = k
 
+    def source(self) -> Hashable:
+        return ("importance", self.k)
+
     def check(self, model: Model, data: DataSet) -> None:
         if not hasattr(model, "importance_log_prob"):
             raise IncompatibleError(f"{type(model).__name__} has no importance_log_prob(x, k, streams) to bound with")
@@ -38,9 +43,9 @@ class ImportanceNats(NegativeLogLikelihood):
         answer: Tensor = model.importance_log_prob(batch.x, self.k, streams)  # type: ignore[operator]
         return answer
 
-    def protocol(self, model: Model, data: DataSet) -> str:
+    def words(self, model: Model) -> str:
         words = "ELBO, one code" if self.k == 1 else f"IWAE, {self.k:,} importance samples"
-        return f"{words} per example{data_protocol(model, data)}"
+        return f"{words} per example"
 
 
 class ImportanceBits(ImportanceNats, BitsPerDimension):

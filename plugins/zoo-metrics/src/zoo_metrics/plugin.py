@@ -11,12 +11,9 @@ _OF_SAMPLES = {
     "fd-mnist-v1": ("frechet:fd_mnist_v1", "Fréchet distance of features, MNIST"),
     "fd-fashion-v1": ("frechet:fd_fashion_v1", "Fréchet distance of features, Fashion-MNIST"),
     "fd-digits-v1": ("frechet:fd_digits_v1", "Fréchet distance of features, digits 8×8"),
-    "r-mnist-v1": ("frechet:r_mnist_v1", "the same on a scale from real (0) to one class missing (1), MNIST"),
-    "r-fashion-v1": (
-        "frechet:r_fashion_v1",
-        "the same on a scale from real (0) to one class missing (1), Fashion-MNIST",
-    ),
-    "r-digits-v1": ("frechet:r_digits_v1", "the same on a scale from real (0) to one class missing (1), digits"),
+    "r-mnist-v1": ("frechet:r_mnist_v1", "Fréchet distance from real (0) to a class missing (1), MNIST"),
+    "r-fashion-v1": ("frechet:r_fashion_v1", "Fréchet distance from real (0) to a class missing (1), Fashion-MNIST"),
+    "r-digits-v1": ("frechet:r_digits_v1", "Fréchet distance from real (0) to a class missing (1), digits 8×8"),
     "fid-inception": ("inception:InceptionDistance", "Fréchet distance of Inception's features, RGB; fetches 91 MiB"),
     "kid": ("kernels:KernelInceptionDistance", "kernel distance of features, unbiased"),
     "mmd": ("kernels:MaximumMeanDiscrepancy", "maximum mean discrepancy of points or grey values, unbiased"),
@@ -38,7 +35,7 @@ _OF_SAMPLES = {
 
 _OF_DENSITIES = {
     "nll": ("likelihood:NegativeLogLikelihood", "−E log p of held-out data, in nats"),
-    "bits-per-dim": ("likelihood:BitsPerDimension", "the same, in bits per dimension"),
+    "bits-per-dim": ("likelihood:BitsPerDimension", "−E log p of held-out data, in bits per dimension"),
     "kl": ("densities:KullbackLeibler", "KL(data ‖ model) where the data's density is known, in nats"),
     "js": ("densities:JensenShannon", "Jensen–Shannon divergence where the data's density is known, in nats"),
     "entropy": ("densities:Entropy", "−E log p of the model's own samples, in nats"),
@@ -46,9 +43,9 @@ _OF_DENSITIES = {
 
 _BOUNDS = {
     "elbo": ("importance:elbo", "−ELBO of held-out data, in nats"),
-    "elbo-bits": ("importance:elbo_bits", "the same, in bits per dimension"),
+    "elbo-bits": ("importance:elbo_bits", "−ELBO of held-out data, in bits per dimension"),
     "iwae-5000": ("importance:iwae_5000", "−log p by 5,000 importance samples, in nats"),
-    "iwae-5000-bits": ("importance:iwae_5000_bits", "the same, in bits per dimension"),
+    "iwae-5000-bits": ("importance:iwae_5000_bits", "−log p by 5,000 importance samples, in bits per dimension"),
 }
 
 

@@ -27,8 +27,8 @@ def zoo_register(catalogue: Catalogue) -> None:
     )
     for name, target, summary in (
         ("denoising-score-matching", "DenoisingScoreMatching", "the score of noisy data by its noise (Vincent 2011)"),
-        ("explicit-score-matching", "ExplicitScoreMatching", "against the true score of a known density"),
-        ("sliced-score-matching", "SlicedScoreMatching", "by random projections, no target (Song et al. 2019)"),
+        ("explicit-score-matching", "ExplicitScoreMatching", "squared error to the true score of a known density"),
+        ("sliced-score-matching", "SlicedScoreMatching", "the score by random projections (Song et al. 2019)"),
     ):
         catalogue.objective(name, f"zoo_score_sde.objective:{target}", summary, families=FAMILIES)
     catalogue.sampler(
