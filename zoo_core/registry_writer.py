@@ -1,4 +1,6 @@
-"""Writes into a registry file, leaving the rest of its text alone: whole or not at all, one writer at a time.
+"""Writes into a registry file, whole or not at all, one writer at a time.
+
+The rest of its text is left alone, but that several blank lines in a row become one.
 
 Needs ``tomlkit``, which nothing else does: ``pip install 'zoo-core[publish]'``.
 """
@@ -6,6 +8,7 @@ Needs ``tomlkit``, which nothing else does: ``pip install 'zoo-core[publish]'``.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -105,7 +108,7 @@ def _rewrite(file: Path, change: Callable[[Any], None], *, new: str | None = Non
             text = new if new is not None and not file.exists() else file.read_text(encoding="utf-8")
             document = tomlkit.parse(text)
             change(document)
-            changed = tomlkit.dumps(document)
+            changed = _without_blank_runs(tomlkit.dumps(document))
             data = tomllib.loads(changed)
             if found := registry_schema.problems(data, file.name, fragment="plugin" in data):
                 raise RegistryError(found)
@@ -125,6 +128,16 @@ def _rewrite(file: Path, change: Callable[[Any], None], *, new: str | None = Non
     except (tomllib.TOMLDecodeError, tomlkit.exceptions.TOMLKitError, KeyError, TypeError, AttributeError) as err:
         reason = " ".join(str(err).split())[:200]
         raise RegistryError([f"{file}: cannot be changed: {reason}; zoo registry validate {file}"]) from err
+
+
+def _without_blank_runs(text: str) -> str:
+    """Returns the text with one blank line where there were several, and none at its end.
+
+    tomlkit keeps the blank lines around a table that is replaced, so every change would add some.
+    """
+    tidy = re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", text).rstrip("\n") + "\n"
+    # A string of several lines may hold blank lines, and they are its own.
+    return tidy if tomllib.loads(tidy) == tomllib.loads(text) else text
 
 
 def _tomlkit(file: Path) -> Any:
