@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_core import weights_file
-from zoo_core.datasets.model_side import model_side
+from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import ConditionError, IncompatibleError
-from zoo_core.interfaces import Batch, Condition, Streams
-from zoo_core.interfaces.dataset import DataSet
+from zoo_core.interfaces import Batch, Condition, DataSet, Streams
 from zoo_core.plots.latent import interpolation
 from zoo_core.sampling import sample
 from zoo_core.testing import quadrature
+from zoo_core.training.likelihood import NegativeLogLikelihood
 from zoo_flows.actnorm import ActNorm
 from zoo_flows.autoregressive import MaskedAutoregressive
 from zoo_flows.autoregressive_flows import IAF, MAF
@@ -26,7 +26,6 @@ from zoo_flows.flow import Flow
 from zoo_flows.glow import Glow
 from zoo_flows.latent_space import attribute_direction, change_attribute, interpolate
 from zoo_flows.nsf import NSF
-from zoo_flows.objective import NegativeLogLikelihood
 from zoo_flows.plots import bent_grid, bent_grids, temperatures
 from zoo_flows.realnvp import RealNVP
 from zoo_flows.sampler import Tempered
@@ -61,7 +60,7 @@ def stirred(model: Flow, size: float = 0.3) -> Flow:
     model = model.double()
     x = data(model, 64)
     labels = None if model.classes is None else Condition(label=torch.arange(64) % model.classes)
-    model.start(x, labels)
+    model.start(Batch(x, labels), Streams(0, "start", 0, 64, dtype=x.dtype))
     with torch.no_grad():
         for index, p in enumerate(model.parameters()):
             scale = size if p.ndim < 2 else 2 * size / p[0].numel() ** 0.5
@@ -107,7 +106,7 @@ def test_image_flows_are_exact(name, classes):
     z = model.encode(x, condition=labels)
     assert z.shape == (2, model.dimensions)
     assert torch.allclose(model.decode(z, condition=labels), x, atol=1e-9)
-    row = None if labels is None else labels.rows(0, 1)
+    row = None if labels is None else labels.rows(slice(0, 1))
     J = torch.autograd.functional.jacobian(lambda v: model.encode(v[None], condition=row)[0], x[0])
     log_det = torch.linalg.slogdet(J.reshape(model.dimensions, -1))[1]
     expected = -0.5 * z[0].square().sum() - 0.5 * model.dimensions * math.log(2 * math.pi) + log_det
@@ -120,7 +119,7 @@ def test_the_uniform_model_has_eight_bits_per_dimension():
     images = DataSet("test", "test", torch.randint(0, 256, (50, 1, 4, 4), dtype=torch.uint8), levels=256)
     metric = BitsPerDimension()
     state = metric.init(model, images)
-    x = model_side(model, images, torch.arange(50), Streams(0, "noise", 0, 50)).double()
+    x = Prepared(model, images).rows(torch.arange(50)).x
     result = metric.compute(metric.update(state, model, Batch(x), Streams(0, "evaluation", 0, 50)))
     assert result.value == pytest.approx(8.0, abs=1e-9)
     assert result.stderr < 1e-9

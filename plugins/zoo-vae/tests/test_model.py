@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import distributions as td
 
-from zoo_core.interfaces import Streams
+from zoo_core.datasets.prepared import Prepared
+from zoo_core.interfaces import DataSet, Streams
 from zoo_core.sampling import sample
 from zoo_vae.gaussian import DiagonalGaussian, standard_log_prob
 from zoo_vae.model import VAE
@@ -135,21 +138,19 @@ def test_images_are_drawn_as_means_and_points_as_samples():
 
 
 def test_binarisation_is_seeded_and_leaves_binary_data_alone():
-    """Grey 0.3 is white three times in ten; black and white stay; the same streams give the same picture."""
-    model = VAE(**IMAGE, network=MLP, likelihood={"kind": "bernoulli"})
-    grey = torch.full((200, 1, 8, 8), 0.3)
-    white = model.binarise(grey, Streams(0, "evaluation", 0, 200))
+    """Grey 0.3 is white three times in ten; black and white stay; the same seed gives the same picture."""
+    model, every = VAE(**IMAGE, network=MLP, likelihood={"kind": "bernoulli"}), torch.arange(200)
+    grey = DataSet("test", "test", torch.full((200, 1, 8, 8), 0.3))
+    white = Prepared(model, grey, 0).rows(every).x
     assert set(white.unique().tolist()) == {0.0, 1.0}
     assert white.mean().item() == pytest.approx(0.3, abs=0.02)
-    assert torch.equal(white, model.binarise(grey, Streams(0, "evaluation", 0, 200)))
-    assert not torch.equal(white, model.binarise(grey, Streams(1, "evaluation", 0, 200)))
-    assert torch.equal(white, model.binarise(white, Streams(1, "evaluation", 0, 200)))
-    # both bounds are of the picture that the same streams binarise
-    for bound in (lambda x, s: model.log_prob(x, streams=s), lambda x, s: model.importance_log_prob(x, 3, s)):
-        given = bound(grey, Streams(0, "evaluation", 0, 200))
-        assert torch.equal(given, bound(white, Streams(0, "evaluation", 0, 200)))
+    assert torch.equal(white, Prepared(model, grey, 0).rows(every).x)
+    assert not torch.equal(white, Prepared(model, grey, 1).rows(every).x)
+    assert torch.equal(white, Prepared(model, replace(grey, x=white), 1).rows(every).x)
+    # whatever reads the test set, and in whatever batches, both bounds are of one picture
+    assert torch.equal(white[50:60], Prepared(model, grey, 0).rows(every[50:60]).x)
     shades = VAE(**IMAGE, network=MLP, likelihood={"kind": "continuous-bernoulli"})
-    assert shades.binarise(grey, Streams(0, "evaluation", 0, 200)) is grey
+    assert torch.equal(Prepared(shades, grey, 0).rows(every).x, grey.tensor)
 
 
 def test_a_discrete_log_probability_sums_to_one():
