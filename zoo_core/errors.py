@@ -19,6 +19,7 @@ __all__ = [
     "AmbiguousNameError",
     "ChecksumError",
     "ConditionError",
+    "DataError",
     "DivergenceError",
     "IncompatibleError",
     "NameTakenError",
@@ -47,6 +48,12 @@ class IncompatibleError(ZooError):
     """A sampler, metric or objective that does not fit the model; the message has the reason."""
 
     exit_code = 2
+
+
+class DataError(ZooError):
+    """A file of samples that cannot be read, or holds other than what was expected."""
+
+    exit_code = 4
 
 
 class DivergenceError(ZooError):

@@ -9,6 +9,7 @@ import click
 from zoo_core import plugins
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
 from zoo_core.fitting import fitting
+from zoo_core.formats import file_stem
 from zoo_core.references import entry_of
 
 
@@ -40,7 +41,7 @@ def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: b
     from zoo_core.loading import load
     from zoo_core.plots.draw import draw
 
-    target = out or Path(f"{name.rstrip('/').rpartition('/')[2]}-{kind}.png")
+    target = out or Path(f"{file_stem(name)}-{kind}.png")
     draw(load(name), kind, target, seed=seed)
     if as_json:
         print_json({"model": name, "plot": kind, "out": str(target)})

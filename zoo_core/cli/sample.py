@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.load import placement
+from zoo_core.cli.options import key_values, placement, sampler_options, with_flags
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
 
 if TYPE_CHECKING:
-    from zoo_core.interfaces import Condition, Frame
+    from zoo_core.interfaces import Frame
 
 _FILM_FRAMES = 40
-
-
-def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """``eta=0.5`` as ``{"eta": 0.5}``: JSON values, or words."""
-    parsed = {}
-    for item in values:
-        key, equals, text = item.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{item!r} is not KEY=VALUE")
-        try:
-            parsed[key] = json.loads(text)
-        except json.JSONDecodeError:
-            parsed[key] = text
-    return parsed
 
 
 @click.command("sample", short_help="Draw samples into a picture, a file or a folder.")
 @click.argument("name", shell_complete=complete_model)
 @click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
 @click.option("--sampler", help="See 'zoo samplers --for NAME'.")
-@click.option("--steps", type=click.IntRange(min=1), help="Network evaluations, for an iterative sampler.")
+@click.option("--steps", type=click.IntRange(min=1), help="Solver steps of an iterative sampler.")
+@click.option(
+    "--nfe", type=click.IntRange(min=1), help="In place of --steps: as many as so many network evaluations allow."
+)
 @click.option(
     "--set",
     "options",
@@ -46,7 +33,11 @@ def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     help="An option of the sampler (eta=0.5).",
 )
 @click.option(
-    "--condition", multiple=True, metavar="KEY=VALUE", callback=key_values, help="What to condition on (label=3)."
+    "--condition",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    help="What to condition on: a number, a name, or a list that goes round (label=3, 'label=[0,1]').",
 )
 @click.option("--label", type=int, help="The same as --condition label=N.")
 @click.option(
@@ -56,11 +47,14 @@ def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="How many at once; changes no sample.",
+    help="How many at once; changes no sample.  [default: chosen for the model]",
 )
-@click.option("--out", metavar="FILE|FOLDER/", help="grid.png, samples.safetensors or folder/  [default: NAME.png]")
+@click.option(
+    "--out",
+    metavar="FILE|FOLDER/",
+    help="A picture (.png), a table (.csv), text (.txt, .json), sound (.wav), arrays (.npz, .npy, .safetensors) or "
+    "folder/, as the samples are.  [default: NAME.png, NAME.csv or NAME/]",
+)
 @click.option("--trajectory", metavar="FILE", help="How the samples came to be: film.gif or strip.png.")
 @placement
 @json_option
@@ -69,18 +63,19 @@ def command(
     count: int,
     sampler: str | None,
     steps: int | None,
+    nfe: int | None,
     options: dict[str, Any],
     condition: dict[str, Any],
     label: int | None,
     guidance: float | None,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     out: str | None,
     trajectory: str | None,
     device: str,
     dtype: str | None,
     offline: bool | None,
-    source: str,
+    weights_from: str,
     as_json: bool,
 ) -> None:
     """Draw samples into a picture, a file or a folder.
@@ -93,35 +88,48 @@ def command(
       zoo sample ddpm-mnist --sampler ancestral --out digits/
       zoo sample ddpm-mnist --steps 20 --set eta=1.0 --trajectory film.gif
       zoo sample cgan-mnist --label 3
+      zoo sample gmm-eight-gaussians -n 2000 --out points.csv
       zoo sample ddpm-mnist --sampler inpaint --set image=a.png --set mask=left
     """
-    from zoo_core import pictures
+    from zoo_core.errors import DivergenceError
+    from zoo_core.evaluation import describe
+    from zoo_core.formats import PICTURES, check_target, default_target, file_stem
+    from zoo_core.interfaces import Condition
+    from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import load
+    from zoo_core.pictures import check_trajectory, render, save_trajectory, shown
     from zoo_core.processes import Processes, world_size
     from zoo_core.sampling import make_sampler, sample, sample_in_processes
+    from zoo_core.writing import save_samples
 
-    target = out or f"{name.rstrip('/').rpartition('/')[2].replace(':', '-')}.png"
-    pictures.check_target(target)
-    if trajectory:
-        pictures.check_trajectory(trajectory)
-    model = load(name, device=device, dtype=dtype, offline=offline, source=source)
+    options = sampler_options(options, steps, nfe)
+    condition = with_flags(condition, "--condition", label=label)
+    if out is not None:  # what no model could write is refused before anything is fetched
+        check_target(out)
+    if trajectory is not None:
+        check_trajectory(trajectory)
+    model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
-    chosen = make_sampler(model, sampler, **options, **({"steps": steps} if steps else {}))
-    if label is not None:
-        condition = {**condition, "label": label}
+    space = model.space
+    target = default_target(space.kind, file_stem(name), count) if out is None else out
+    check_target(target, space, count)
+    if trajectory is not None:
+        check_trajectory(trajectory, space)
+    chosen = make_sampler(model, sampler, **options)
+    given = Condition.of(condition, chosen.conditions(model), count) if condition else None
     film: list[Any] = []
 
     def watch(start: int, frame: Frame) -> None:
         stride = max(1, frame.steps // _FILM_FRAMES)
         if start == 0 and ((frame.steps - frame.step) % stride == 0 or frame.step == 1):
-            film.append(pictures.render(model.space.to_user(frame.state.float()).cpu(), model.space))
+            film.append(render(space.to_user(frame.state).cpu(), space))
 
     began = time.perf_counter()
     settings: dict[str, Any] = {
         "sampler": chosen,
         "seed": seed,
         "batch_size": batch_size,
-        "condition": _condition(condition, count),
+        "condition": given,
         "guidance": guidance,
         "observer": watch if trajectory else None,
         "progress": progress(f"sampling {name}"),
@@ -135,9 +143,12 @@ def command(
         if not processes.first:
             return
     seconds = time.perf_counter() - began
-    pictures.save_samples(x, target, model.space)
+    save_samples(x, target, space)
     if trajectory:
-        pictures.save_trajectory(film, trajectory)
+        save_trajectory(film, trajectory)
+    if (wrong := int((~finite_rows(x)).sum())) > 0:
+        how = describe(chosen)
+        raise DivergenceError(f"{wrong} of {count} samples in {target} are not finite with {how}; try other options")
     if as_json:
         print_json(
             {
@@ -150,23 +161,6 @@ def command(
             }
         )
     else:
-        click.echo(f"{count} samples of {name} in {seconds:.1f} s: {Path(target)}", err=True)
-
-
-def _condition(values: dict[str, Any], count: int) -> Condition | None:
-    """``{"label": 3}`` for every sample, or ``{"label": [0, 1, 2]}`` over and over."""
-    import torch
-
-    from zoo_core.errors import ConditionError
-    from zoo_core.interfaces import Condition
-
-    if not values:
-        return None
-    rows = {}
-    for key, value in values.items():
-        try:
-            tensor = torch.as_tensor(value if isinstance(value, list) else [value])
-        except (TypeError, ValueError, RuntimeError) as err:
-            raise ConditionError(f"condition {key}={value!r} is neither a number nor a list of numbers") from err
-        rows[key] = tensor[torch.arange(count) % len(tensor)]
-    return Condition(**rows)
+        drawn = shown(space, count) if target.lower().endswith(PICTURES) else count
+        first = f" (a picture of the first {drawn}; .npz has all)" if drawn < count else ""
+        click.echo(f"{count} samples of {name} in {seconds:.1f} s: {target}{first}", err=True)

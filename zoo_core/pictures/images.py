@@ -1,0 +1,55 @@
+"""Images as they are, side by side."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from zoo_core.pictures.canvas import Picture
+
+__all__ = ["grid", "tiles", "to_picture"]
+
+GAP_LEVEL = 0.25
+"""Grey level between images, and beyond the end of an image that is smaller than others."""
+
+
+def grid(images: Tensor, columns: int | None = None, size: int = 512) -> Picture:
+    """Sets images in a near-square grid with thin gaps, enlarged by a whole factor.
+
+    Args:
+        images: pixels, ``(n, 1 or 3, h, w)`` in [0, 1].
+        columns: number of images across; about √n unless given.
+        size: width to come close to, in pixels.
+    """
+    n, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows, gap = math.ceil(n / columns), 1
+    sheet = torch.full((channels, rows * (height + gap) - gap, columns * (width + gap) - gap), GAP_LEVEL)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = image
+    picture = to_picture(sheet)
+    factor = max(1, round(size / picture.width))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def tiles(images: Tensor, size: int = 512) -> Picture:
+    """Sets the channels of each image side by side, in grey: for images that are neither grey nor RGB.
+
+    Args:
+        images: pixels, ``(n, c, h, w)`` in [0, 1].
+        size: width to come close to, in pixels.
+    """
+    n, channels, height, width = images.shape
+    across = max(1, round(math.sqrt(n * channels) / channels))
+    return grid(images.reshape(n * channels, 1, height, width), columns=across * channels, size=size)
+
+
+def to_picture(image: Tensor) -> Picture:
+    """Gives ``(1 or 3, h, w)`` in [0, 1] as 8-bit grey or RGB, rounded to the nearest level."""
+    levels = (image.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    array = levels[0] if len(levels) == 1 else levels.permute(1, 2, 0)
+    return Image.fromarray(array.contiguous().numpy())
