@@ -61,7 +61,7 @@ def test_a_film_has_its_frames_and_a_strip_its_ends(tmp_path):
 def test_a_film_needs_a_picture_and_a_folder(tmp_path):
     with pytest.raises(IncompatibleError, match=r"use film\.gif or strip\.png"):
         pictures.check_trajectory("x.mp4")
-    with pytest.raises(IncompatibleError, match="there is no folder .*nowhere.*make it first"):
+    with pytest.raises(IncompatibleError, match=r"there is no folder .*nowhere.*make it first"):
         pictures.check_trajectory(str(tmp_path / "nowhere" / "x.gif"))
     words = SampleSpace("table", (1,), columns=(Column("colour", "category", ("red", "blue")),))
     with pytest.raises(IncompatibleError, match="there is no picture of table 1, so no trajectory"):

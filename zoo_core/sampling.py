@@ -16,6 +16,7 @@ from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Call, Condition, Frame, Model, Sampler, Streams, Values
 from zoo_core.interfaces.values import cat
 from zoo_core.loading import load
+from zoo_core.option_values import wrong_option
 from zoo_core.processes import Processes
 
 __all__ = ["default_batch_size", "default_guidance", "make_sampler", "quick_sampler", "sample", "sample_in_processes"]
@@ -26,7 +27,7 @@ GUIDANCE = "guidance"
 """The key of an entry's ``sampler`` that is the model's own, whichever sampler draws."""
 
 
-def make_sampler(model: Model, name: str | None = None, *, nfe: int | None = None, **options: Any) -> Sampler[Any]:
+def make_sampler(model: Model, name: str | None = None, /, *, nfe: int | None = None, **options: Any) -> Sampler[Any]:
     """Makes a sampler by name, checked against the model.
 
     Args:
@@ -56,6 +57,8 @@ def make_sampler(model: Model, name: str | None = None, *, nfe: int | None = Non
         if option not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
             raise IncompatibleError(f"sampler {name!r} has no option {option!r}; {has}")
+    if (wrong := wrong_option(kind, options)) is not None:
+        raise IncompatibleError(f"sampler {name!r} has {wrong}")
     sampler = _made(kind, name, options)
     if nfe is not None:
         if "steps" not in known:
@@ -210,7 +213,9 @@ def sample_in_processes(
     """Draws as :func:`sample`, each process its share; all of them return all samples, those that one would draw."""
     part = processes.part(n)
     if isinstance(condition, Mapping):
-        condition = Condition.of(condition, make_sampler(model, options.get("sampler")).conditions(model), n)
+        given = options.get("sampler")
+        chosen = given if isinstance(given, Sampler) else make_sampler(model, given)
+        condition = Condition.of(condition, chosen.conditions(model), n)
     rows: Values | None = None
     if part:
         mine = None if condition is None else condition.rows(slice(part.start, part.stop))

@@ -71,6 +71,8 @@ class Inpaint(Sampler[Denoiser]):
         assert isinstance(model, Model)
         if not model.path.independent:
             return "adds noise, and this path couples noise and data"
+        if self.clip and model.space.low is None:
+            return "cannot clip: this sample space has no bounds; leave clip out"
         if self.image is None:
             return None
         if (reason := given_misfit(self.image, model)) is not None:
