@@ -159,13 +159,28 @@ def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | N
         if dtype not in DTYPES:
             raise IncompatibleError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
         dtype = DTYPES[dtype]
+    here = _devices()
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = here[1] if len(here) > 1 else "cpu"
     try:
-        return model.to(device=device, dtype=dtype)
-    except (RuntimeError, AssertionError) as err:
+        wanted = torch.device(device)
+    except (RuntimeError, TypeError) as err:
+        raise IncompatibleError(f"no device is called {device!r}; there are {', '.join(here)}, and auto") from err
+    if str(wanted) not in here and not (wanted.type in here and wanted.index == 0):
+        raise IncompatibleError(f"this machine has no device {str(device)!r}; there are {', '.join(here)}, and auto")
+    try:
+        return model.to(device=wanted, dtype=dtype)
+    except (RuntimeError, AssertionError, TypeError) as err:
         reason = str(err).splitlines()[0]
         raise IncompatibleError(f"cannot put the model on device {str(device)!r}: {reason}; try --device cpu") from err
+
+
+def _devices() -> list[str]:
+    """The devices of this machine: ``cpu``, then ``cuda``, ``mps`` or another accelerator, by number where several."""
+    if not torch.accelerator.is_available() or (found := torch.accelerator.current_accelerator()) is None:
+        return ["cpu"]
+    count = torch.accelerator.device_count()
+    return ["cpu", found.type, *(f"{found.type}:{i}" for i in range(1, count))]
 
 
 def describe(model: Model) -> dict[str, Any]:
