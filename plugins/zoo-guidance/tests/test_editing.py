@@ -14,7 +14,7 @@ import zoo_core
 from zoo_core import snapshot
 from zoo_core.cli import main
 from zoo_core.entry import Entry
-from zoo_core.errors import IncompatibleError
+from zoo_core.errors import DataError, IncompatibleError
 from zoo_core.interfaces import Condition, Denoiser, Model, Prediction, SampleSpace, Streams
 from zoo_core.paths import DiscretePath, GaussianPath, LinearPath, VariancePreserving
 from zoo_core.randomness import generator
@@ -127,7 +127,7 @@ def test_interpolation_begins_at_its_ends_and_depends_on_the_index_only(tmp_path
     model = ExactDenoiser(VariancePreserving(), ((-1.0, 0.0), (1.0, 0.5)), 0.4)
     ends = torch.tensor([[-1.2, 0.1], [0.9, 0.4], [1.3, 0.8]])
     file = tmp_path / "ends.safetensors"
-    from zoo_core.pictures import save_samples
+    from zoo_core.writing import save_samples
 
     save_samples(ends, str(file), model.space)
     sampler = Interpolate(str(file), points=4, tolerance=1e-4)
@@ -144,10 +144,10 @@ def test_what_is_given(tmp_path, monkeypatch):
     x = given(str(tmp_path / "one.png"), model)
     assert torch.allclose((x.flatten() + 1) * 127.5, pixels.float(), atol=1e-3)
     Image.new("L", (20, 20)).save(tmp_path / "small.png")
-    with pytest.raises(IncompatibleError, match=r"small\.png has \(1, 20, 20\) per sample; this model's are"):
+    with pytest.raises(DataError, match=r"small\.png: the picture is 20×20 pixels; resize it to 28×28"):
         given(str(tmp_path / "small.png"), model)
     (tmp_path / "no.png").write_bytes(b"not a picture")
-    with pytest.raises(IncompatibleError, match="is no picture that can be read"):
+    with pytest.raises(DataError, match=r"no\.png cannot be read as \.png"):
         given(str(tmp_path / "no.png"), model)
     with pytest.raises(IncompatibleError, match="is neither a file nor a data set such as mnist/test"):
         given("nowhere/test", model)

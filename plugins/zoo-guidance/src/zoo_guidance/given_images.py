@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo_core import datasets, weights_file
+from zoo_core import datasets
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.errors import IncompatibleError, WeightsError
+from zoo_core.errors import DataError, IncompatibleError
 from zoo_core.interfaces import Model, Streams
+from zoo_core.reading import read_samples
 
 __all__ = ["given", "given_misfit", "rows_for"]
 
@@ -19,27 +20,21 @@ EXAMPLES = 1000
 
 
 def given(source: str, model: Model) -> Tensor:
-    """Data on the model's side, ``(k, *space.shape)``.
+    """Reads data, ``(k, *space.shape)`` on the model's side.
 
     Args:
-        source: a picture of one image of the model's size; a ``.safetensors`` file with the tensor ``samples``, as
-            ``zoo sample --out`` writes it; or a data set, ``mnist/test``.
-        model: whose samples they could be.
+        source: path of a picture or of a file of samples, as ``zoo sample --out`` writes it
+            (:func:`zoo_core.reading.read_samples`); or a data set, ``mnist/test``.
+        model: model whose samples they could be.
 
     Raises:
-        IncompatibleError: there is no such file, or what it has is no sample of this model.
+        IncompatibleError: there is no such file or data set.
+        DataError: what it has is no sample of this model.
     """
-    path, shape = Path(source).expanduser(), tuple(int(size or 0) for size in model.space.shape)
-    if not path.is_file():
+    if not Path(source).expanduser().is_file():
         return _examples(source, model)
-    if path.suffix.lower() == ".safetensors":
-        x = weights_file.parse(path.read_bytes(), name=source).get("samples")
-        if x is None:
-            raise IncompatibleError(f"{source} has no tensor 'samples'")
-    else:
-        x = _picture(path, channels=shape[0])
-    if tuple(x.shape[1:]) != shape or not len(x):
-        raise IncompatibleError(f"{source} has {tuple(x.shape[1:])} per sample; this model's are {shape}")
+    x = read_samples(source, model.space)
+    assert isinstance(x, Tensor)  # a denoiser's samples have a fixed shape
     return model.space.from_user(x.float())
 
 
@@ -49,7 +44,7 @@ def given_misfit(source: str, model: Model) -> str | None:
         return f"cannot use {source!r}: expected the path of a file, or a data set such as mnist/test"
     try:
         given(source, model)
-    except (IncompatibleError, WeightsError) as err:
+    except (IncompatibleError, DataError) as err:
         return f"cannot use {source!r}: {err}"
     return None
 
@@ -69,16 +64,3 @@ def _examples(source: str, model: Model) -> Tensor:
         raise IncompatibleError(f"{source!r} is neither a file nor a data set such as mnist/test: {reason}") from err
     x: Tensor = Prepared(model, data).rows(torch.arange(min(len(data), EXAMPLES)), None).x
     return x
-
-
-def _picture(path: Path, channels: int) -> Tensor:
-    """One image in [0, 1], ``(1, channels, height, width)``."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            pixels = image.convert("L" if channels == 1 else "RGB")
-            raw = torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8)
-    except OSError as err:
-        raise IncompatibleError(f"{path} is no picture that can be read: {err}") from err
-    return raw.view(1, pixels.height, pixels.width, -1).permute(0, 3, 1, 2).float() / 255.0
