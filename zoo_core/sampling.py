@@ -13,7 +13,7 @@ import torch
 from zoo_core import plugins
 from zoo_core.catalogue import resolve
 from zoo_core.errors import ConditionError, IncompatibleError
-from zoo_core.interfaces import Call, Condition, Frame, Model, Sampler, Streams, Values
+from zoo_core.interfaces import Call, Condition, Frame, Model, Ragged, Sampler, Streams, Values
 from zoo_core.interfaces.values import cat
 from zoo_core.loading import load
 from zoo_core.option_values import wrong_option
@@ -170,6 +170,11 @@ def sample(
             rows = condition.rows(slice(start, stop)).to(model.device) if condition is not None else None
             watch = None if observer is None else (lambda frame, start=start: observer(start, frame))
             x = chosen.draw(model, Call(streams, rows, strength, watch))
+            if isinstance(x, Ragged) != (model.space.open_axis is not None):
+                expected = "a Tensor" if isinstance(x, Ragged) else "a Ragged of values and lengths"
+                raise IncompatibleError(
+                    f"sampler {chosen.name!r} gave a {type(x).__name__} for {model.space.words()}; expected {expected}"
+                )
             parts.append(model.space.to_user(x).cpu())
             if progress is not None:
                 progress(stop, n)
