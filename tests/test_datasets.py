@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
-import os
 import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,8 +19,6 @@ from zoo_core.datasets.densities import DENSITIES
 from zoo_core.datasets.idx import read_idx
 from zoo_core.errors import ChecksumError, IncompatibleError, NetworkError, UnknownNameError, WeightsError
 from zoo_core.interfaces import Streams
-
-needs_mnist = pytest.mark.skipif("ZOO_DATA" not in os.environ, reason="needs $ZOO_DATA with the MNIST files")
 
 # A box that holds all but 1e-9 of the mass, and a cell of a quarter of the noise's width.
 BOXES = {
@@ -128,7 +125,7 @@ def test_what_is_not_there_says_so():
         datasets.load("two-moons", classes=[1])
 
 
-@needs_mnist
+@pytest.mark.needs_data("mnist", "fashion-mnist")
 @pytest.mark.parametrize(("name", "mean"), [("mnist", 0.1307), ("fashion-mnist", 0.2860)])
 def test_the_real_files(name, mean):
     """Sizes and the published mean of the training images."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from zoo_core.errors import ZooError
 from zoo_core.evaluation import evaluate, metric_named
 from zoo_core.interfaces import Call, DataSet, Metric, Model, Result, Sampler, Streams, Values
 from zoo_core.testing import tiny_data
+from zoo_core.testing.local_data import data_here
 from zoo_core.testing.subjects import MetricSubject, ModelSubject
 
 __all__ = ["Replayed", "Trial", "Want", "count", "few_examples", "trial"]
@@ -99,7 +99,7 @@ def few_examples(subject: ModelSubject, metric: Metric[Any]) -> Iterator[DataSet
     name = entry.recipe.get("data", {}).get("name") if entry else None
     if name in DENSITIES and "label" not in subject.model.conditions:  # they have no labels
         yield _points(name, metric)
-    if name in IMAGES and (data := images_here(name)) is not None:
+    if name in IMAGES and (data := data_here(name)) is not None:
         yield _few(data)
 
 
@@ -149,7 +149,7 @@ def _candidates(candidate: ModelSubject, metric: Metric[Any], whole: bool) -> It
     if not whole:
         yield from few_examples(candidate, metric)
     if candidate.entry is None and candidate.is_image:
-        found = [data for name in IMAGES if (data := images_here(name)) is not None]
+        found = [data for name in IMAGES if (data := data_here(name)) is not None]
         yield from found if whole else map(_few, found)
     elif candidate.entry is None:
         yield from (_points(name, metric) for name in POINTS)
@@ -163,16 +163,3 @@ def _few(data: DataSet) -> DataSet:
     """In a split of their own: what real data would score takes all of them."""
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:EXAMPLES]
     return replace(data.take(rows), split="tiny")
-
-
-@cache
-def images_here(name: str) -> DataSet | None:
-    """A training set that is on this machine; ``None`` where it would have to be fetched."""
-    import pytest
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_OFFLINE", "1")
-        try:
-            return datasets.load(name)
-        except ZooError:
-            return None

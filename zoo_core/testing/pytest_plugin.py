@@ -7,6 +7,8 @@
 | `zoo_hub`       | a Hub on loopback, which this process talks to, with an empty cache                            |
 | `zoo_tiny_data` | `zoo_tiny_data(space, n)`: a few generated examples for a sample space                         |
 
+A test marked `needs_data("mnist")` is skipped where that data set is not on this machine; nothing is fetched.
+
 pytest imports this module in every project on the machine, so it imports nothing but pytest.
 """
 
@@ -26,8 +28,20 @@ __all__ = ["zoo_hub", "zoo_install", "zoo_site", "zoo_tiny_data"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The mark that slow checks carry."""
+    """Registers the marks of the kit."""
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    config.addinivalue_line("markers", "needs_data(name, ...): skipped where a data set is not on this machine")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test that needs a data set which would have to be fetched."""
+    names = [name for mark in item.iter_markers("needs_data") for name in mark.args]
+    if names:
+        from zoo_core.testing import local_data
+
+        for name in names:
+            if reason := local_data.missing(name):
+                pytest.skip(reason)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from zoo_core import datasets
-from zoo_core.errors import NetworkError
 from zoo_metrics import real
 from zoo_metrics.anchors import KINDS, measure
 from zoo_metrics.extractor import PINNED
@@ -24,13 +22,9 @@ def test_anchors_of_digits(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.needs_data("mnist", "fashion-mnist")
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_anchors_of_images(name, monkeypatch):
-    monkeypatch.setenv("ZOO_OFFLINE", "1")
-    try:
-        datasets.load(name, "train")
-    except NetworkError as err:
-        pytest.skip(str(err))
+def test_anchors_of_images(name):
     agree(*measure(Precision(), name))
 
 

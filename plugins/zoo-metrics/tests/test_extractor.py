@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
@@ -14,8 +13,6 @@ from zoo_metrics import extractor, real
 from zoo_metrics.extractor import PINNED
 from zoo_metrics.extractor.network import FEATURES, GROUPS, Classifier
 from zoo_metrics.moments import Moments
-
-needs_data = pytest.mark.skipif(not os.environ.get("ZOO_DATA"), reason="ZOO_DATA names no folder with MNIST")
 
 
 @pytest.mark.parametrize("name", PINNED)
@@ -79,7 +76,7 @@ def test_training_touches_no_global_generator_and_standardises():
         assert group.mean().item() == pytest.approx(1.0, rel=1e-2)
 
 
-@needs_data
+@pytest.mark.needs_data("mnist", "fashion-mnist")
 @pytest.mark.parametrize(("name", "least"), [("mnist-v1", 0.985), ("fashion-v1", 0.89)])
 def test_it_can_classify(name, least):
     data = real.some(datasets.load(PINNED[name].dataset, "test"), 2000, "accuracy")

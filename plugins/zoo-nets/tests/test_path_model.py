@@ -205,6 +205,7 @@ def test_features_are_those_of_the_level_as_far_as_noise_lets_it_be_told():
     assert model._with_features(y, 0.5)[0, 1:].abs().max() == 0.0
 
 
+@pytest.mark.needs_data("mnist")
 def test_the_weights_of_the_ddpm_fit():
     """ddpm-mnist answers v on the cosine schedule, as our angular network does: on noisy digits the mean squared
     error is within a quarter of the DDPM's own, though the clocks differ by up to eight entries."""

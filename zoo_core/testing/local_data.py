@@ -1,0 +1,49 @@
+"""Data sets that are on this machine: tests use them where they are, and never fetch them."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from zoo_core import datasets
+from zoo_core.datasets.dataset import DataSet
+from zoo_core.errors import ZooError
+
+__all__ = ["data_here", "missing"]
+
+
+def data_here(name: str, split: str = "train") -> DataSet | None:
+    """Returns a split of a data set, or ``None`` where it would have to be fetched.
+
+    Args:
+        name: a registered data set, such as ``"mnist"``.
+        split: ``"train"`` or ``"test"``.
+    """
+    found = _found(name, split, *_where())
+    return None if isinstance(found, str) else found
+
+
+def missing(name: str) -> str | None:
+    """Says in one line why a data set is not on this machine; ``None`` where both splits are."""
+    for split in ("train", "test"):
+        found = _found(name, split, *_where())
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _where() -> tuple[str | None, str | None]:
+    return os.environ.get("ZOO_DATA"), os.environ.get("ZOO_CACHE")
+
+
+@cache
+def _found(name: str, split: str, data: str | None, cached: str | None) -> DataSet | str:
+    """The split, or why it is not here; looked for once in every pair of folders."""
+    import pytest
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_OFFLINE", "1")
+        try:
+            return datasets.load(name, split)
+        except ZooError as err:
+            return str(err)
