@@ -77,7 +77,7 @@ def test_an_entry_knows_where_it_came_from(server, ring, tmp_path, monkeypatch, 
 
 
 def test_trust_hangs_on_where_an_entry_came_from(server, ring, rehearsed, monkeypatch):
-    """Not on a name that looks like an id's, not on where the weights are read, not on what happens to be on the disk."""
+    """Not on the shape of a name, not on where the weights are read, not on what happens to be on the disk."""
     monkeypatch.chdir(ring.parent)  # a folder called as the model is
     zoo_core.load(RING)
     zoo_core.load(RING, weights_from=str(ring))

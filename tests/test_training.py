@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +17,12 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import registry, weights_file
-from zoo_core.errors import IncompatibleError, UnknownNameError, WeightsError, ZooError
-from zoo_core.training import Options, checkpoint, train
+from zoo_core import datasets, registry, weights_file
+from zoo_core.errors import IncompatibleError, WeightsError, ZooError
+from zoo_core.training import Options, checkpoint, run, train
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.recipe import Recipe, learning_rate
-from zoo_core.training.run import changed
+from zoo_core.training.variants import changed
 
 MOONS = ["ddpm-moons", "--set", "data.n=2000", "--set", "steps=60", "--set", "batch=32", "--set", "warmup=5"]
 GMM = ["gmm-eight-gaussians", "--set", "data.n=2000", "--set", "iterations=12", "--set", "restarts=2",
@@ -139,6 +141,20 @@ def small(**changes):
     return changed(entry, {"data.n": 500, "steps": 40, "batch": 50, "warmup": 5, **changes})
 
 
+def few(**changes):
+    entry = registry.load().get("gmm-eight-gaussians")
+    return changed(entry, {"data.n": 500, "iterations": 6, "tolerance": 0.0, "restarts": 2, **changes})
+
+
+@pytest.fixture(scope="module")
+def cut_short(tmp_path_factory):
+    """A run of each loop that was stopped on the way."""
+    folder = tmp_path_factory.mktemp("short")
+    train(small(), folder / "gradient", Options(samples_every=0, max_steps=20))
+    train(few(), folder / "em", Options(samples_every=0, max_steps=3))
+    return folder
+
+
 def test_the_loss_falls_and_the_global_generator_is_left_alone(tmp_path):
     before = torch.get_rng_state()
     train(small(steps=300, ema=0.9), tmp_path, Options(samples_every=0))
@@ -167,11 +183,60 @@ def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_another_recipe_does_not_go_on_with_a_run(tmp_path):
-    train(small(), tmp_path, Options(samples_every=0, max_steps=20))
-    with pytest.raises(WeightsError, match="was made by another recipe"):
-        train(small(lr=1e-4), tmp_path, Options(samples_every=0))
-    train(small(), tmp_path, Options(samples_every=0))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": 1e-4}, "was made with lr = 0.002, and this run has lr = 0.0001; choose another --out, or delete it"),
+        ({"clip": 0.5}, "was made with clip = 1.0, and this run has clip = 0.5"),
+        ({"clip": None}, "was made with clip = 1.0, and this run has no clip"),
+        ({"ema": 0.5}, "was made with ema = 0.999, and this run has ema = 0.5"),
+        ({"config.prediction": "v"}, 'config.prediction = "noise", and this run has config.prediction = "v"'),
+        ({"config.network.width": 64}, "config.network.width = 128, and this run has config.network.width = 64"),
+        ({"data.n": 600}, "was made with data.n = 500, and this run has data.n = 600"),
+        (
+            {"data.name": "swiss-roll", "data.n": 500},
+            'data.name = "two-moons", and this run has data.name = "swiss-roll"',
+        ),
+        ({"seed": 7}, "was made with seed = 0, and this run has seed = 7"),
+    ],
+)
+def test_another_recipe_config_or_data_do_not_go_on_with_a_run(tmp_path, cut_short, changes, message):
+    """The message names what differs, with both values; where several do, one of the config first."""
+    shutil.copytree(cut_short / "gradient", tmp_path / "run")
+    with pytest.raises(WeightsError, match=re.escape(message)):
+        train(small(**changes), tmp_path / "run", Options(samples_every=0))
+    train(small(), tmp_path / "run", Options(samples_every=0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tolerance": 1e-3}, "was made with tolerance = 0.0, and this run has tolerance = 0.001"),
+        ({"config.components": 3}, "config.components = 8, and this run has config.components = 3"),
+        ({"objective_options.reg": 0.1}, "objective_options.reg = 1e-08, and this run has objective_options.reg = 0.1"),
+    ],
+)
+def test_nor_with_a_fit(tmp_path, cut_short, changes, message):
+    shutil.copytree(cut_short / "em", tmp_path / "run")
+    with pytest.raises(WeightsError, match=re.escape(message)):
+        train(few(**changes), tmp_path / "run", Options(samples_every=0))
+    train(few(), tmp_path / "run", Options(samples_every=0))
+
+
+def test_nor_do_other_contents_of_the_data(tmp_path, cut_short, monkeypatch):
+    """A set of points that is drawn anew has the same name and the same size."""
+    shutil.copytree(cut_short / "gradient", tmp_path / "run")
+    load = datasets.load
+    monkeypatch.setattr(datasets, "load", lambda *a, **k: dataclasses.replace(data := load(*a, **k), x=data.x + 1))
+    with pytest.raises(WeightsError, match=r"was made with data\.sha256 = \"\w{16}\", and this run has data\.sha256"):
+        train(small(), tmp_path / "run", Options(samples_every=0))
+
+
+def test_the_contents_of_large_data_are_not_hashed(monkeypatch):
+    data = datasets.load("two-moons", n=50)
+    assert run._contents(data) == {"data.sha256": data.fingerprint[:16]}
+    monkeypatch.setattr(run, "_FINGERPRINTED", 50 * 2 * 4 - 1)
+    assert run._contents(data) == {}
 
 
 def test_pictures_of_samples(tmp_path):
@@ -226,7 +291,6 @@ def test_learning_rates():
 
 
 def test_an_epoch_visits_everything_once():
-    from zoo_core import datasets
     from zoo_core.loading import build
 
     model = build(registry.load().get("ddpm-moons"))
@@ -239,7 +303,6 @@ def test_an_epoch_visits_everything_once():
 
 
 def test_flipping_is_seeded_and_half():
-    from zoo_core import datasets
     from zoo_core.loading import build
 
     entry = registry.load().get("gmm-digits")
@@ -259,16 +322,16 @@ def test_flipping_is_seeded_and_half():
     ("changes", "message"),
     [
         ({"lrr": 1}, "unknown key 'lrr'"),
-        ({"decay": "sine"}, "decay = 'sine'; expected one of cosine, linear, none"),
-        ({"optimiser": "lion"}, "optimiser = 'lion'"),
+        ({"decay": "sine"}, "the recipe's decay: 'sine' is not cosine, linear or none"),
+        ({"optimiser": "lion"}, "the recipe's optimiser: 'lion' is not adam, adamw, adamax or sgd"),
         ({"steps": 0}, "steps = 0; expected at least 1"),
         ({"ema": 1.0}, "ema = 1.0; expected a decay"),
-        ({"precision": "float8"}, "precision = 'float8'; expected float32 or bfloat16"),
+        ({"precision": "float8"}, "the recipe's precision: 'float8' is not float32 or bfloat16"),
         ({"augment": ["rotate"]}, "expected 'flip'"),
         ({"objective_options": {"speed": 1}}, "objective 'ddpm-simple'"),
         ({"batch": 1000}, "fewer than batch = 1000"),
         ({"data.name": "mnist-of-mine"}, "unknown dataset"),
-        ({"data.name": "two-gaussians-1d"}, r"has examples of shape \(1,\); the model's are \(2,\)"),
+        ({"data.name": "two-gaussians-1d", "config.shape": [2]}, "has examples of points 1; the model's are points 2"),
         ({"config.network.depth": "deep"}, "refuses this config"),
         ({"start": "vae-moons"}, "start = 'vae-moons' does not fit zoo_ddpm.model:DDPM with this config"),
         ({"start": "ddpm-mons"}, "unknown model 'ddpm-mons'; did you mean ddpm-moons"),
@@ -287,18 +350,6 @@ def test_changes_reach_recipe_and_config():
     assert entry.weights is None
     with pytest.raises(IncompatibleError, match="is not a table"):
         changed(entry, {"lr.x.y": 1})
-
-
-def test_something_new_from_a_family_and_a_data_set(monkeypatch):
-    from zoo_core.cli.train import _like
-
-    entry = _like("ddpm", "swiss-roll")
-    assert (entry.id, entry.recipe["data"]["name"]) == ("ddpm-swiss-roll", "swiss-roll")
-    assert entry.config["network"]["kind"] == "mlp"
-    with pytest.raises(IncompatibleError, match="digits has examples of shape"):
-        _like("ddpm", "digits")
-    with pytest.raises(UnknownNameError, match="unknown family 'gam'"):
-        _like("gam", "two-moons")
 
 
 def test_every_recipe_of_the_registry_is_one():

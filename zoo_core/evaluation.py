@@ -248,7 +248,8 @@ def _sample_batches(
         if wanted := sampler.conditions(model):
             for name, spec in wanted.items():
                 if name not in data.columns and not spec.null:
-                    raise IncompatibleError(f"the model is conditioned on {name!r}, and {data.name} has none to draw from")
+                    has = f"{data.name} has none to draw from"
+                    raise IncompatibleError(f"the model is conditioned on {name!r}, and {has}")
             like = data.rows(Streams(seed, "label", start, count).integers(len(data))).condition
             condition = None if like is None else like.only(wanted)
         x = sample(model, count, sampler=sampler, seed=seed, first=start, batch_size=count, condition=condition)

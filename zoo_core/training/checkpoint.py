@@ -20,8 +20,9 @@ from torch import Tensor
 from zoo_core import weights_file
 from zoo_core.errors import WeightsError
 from zoo_core.folders import remove_folder, write_folder
+from zoo_core.training.identity import Facts, differences, shown
 
-__all__ = ["latest", "load_optimiser", "optimiser_tensors", "read", "write"]
+__all__ = ["latest", "load_optimiser", "optimiser_tensors", "read", "require_same", "write"]
 
 KEEP = 2
 
@@ -66,6 +67,25 @@ def read(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"the checkpoint {place} cannot be read ({err}); delete it to go on from the one before"
         ) from err
     return weights_file.parse(content, name=str(place / "tensors.safetensors")), state
+
+
+def require_same(place: Path, state: Mapping[str, Any], facts: Facts) -> None:
+    """Makes sure that a checkpoint is of this run: of its recipe, its config and its data.
+
+    Args:
+        place: the checkpoint.
+        state: its state; what was written as ``facts`` is what its run was.
+        facts: what this run is.
+
+    Raises:
+        WeightsError: a value differs; the message names it, with both values.
+    """
+    made = state.get("facts", {})
+    for key in differences(made, facts):
+        raise WeightsError(
+            f"{place} was made with {shown(made, key)}, and this run has {shown(facts, key)}; choose another --out, "
+            "or delete it"
+        )
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

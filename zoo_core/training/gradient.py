@@ -17,13 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.errors import WeightsError, ZooError
+from zoo_core.errors import ZooError
 from zoo_core.interfaces import GradientObjective, Loss, Model, Streams
 from zoo_core.processes import Processes
 from zoo_core.randomness import stable_seed
 from zoo_core.training import checkpoint
 from zoo_core.training.average import Average
 from zoo_core.training.examples import TrainingBatches
+from zoo_core.training.identity import Facts
 from zoo_core.training.journal import Journal
 from zoo_core.training.recipe import Recipe, learning_rate, optimiser
 
@@ -41,6 +42,7 @@ class GradientRun:
         examples: the batches.
         processes: this one among the others.
         folder: checkpoints and log.
+        facts: what the run is; a checkpoint that was written with others is refused.
         checkpoint_every, report_every: in steps.
         show: is called with (step, average) at every checkpoint, in the first process.
     """
@@ -51,6 +53,7 @@ class GradientRun:
     examples: TrainingBatches
     processes: Processes
     folder: Path
+    facts: Facts = field(default_factory=dict)
     checkpoint_every: int = 500
     report_every: int = 50
     show: Callable[[int, Model], None] = lambda step, average: None
@@ -69,7 +72,7 @@ class GradientRun:
         """Goes on from the newest checkpoint; without one, lets the objective prepare the model.
 
         Raises:
-            WeightsError: it belongs to another recipe or is damaged.
+            WeightsError: it belongs to another recipe, config or data, or is damaged.
         """
         place = checkpoint.latest(self.checkpoints)
         if place is None:
@@ -77,8 +80,7 @@ class GradientRun:
             self.average = Average(self.model, self.recipe.ema)
             return
         tensors, state = checkpoint.read(place)
-        if state["recipe"] != _facts(self.recipe):
-            raise WeightsError(f"{place} was made by another recipe; choose another --out, or delete it")
+        checkpoint.require_same(place, state, self.facts)
         for prefix, module in (("model.", self.model), ("average.", self.average.model)):
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         for name, its in self.optimisers.items():
@@ -100,7 +102,7 @@ class GradientRun:
             tensors |= checkpoint.optimiser_tensors(its, f"optimiser.{name}")
         tensors |= {f"objective.{k}": v for k, v in self.objective.state().items()}
         tensors |= {f"sum.{k}": v for k, v in self._sums.items()}
-        checkpoint.write(self.checkpoints, self.step, tensors, {"recipe": _facts(self.recipe)})
+        checkpoint.write(self.checkpoints, self.step, tensors, {"facts": dict(self.facts)})
 
     def run(self, until: int) -> Model:
         """Trains up to a step and returns the average.
@@ -180,8 +182,3 @@ class GradientRun:
         last = checkpoint.latest(self.checkpoints)
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
         return ZooError(f"the run diverged at step {self.step}: {what}; {kept}; try a lower lr, or clip")
-
-
-def _facts(recipe: Recipe) -> dict[str, str]:
-    """What must be the same for a run to go on; ``repr`` is exact for floats."""
-    return {name: repr(value) for name, value in vars(recipe).items()}

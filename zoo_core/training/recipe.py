@@ -8,6 +8,7 @@ r"""A recipe: what ``[models.ID.recipe]`` of the registry says, with its default
 | ``seed``              | of everything                                                              | 0            |
 | ``start``             | the model whose weights to begin with, as ``zoo load`` names it            | fresh ones   |
 | ``batch``             | examples in a step, over all processes; of a statistics objective, at once  | 64; all      |
+| ``stopped``           | the step or iteration at which the run was ended, before its last          | the last     |
 | ``how``               | a sentence about how the weights were made, for the model card             | none         |
 
 and for a gradient objective
@@ -39,7 +40,7 @@ from typing import Any
 
 import torch
 
-from zoo_core import plugins
+from zoo_core import plugins, registry_schema
 from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import GradientObjective, StatisticsObjective
@@ -76,6 +77,7 @@ class Recipe:
     precision: str = "float32"
     augment: tuple[str, ...] = ()
     players: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stopped: int | None = None
     iterations: int = 100
     tolerance: float = 1e-4
     restarts: int = 1
@@ -88,14 +90,8 @@ class Recipe:
             IncompatibleError: a key is missing, unknown or out of its range.
         """
         known = {f.name for f in fields(cls)}
-        for key in ("objective", "data"):
-            if key not in table:
-                raise IncompatibleError(f"the recipe has no {key!r}; give it with --set {key}=…")
-        for key in table:
-            if key not in known and key != "how":
-                raise IncompatibleError(
-                    f"the recipe has an unknown key {key!r}; its keys are {', '.join(sorted(known))}"
-                )
+        _require_keys(table, registry_schema.RECIPE, "")
+        _require_keys(table["data"], registry_schema.DATA, "data.")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k in known}
         recipe = cls(**values)
         recipe.check()
@@ -103,17 +99,28 @@ class Recipe:
 
     def check(self) -> None:
         """Raises :class:`IncompatibleError` where a value is out of its range."""
-        sets = {"decay": ("cosine", "linear", "none"), "optimiser": tuple(_OPTIMISERS)}
-        for key, allowed in sets.items():
-            if getattr(self, key) not in allowed:
-                raise IncompatibleError(f"{key} = {getattr(self, key)!r}; expected one of {', '.join(allowed)}")
-        for key in ("steps", "batch", "iterations", "restarts"):
+        for key in ("steps", "batch", "iterations", "restarts", "stopped"):
             if getattr(self, key) is not None and getattr(self, key) < 1:
                 raise IncompatibleError(f"{key} = {getattr(self, key)}; expected at least 1")
         if self.ema is not None and not 0.0 <= self.ema < 1.0:
             raise IncompatibleError(f"ema = {self.ema}; expected a decay in [0, 1)")
+        if len(self.betas) != 2:
+            raise IncompatibleError(f"betas = {list(self.betas)}; expected two numbers")
         if set(self.augment) - {"flip"}:
             raise IncompatibleError(f"augment = {list(self.augment)}; expected 'flip' or nothing")
+
+
+def _require_keys(table: Mapping[str, Any], keys: Mapping[str, registry_schema.Key], prefix: str) -> None:
+    """Raises :class:`IncompatibleError` where a key is missing or unknown, or its value is not of its kind."""
+    for name, key in keys.items():
+        if key.required and name not in table:
+            raise IncompatibleError(f"the recipe has no {prefix + name!r}; give it with --set {prefix}{name}=…")
+    for name, value in table.items():
+        if name not in keys:
+            there = ", ".join(sorted(keys))
+            raise IncompatibleError(f"the recipe has an unknown key {prefix + name!r}; its keys are {there}")
+        if what := keys[name].problem(list(value) if isinstance(value, tuple) else value):
+            raise IncompatibleError(f"the recipe's {prefix}{name}: {what}")
 
 
 def objective(recipe: Recipe) -> GradientObjective[Any, Any] | StatisticsObjective[Any, Any]:

@@ -10,25 +10,32 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core import datasets, pictures, snapshot
+from torch import Tensor
+
+from zoo_core import datasets, snapshot
 from zoo_core.datasets.prepared import Prepared
 from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import DataSet, GradientObjective, Model, StatisticsObjective
+from zoo_core.interfaces import DataSet, GradientObjective, Model, Ragged, StatisticsObjective
 from zoo_core.loading import build, fill, load
+from zoo_core.model_facts import read_facts
 from zoo_core.processes import Processes
 from zoo_core.sampling import quick_sampler, sample
+from zoo_core.training import checkpoint, identity
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
 from zoo_core.training.statistics import fit
+from zoo_core.writing import save_samples
 
-__all__ = ["Options", "changed", "train"]
+__all__ = ["Options", "train"]
+
+_FINGERPRINTED = 64 * 2**20
+"""Bytes of the largest data set whose contents are hashed when a run begins: a tenth of a second."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +81,13 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
     try:
         out.mkdir(parents=True, exist_ok=True)
         model.to(processes.device)
-        if isinstance(goal, GradientObjective):
-            trained = _descend(model, data, goal, recipe, processes, out, options)
-        else:
-            trained = _fit(model, data, goal, recipe, processes, out, options)
+        if recipe.start is not None and processes.first and checkpoint.latest(out / "checkpoints") is None:
+            print(f"zoo: {entry.id} starts from the weights of {recipe.start}", file=sys.stderr)
+        facts = {**identity.facts(entry), **_contents(data)}
+        loop: Any = _descend if isinstance(goal, GradientObjective) else _fit
+        trained, stopped = loop(model, data, goal, recipe, processes, out, options, facts)
         if processes.first:
-            count = sum(t.numel() for t in trained.state_dict().values())
-            done = dataclasses.replace(entry, parameters=count, evaluations=())
-            snapshot.save(out / "model", done, trained.state_dict())
+            snapshot.save(out / "model", _made(entry, trained, stopped), trained.state_dict())
         processes.wait()
     finally:
         processes.close()
@@ -108,7 +114,9 @@ def _descend(
     processes: Processes,
     out: Path,
     options: Options,
-) -> Model:
+    facts: identity.Facts,
+) -> tuple[Model, int | None]:
+    """Trains by gradients; the model, and the step at which the run was stopped if that is not its last."""
     size = (recipe.batch or 64) * goal.batches
     if size % processes.size:
         raise IncompatibleError(
@@ -126,13 +134,14 @@ def _descend(
         TrainingBatches(model, data, recipe.seed, size, recipe.augment),
         processes,
         out,
+        facts,
         options.checkpoint_every,
         show=show,
     )
     run.resume()
-    trained = run.run(min(recipe.steps, options.max_steps or recipe.steps))
+    trained = run.run(_last(recipe.steps, recipe, options))
     goal.finish(trained, recipe.seed)
-    return trained
+    return trained, run.step if run.step < recipe.steps else None
 
 
 def _fit(
@@ -143,11 +152,15 @@ def _fit(
     processes: Processes,
     out: Path,
     options: Options,
-) -> Model:
+    facts: identity.Facts,
+) -> tuple[Model, int | None]:
+    """Fits by statistics; the model, and the iteration at which the run was stopped if that is not its last."""
+
     def report(restart: int, iteration: int, log_likelihood: float) -> None:
         if processes.first:
             print(f"restart {restart} iteration {iteration}: {log_likelihood:.6f} nats", file=sys.stderr, flush=True)
 
+    stop = _last(recipe.iterations, recipe, options)
     history = fit(
         model,
         Prepared(model, data, recipe.seed),
@@ -155,16 +168,43 @@ def _fit(
         batch=recipe.batch,
         restarts=recipe.restarts,
         tolerance=recipe.tolerance,
-        iterations=min(recipe.iterations, options.max_steps or recipe.iterations),
+        iterations=recipe.iterations,
+        stop=stop,
         seed=recipe.seed,
         processes=processes,
         folder=out / "checkpoints",
+        facts=facts,
         progress=report,
     )
     if processes.first:
         lines = [json.dumps({"step": i, "log_likelihood": value}) for i, value in enumerate(history)]
         (out / "log.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return model
+    return model, stop if stop < recipe.iterations and len(history) >= stop else None
+
+
+def _last(whole: int, recipe: Recipe, options: Options) -> int:
+    """The step or iteration to end with: the recipe's, or an earlier one."""
+    return min(whole, recipe.stopped or whole, options.max_steps or whole)
+
+
+def _made(entry: Entry, model: Model, stopped: int | None) -> Entry:
+    """The entry of what a run made: no number and no sentence that is about other weights."""
+    recipe = {key: value for key, value in entry.recipe.items() if key not in ("how", "stopped")}
+    return dataclasses.replace(
+        entry,
+        parameters=sum(t.numel() for t in model.state_dict().values()),
+        facts=read_facts(model),
+        recipe=recipe if stopped is None else {**recipe, "stopped": stopped},
+        evaluations=(),
+    )
+
+
+def _contents(data: DataSet) -> dict[str, Any]:
+    """What a small data set holds, as a fact of the run; of a large one its name has to do."""
+    x = data.x.data if isinstance(data.x, Ragged) else data.x
+    if not isinstance(x, Tensor) or x.numel() * x.element_size() > _FINGERPRINTED:
+        return {}
+    return {"data.sha256": data.fingerprint[:16]}
 
 
 def picture(model: Model, path: Path) -> None:
@@ -174,32 +214,8 @@ def picture(model: Model, path: Path) -> None:
     count = 36 if model.space.kind == "image" else 1000
     try:
         x = sample(model.eval(), count, sampler=quick_sampler(model, 50), batch_size=count)
-        pictures.save_samples(x, str(path), model.space)
+        save_samples(x, str(path), model.space)
     except IncompatibleError as err:
         print(f"zoo: no picture at this step: {err}", file=sys.stderr)
     finally:
         model.train(training)
-
-
-def changed(entry: Entry, changes: Mapping[str, Any]) -> Entry:
-    """An entry with other values in its recipe (``lr``, ``data.n``) or its config (``config.components``).
-
-    Raises:
-        IncompatibleError: a key that leads nowhere.
-    """
-    tables: dict[str, Any] = {"recipe": _copied(entry.recipe), "config": _copied(entry.config)}
-    for key, value in changes.items():
-        head, *path = key.split(".") if key.startswith("config.") else ["recipe", *key.split(".")]
-        table = tables[head]
-        for part in path[:-1]:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise IncompatibleError(f"--set {key}: {part!r} is not a table")
-        table[path[-1]] = value
-    return dataclasses.replace(entry, **tables, weights=None, evaluations=())
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _copied(v) for k, v in value.items()}
-    return list(value) if isinstance(value, (list, tuple)) else value

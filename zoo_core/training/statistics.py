@@ -19,6 +19,7 @@ from zoo_core.errors import ZooError
 from zoo_core.interfaces import Model, StatisticsObjective
 from zoo_core.processes import Processes
 from zoo_core.training import checkpoint
+from zoo_core.training.identity import Facts
 
 __all__ = ["fit"]
 
@@ -34,9 +35,11 @@ def fit(
     restarts: int = 1,
     tolerance: float = 1e-4,
     iterations: int = 100,
+    stop: int | None = None,
     seed: int = 0,
     processes: Processes | None = None,
     folder: Path | None = None,
+    facts: Facts | None = None,
     progress: Progress = lambda restart, iteration, log_likelihood: None,
 ) -> list[float]:
     """Fits a model and leaves the best of the restarts in it.
@@ -49,9 +52,11 @@ def fit(
         restarts: starts, each from its own seed.
         tolerance: stop when the mean log-likelihood grows by less, in nats.
         iterations: at most so many per restart.
+        stop: number of iterations after which the first restart that gets there is left as it is, to be gone on with.
         seed: of the starts.
         processes: each takes its share of the data.
         folder: for checkpoints, one after every iteration; none are written unless given.
+        facts: what the run is; a checkpoint that was written with others is refused.
         progress: is told ``(restart, iteration, mean log-likelihood)``.
 
     Returns:
@@ -59,8 +64,9 @@ def fit(
 
     Raises:
         ZooError: no restart could be fitted.
+        WeightsError: the checkpoint belongs to another run.
     """
-    run = _Run(model, folder, processes)
+    run = _Run(model, folder, processes, facts or {})
     part = processes.part(len(data)) if processes else range(len(data))
     size = batch or max(len(part), 1)
     spans = [torch.arange(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
@@ -80,6 +86,8 @@ def fit(
             if not run.history:
                 objective.initialise(model, data, seed + restart)
             while not (run.converged(tolerance) or len(run.history) >= iterations):
+                if stop is not None and len(run.history) >= stop:
+                    break
                 statistics = summed()
                 statistics = processes.sum(statistics) if processes else statistics
                 run.history.append((statistics["log_likelihood"] / statistics["count"]).item())
@@ -88,6 +96,8 @@ def fit(
                     objective.maximise(model, statistics)
                 run.save(restart)
             run.keep()
+            if stop is not None and stop < iterations and not run.converged(tolerance):
+                break
         except ZooError as err:
             failure = err
         run.history = []
@@ -105,8 +115,8 @@ SAME = 1e-6
 class _Run:
     """Where a fit stands: the history of this restart, and the best one so far."""
 
-    def __init__(self, model: Model, folder: Path | None, processes: Processes | None) -> None:
-        self.model, self.folder = model, folder
+    def __init__(self, model: Model, folder: Path | None, processes: Processes | None, facts: Facts) -> None:
+        self.model, self.folder, self.facts = model, folder, facts
         self.writes = folder is not None and (processes is None or processes.first)
         self.restart, self.saves = 0, 0
         self.history: list[float] = []
@@ -115,6 +125,7 @@ class _Run:
         place = checkpoint.latest(folder) if folder is not None else None
         if place is not None:
             tensors, state = checkpoint.read(place)
+            checkpoint.require_same(place, state, facts)
             model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
             self.best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
             self.restart, self.history, self.best_history = state["restart"], state["history"], state["best_history"]
@@ -140,5 +151,5 @@ class _Run:
         if self.writes and self.folder is not None:
             tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
             tensors |= {f"best.{k}": v for k, v in self.best.items()}
-            facts = {"restart": restart, "history": self.history, "best_history": self.best_history}
-            checkpoint.write(self.folder, self.saves, tensors, facts)
+            so_far = {"restart": restart, "history": self.history, "best_history": self.best_history}
+            checkpoint.write(self.folder, self.saves, tensors, {**so_far, "facts": dict(self.facts)})
