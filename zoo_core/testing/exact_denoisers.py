@@ -58,7 +58,7 @@ class ExactDenoiser(Model, Denoiser, Density):
         scale: s_k ≥ 0, one for all or one each.
         weights: w_k; equal unless given.
         prediction: the currency that the answer passes through before it becomes a prediction again.
-        labelled: whether the component can be asked for, as condition ``label``.
+        labelled: whether the component can be asked for, as condition ``label``; its null asks for none.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ExactDenoiser(Model, Denoiser, Density):
         self.register_buffer("log_weights", (shares / shares.sum()).log())
         self.space = SampleSpace("points", (self.means.shape[1],))
         if labelled:
-            self.conditions = {"label": ConditionSpec.label(len(means))}
+            self.conditions = {"label": ConditionSpec.label(len(means), null=True)}
 
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
         alpha, sigma = self.path.coefficients(t, like=x_t)
@@ -114,10 +114,12 @@ class ExactDenoiser(Model, Denoiser, Density):
 
     def _logits(self, x: Tensor, condition: Condition | None) -> Tensor:
         """log w_k, or those of the component that was asked for, ``(1 or n, K)``."""
+        log_weights = self.log_weights.to(x.dtype)[None]
         if condition is None or "label" not in condition:
-            return self.log_weights.to(x.dtype)[None]
-        one_hot = torch.nn.functional.one_hot(condition["label"], len(self.means))
-        return torch.where(one_hot.bool(), 0.0, -torch.inf).to(x.dtype)
+            return log_weights
+        label, count = condition["label"], len(self.means)
+        asked = torch.where(torch.nn.functional.one_hot(label, count + 1)[:, :count].bool(), 0.0, -torch.inf)
+        return torch.where((label == count)[:, None], log_weights, asked.to(x.dtype))
 
 
 def _log_normal(offset: Tensor, variance: Tensor) -> Tensor:

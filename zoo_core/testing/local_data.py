@@ -6,8 +6,8 @@ import os
 from functools import cache
 
 from zoo_core import datasets
-from zoo_core.datasets.dataset import DataSet
 from zoo_core.errors import ZooError
+from zoo_core.interfaces import DataSet
 
 __all__ = ["data_here", "missing"]
 
