@@ -147,22 +147,22 @@ def test_pseudo_huber_is_square_below_c_and_straight_above():
 def test_the_exact_function_is_nearly_free_of_training_loss():
     """With the exact function the distance is a score estimate's error times the interval: it falls with N."""
     model, x = ExactConsistency([2], MLP), S * points(2048).float()
-    losses = [
-        next(Training(first=n, last=n).losses(model, Batch(x), Streams(0, "train/0", 0, 2048))).terms["distance"].item()
-        for n in (10, 1280)
-    ]
+    batch, losses = Batch(x, step=0), []
+    for n in (10, 1280):
+        loss = next(Training(first=n, last=n).losses(model, batch, Streams(0, "train/0", 0, 2048)))
+        losses.append(loss.terms["distance"].item())
     assert losses[1] < 0.1 * losses[0]
 
 
 def test_only_the_upper_answer_has_a_gradient():
     """The lower one is a target: with it at a network of its own the gradient is the same."""
-    model, batch = Consistency([2], MLP), Batch(points(8, torch.float32))
+    model, batch = Consistency([2], MLP), Batch(points(8, torch.float32), step=3)
     model.network.head.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     loss = next(Training().losses(model, batch, Streams(0, "train/3", 0, 8)))
     loss.value.backward()
     assert model.network.head.weight.grad.abs().sum() > 0
-    with pytest.raises(ValueError, match="know no training step"):
-        next(Training().losses(model, batch, Streams(0, "train", 0, 8)))
+    with pytest.raises(ValueError, match="expected a batch with a step"):
+        next(Training().losses(model, Batch(batch.x), Streams(0, "train/3", 0, 8)))
 
 
 def test_distillation_is_of_a_teacher_of_the_same_kind():

@@ -15,9 +15,8 @@ from zoo_core import snapshot
 from zoo_core.cli import main
 from zoo_core.entry import Entry
 from zoo_core.errors import DataError, IncompatibleError
-from zoo_core.interfaces import Condition, Denoiser, Model, Prediction, SampleSpace, Streams
+from zoo_core.interfaces import Call, Condition, Denoiser, Model, Prediction, SampleSpace, Streams
 from zoo_core.paths import DiscretePath, GaussianPath, LinearPath, VariancePreserving
-from zoo_core.randomness import generator
 from zoo_core.testing.exact_denoisers import ExactDenoiser
 from zoo_guidance.editing import SDEdit, ShortenedModel
 from zoo_guidance.given_images import given
@@ -27,20 +26,6 @@ from zoo_guidance.noisy_classifier import NoisyClassifier
 
 RHO = 0.8
 TABLE = DiscretePath([math.exp(-5.0 * ((k + 1) / 100) ** 2) for k in range(100)])
-
-
-class Quick(Streams):
-    """Streams from one generator: thousands of their own take long."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(0, "quick", 0, 0)
-        self.count, self.source = count, generator(0, "quick")
-
-    def __len__(self) -> int:
-        return self.count
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(self.count, *shape, generator=self.source)
 
 
 class Correlated(Model, Denoiser):
@@ -71,7 +56,8 @@ def test_inpainting_of_a_gaussian_is_its_conditional_distribution():
     mask = torch.tensor([True, False])
     bias = []
     for resamplings in (1, 40):
-        x = Inpaint(steps=50, resamplings=resamplings).fill(model, Quick(4000), known.expand(4000, 2), mask)
+        call = Call(Streams(0, "t", 0, 4000))
+        x = Inpaint(steps=50, resamplings=resamplings).fill(model, known.expand(4000, 2), mask, call)
         assert torch.equal(x[:, 0], known.expand(4000, 2)[:, 0])  # what is kept is kept to the bit
         bias.append(abs(x[:, 1].mean().item() - RHO * 1.5))
         variance = x[:, 1].var().item()
@@ -93,7 +79,8 @@ def test_sdedit_of_a_gaussian_has_the_moments_it_should(path, strength):
     end = ShortenedModel(model, strength).end
     alpha, sigma = path.alpha(end), path.sigma(end)
     root = math.sqrt(alpha**2 * s**2 + sigma**2)
-    made = edit.edit(model, Streams(0, "t", 0, n, dtype=torch.float64), torch.full((n, 1), x, dtype=torch.float64))
+    call = Call(Streams(0, "t", 0, n, dtype=torch.float64))
+    made = edit.edit(model, torch.full((n, 1), x, dtype=torch.float64), call)
     mean, std = alpha * s * x / root, sigma * s / root
     slack = 0.05 if path is TABLE else 0.0  # 20 and 60 steps
     assert abs(made.mean().item() - mean) < 5 * std / math.sqrt(n) + slack

@@ -21,7 +21,6 @@ from zoo_core.paths import (
     VarianceExploding,
     VariancePreserving,
 )
-from zoo_core.randomness import generator
 from zoo_core.samplers.ddim import DDIM
 from zoo_core.samplers.path import guided
 from zoo_core.testing.exact_denoisers import ExactDenoiser
@@ -97,20 +96,6 @@ def test_samples_guided_by_the_exact_classifier_are_those_of_the_class():
     assert (ours - own).abs().max() < 1e-6
 
 
-class Quick(Streams):
-    """Streams from one generator: many of their own take long to seed."""
-
-    def __init__(self, seed: int, purpose: str, start: int, count: int) -> None:
-        super().__init__(seed, purpose, start, 0)
-        self.count, self.source = count, generator(seed, purpose)
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(self.count, *shape, generator=self.source)
-
-    def uniform(self, *shape: int) -> Tensor:
-        return torch.rand(self.count, *shape, generator=self.source)
-
-
 def trained(steps: int = 120) -> NoisyClassifier:
     """A classifier of the mixture, after a few seconds."""
     with torch.random.fork_rng():
@@ -122,7 +107,7 @@ def trained(steps: int = 120) -> NoisyClassifier:
         g = torch.Generator().manual_seed(step)
         label = torch.multinomial(shares, 512, replacement=True, generator=g)
         x = means[label] + SCALE * torch.randn(512, 2, generator=g)
-        streams = Quick(0, f"train/{step}", 0, 512)
+        streams = Streams(0, f"train/{step}", 0, 512)
         loss = next(goal.losses(model, Batch(x, Condition(label=label)), streams)).value
         optimiser.zero_grad()
         loss.backward()
@@ -241,5 +226,5 @@ def test_a_label_is_needed():
     assert set(guidance.conditions(model)) == {"label"}
     with pytest.raises(ConditionError, match="needs a label to guide to; give one with --label"):
         guidance.sample(model, Streams(0, "test", 0, 1))
-    with pytest.raises(IncompatibleError, match="classifier = 'mine' is of other data"):
+    with pytest.raises(IncompatibleError, match="classifier = 'mine': it is of other data"):
         guidance.check(ExactDenoiser(LinearPath(), ((0.0,),)))

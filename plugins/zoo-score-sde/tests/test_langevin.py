@@ -88,7 +88,7 @@ class Drawn(Model, DirectSampler):
     [
         (Drawn(), "needs Density"),
         (Counted(), "that of Counted is discrete"),
-        (Flat(), "log p of Flat has no gradient"),
+        (Flat(), "needs a gradient, and log p of Flat has none"),
     ],
 )
 def test_what_has_no_gradient_is_refused(model, message):
