@@ -14,9 +14,10 @@ from zoo_core import datasets, registry, snapshot
 from zoo_core.cli import eval as eval_verb
 from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
-from zoo_core.evaluation import data_for, describe, evaluate, evaluate_all, fitting
+from zoo_core.evaluation import data_for, default_metrics, describe, evaluate, evaluate_all, fitting
 from zoo_core.interfaces import ConditionSpec, DirectSampler, Metric, Model, Result, SampleSpace
 from zoo_core.interfaces.dataset import DataSet
+from zoo_core.loading import build
 from zoo_core.measurements import Settings, agrees, measure
 from zoo_core.sampling import make_sampler, sample
 
@@ -319,3 +320,93 @@ def test_wrong_usage_is_one_line(run, arguments, reason):
     code, out, err = run("eval", *arguments)
     assert (code, out) == (2, "")
     assert reason in err
+
+
+SHADES = """
+import torch
+from zoo_core.hookspecs import hookimpl
+from zoo_core.interfaces import DataSet
+ZOO_API = (1, 0)
+
+@hookimpl
+def zoo_register(catalogue):
+    catalogue.dataset("shades", "zoo_shades.plugin:shades", "8×8 noise")
+
+def shades(split, n=200):
+    draw = torch.Generator().manual_seed(split == "test")
+    return DataSet("shades", split, torch.randint(17, (n, 1, 8, 8), generator=draw, dtype=torch.uint8), levels=17)
+"""
+
+
+@pytest.fixture
+def without_features(zoo_install, tmp_path):
+    """A GAN of the reader's own images, for which there are no features to compare samples by, in a folder."""
+    zoo_install("zoo-shades", SHADES)
+    base = registry.load().get("wgan-gp-mnist")
+    entry = replace(
+        base, config={**base.config, "shape": [1, 8, 8]}, recipe={**base.recipe, "data": {"name": "shades"}}
+    )
+    entry = replace(entry, id="gan-shades", dataset="shades", evaluations=())
+    snapshot.save(tmp_path / "gan", entry, build(entry).state_dict())
+    return "./gan"
+
+
+def test_no_metric_is_no_success_and_says_what_fits_if_it_is_named(run, without_features):
+    code, out, err = run("eval", without_features)
+    assert (code, out) == (2, "")
+    assert err.startswith("zoo: gan has no default metric; name one that fits with --metric: ")
+    assert "mmd" in err
+    assert err.count("\n") == 1
+    code, out, err = run("eval", without_features, "--metric", "mmd", "-n", "100")
+    assert (code, err) == (0, "")
+    assert out.startswith("mmd: ")
+
+
+def test_no_metric_at_all_says_why(tmp_path):
+    model = zoo_core.load(RING)
+    model.entry = replace(model.entry, recipe={})
+    with pytest.raises(IncompatibleError, match="has no recipe that names its data"):
+        default_metrics(model)
+
+
+def test_save_writes_the_numbers_into_the_card_of_a_folder(run, tmp_path):
+    """In place of older ones by the same metrics; the folder is called otherwise than its model."""
+    name = folder_with([], tmp_path)
+    assert "Nothing has been measured" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    code, _, err = run("publish", name, "--repo", "me/ring", "--dry-run")
+    assert code == 0
+    assert f"the model card lacks a measured number (zoo eval {name} --save)" in err
+    for seed, metrics in ((1, ("nll",)), (2, ("high-quality", "nll"))):
+        words = [word for metric in metrics for word in ("--metric", metric)]
+        assert run("eval", name, "-n", "100", "--seed", str(seed), "--save", *words)[0] == 0
+    rows = zoo_core.load(name).entry.evaluations
+    assert [(row.metric, row.seed) for row in rows] == [("nll", 2), ("high-quality", 2)]
+    table = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert table["id"] == RING
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert f"`zoo eval {RING} --metric nll -n 100 --seed 2`" in card
+    code, _, err = run("publish", name, "--repo", "me/ring", "--dry-run")
+    assert (code, err) == (0, "")
+    assert run("eval", name, "--check")[0] == 0
+
+
+def test_numbers_are_saved_in_a_snapshot_of_the_zoo_only(run, tmp_path):
+    name = folder_with([], tmp_path)
+    table = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    del table["id"]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(table), encoding="utf-8")
+    code, _, err = run("eval", name, "--metric", "nll", "-n", "100", "--save")
+    assert code == 4
+    assert "model has no config.json of the zoo with an id; its numbers cannot be kept there" in err
+
+
+def test_a_budget_of_evaluations_buys_what_it_pays_for(run):
+    options = ("--metric", "sliced-wasserstein", "-n", "100", "--sampler", "heun", "--json")
+    code, out, _ = run("eval", MOONS, *options, "--nfe", "8")
+    assert code == 0
+    bought = json.loads(out)[0]
+    assert bought["protocol"].startswith("heun, 4 steps; ")  # two evaluations a step, and one for the last
+    assert (bought["nfe"], "steps" in bought) == (8, False)
+    assert "--sampler heun --nfe 8 " in bought["command"]
+    code, out, _ = run("eval", MOONS, *options, "--steps", "4")
+    assert json.loads(out)[0]["value"] == bought["value"]

@@ -186,6 +186,56 @@ def test_release_writes_into_the_plugin_that_has_the_model(package, tmp_path, mo
     assert registry.central_file().read_bytes() == central
 
 
+def released(monkeypatch, *arguments):
+    """Exit code of ``python -m zoo_core.release hyper-flow-moons …``, and the entry as the registry has it then."""
+    from zoo_core import registry, release
+
+    monkeypatch.setattr(sys, "argv", ["release", "hyper-flow-moons", *map(str, arguments)])
+    try:
+        release.main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    plugins.reset()
+    return code, registry.load().get("hyper-flow-moons")
+
+
+def test_release_refuses_weights_that_another_recipe_or_config_made(package, tmp_path, monkeypatch, capsys):
+    """The run's own config.json says how they were made; ``--adopt`` takes that into the registry."""
+    from zoo_core import loading, registry, snapshot
+    from zoo_core.training.variants import changed
+
+    entry = registry.load().get("hyper-flow-moons")
+    made = changed(entry, {"lr": 0.5, "clip": None, "data.n": 77})
+    snapshot.save(tmp_path / "run", made, loading.build(made).state_dict())
+    for weights in (tmp_path / "run", tmp_path / "run" / snapshot.FILE):
+        code, after = released(monkeypatch, "--weights", weights)
+        assert code == 4
+        err = capsys.readouterr().err
+        assert "was not made as hyper-flow-moons says: " in err
+        assert "no clip there and clip = 1.0 here" in err
+        assert "data.n = 77 there and data.n = " in err
+        assert "--adopt what made it" in err
+        assert after == entry
+    code, after = released(monkeypatch, "--weights", tmp_path / "run", "--adopt")
+    assert code == 0
+    assert (after.recipe["lr"], after.recipe["data"]["n"]) == (0.5, 77)
+    assert "clip" not in after.recipe
+    assert (after.id, after.summary, after.license) == (entry.id, entry.summary, entry.license)
+    assert released(monkeypatch, "--weights", tmp_path / "run")[0] == 0  # now it is what made them
+    card = (package / "src/zoo_hyper_flow/weights/hyper-flow-moons/README.md").read_text(encoding="utf-8")
+    assert "- lr: `0.5`" in card
+
+
+def test_release_refuses_a_run_that_was_stopped(package, tmp_path, monkeypatch, capsys):
+    from zoo_core import registry
+    from zoo_core.training import Options, train
+
+    train(registry.load().get("hyper-flow-moons"), tmp_path / "run", Options(max_steps=2, samples_every=0))
+    assert released(monkeypatch, "--weights", tmp_path / "run" / "model")[0] == 4
+    assert "stopped = 2 there and no stopped here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -243,7 +293,7 @@ def test_downstream_a_new_plugin_in_a_clean_environment(author):
         zoo plugins new hyper-flow
         pip install --quiet "./zoo-hyper-flow[dev]"
         (cd zoo-hyper-flow && pytest -q)
-        zoo train hyper-flow-moons --set steps=200
+        zoo train hyper-flow-moons --set steps=200 --out runs/hyper-flow-moons
         zoo sample ./runs/hyper-flow-moons/model -n 100 --seed 0 --out points.safetensors
         zoo eval ./runs/hyper-flow-moons/model --metric nll
         zoo plugins doctor hyper-flow
