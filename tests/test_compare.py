@@ -175,3 +175,9 @@ def test_a_step_count_that_does_not_fit_is_left_out_alone():
     assert chosen == [("consistency", 1), ("ddim", 1), ("ddim", 5)]
     assert [name for name, _ in told] == ["consistency, 5 steps"]
     assert "couples noise and data" in str(told[0][1])
+
+
+def test_steps_and_a_budget_of_evaluations_are_one_setting(run):
+    code, out, err = run("compare", "ddpm-moons", "--steps", "1,2", "--nfe", "5")
+    assert (code, out) == (2, "")
+    assert "--steps and --nfe both say how many steps to take; leave one out" in err

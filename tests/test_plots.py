@@ -70,7 +70,7 @@ def test_wrong_names_and_files(tmp_path):
 def test_training_curves_of_a_run(tmp_path):
     from zoo_core import registry
     from zoo_core.training import Options, train
-    from zoo_core.training.run import changed
+    from zoo_core.training.variants import changed
 
     entry = changed(registry.load().get("ddpm-moons"), {"data.n": 200, "steps": 100, "batch": 20, "warmup": 5})
     train(entry, tmp_path / "run", Options(samples_every=0))

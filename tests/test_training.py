@@ -23,6 +23,7 @@ from zoo_core.training import Options, checkpoint, run, train
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.recipe import Recipe, learning_rate
 from zoo_core.training.variants import changed
+from zoo_gmm.objective import ExpectationMaximisation
 
 MOONS = ["ddpm-moons", "--set", "data.n=2000", "--set", "steps=60", "--set", "batch=32", "--set", "warmup=5"]
 GMM = ["gmm-eight-gaussians", "--set", "data.n=2000", "--set", "iterations=12", "--set", "restarts=2",
@@ -237,6 +238,25 @@ def test_the_contents_of_large_data_are_not_hashed(monkeypatch):
     assert run._contents(data) == {"data.sha256": data.fingerprint[:16]}
     monkeypatch.setattr(run, "_FINGERPRINTED", 50 * 2 * 4 - 1)
     assert run._contents(data) == {}
+
+
+@pytest.mark.parametrize("batch", [1, 64, 10_000])
+def test_a_fit_is_the_same_whatever_it_is_given_at_once(tmp_path, cut_short, batch):
+    """``batch`` of a recipe of a statistics objective bounds memory and changes nothing but the order of sums."""
+    seen = []
+    statistics = ExpectationMaximisation.statistics
+
+    def watched(objective, model, batch, **known):
+        if not known:  # k-means hands over all of the data with its hard assignment
+            seen.append(len(batch))
+        return statistics(objective, model, batch, **known)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ExpectationMaximisation, "statistics", watched)
+        train(few(batch=batch), tmp_path / "parts", Options(samples_every=0, max_steps=3))
+    assert set(seen) == {1: {1}, 64: {64, 500 % 64}, 10_000: {500}}[batch]
+    parts, whole = weights(tmp_path / "parts"), weights(cut_short / "em")
+    assert max((parts[key] - whole[key]).abs().max().item() for key in whole) < 1e-9  # float64 sums of 500 numbers
 
 
 def test_pictures_of_samples(tmp_path):
