@@ -25,6 +25,7 @@ __all__ = [
     "has_picture",
     "is_folder",
     "is_one_picture",
+    "kinds_with",
     "readable",
     "writable",
 ]
@@ -71,6 +72,12 @@ def writable(space: SampleSpace) -> tuple[str, ...]:
 def readable(space: SampleSpace) -> tuple[str, ...]:
     """Lists the suffixes of the files that samples of a space can be read from."""
     return tuple(s for s in writable(space) if s not in PICTURES or is_one_picture(space))
+
+
+def kinds_with(suffix: str) -> tuple[str, ...]:
+    """Lists the kinds of samples that files of a suffix can hold, all of which have a fixed shape for ``.npy``."""
+    everywhere = (*PICTURES, ".npz", ".npy", ".safetensors")
+    return tuple(kind for kind in KINDS if suffix in everywhere or suffix in _OF_KIND[kind])
 
 
 def has_picture(space: SampleSpace) -> bool:
@@ -150,14 +157,19 @@ def check_target(target: str, space: SampleSpace | None = None, count: int = 1) 
         )
 
 
-def check_source(source: str, space: SampleSpace) -> None:
-    """Refuses a file that samples of a space cannot be read from, by its name.
+def check_source(source: str, space: SampleSpace | None = None) -> None:
+    """Refuses a file that samples cannot be read from, by its name.
+
+    Args:
+        source: path of the file.
+        space: space of the samples; ``None`` before the model is known, when only what no model could read is refused.
 
     Raises:
         IncompatibleError: there is no such file, or samples of this kind are not read from such files.
     """
-    path = Path(source)
-    if not path.is_file():
-        raise IncompatibleError(f"there is no file {source!r}; expected a file of {space.words()}")
-    if path.suffix.lower() not in readable(space):
-        raise IncompatibleError(f"cannot read {space.words()} from {source!r}; use {', '.join(readable(space))}")
+    what = "samples" if space is None else space.words()
+    known = (*PICTURES, *FORMATS) if space is None else readable(space)
+    if not Path(source).is_file():
+        raise IncompatibleError(f"there is no file {source!r}; expected a file of {what}")
+    if Path(source).suffix.lower() not in known:
+        raise IncompatibleError(f"cannot read {what} from {source!r}; use {', '.join(dict.fromkeys(known))}")

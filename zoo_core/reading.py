@@ -107,7 +107,7 @@ def _arrays(path: Path, space: SampleSpace) -> Values:
     if path.suffix.lower() == ".safetensors":
         found = weights_file.parse(path.read_bytes(), name=path.name)
     else:
-        loaded = np.load(path, allow_pickle=False)
+        loaded = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         arrays = {"samples": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
         found = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
     if "samples" not in found:
@@ -180,7 +180,8 @@ def _code(column: Column, value: Any, row: int) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        what = f"one of {', '.join(column.categories)}" if column.type == "category" else f"a {column.type}"
+        expected = {"integer": "an integer", "number": "a number"}
+        what = expected.get(column.type, f"one of {', '.join(column.categories)}")
         raise DataError(f"row {row} has {column.name} = {str(value)[:40]!r}; expected {what}") from None
 
 

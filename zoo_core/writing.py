@@ -151,11 +151,8 @@ def _nested(values: Tensor) -> Any:
 
 
 def _numbers(values: Tensor) -> list[Any]:
-    """The numbers ``(n,)`` in as few digits as tell them from their neighbours."""
-    if not values.is_floating_point():
-        return values.tolist()
-    digits = 17 if values.dtype == torch.float64 else 9
-    return [float(f"{value:.{digits}g}") for value in values.tolist()]
+    """The numbers ``(n,)`` in as few digits as tell them from their neighbours of the same type."""
+    return [float(str(value)) for value in _plain(values).numpy()] if values.is_floating_point() else values.tolist()
 
 
 def _cell(column: Column, value: float) -> Any:

@@ -19,6 +19,7 @@ VERBS = {
     "info": ("info", "Show all that is known about a model."),
     "load": ("load", "Fetch, verify, build and try a model; say what it is."),
     "sample": ("sample", "Draw samples into a picture, a file or a folder."),
+    "translate": ("translate", "Carry samples in files from one domain to another."),
     "eval": ("eval", "Measure a model on held-out data."),
     "compare": ("compare", "Put models side by side: quality against network evaluations."),
     "crosscheck": ("crosscheck", "Put a model's samplers beside those of diffusers, step by step."),

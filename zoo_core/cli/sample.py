@@ -163,4 +163,5 @@ def command(
     else:
         drawn = shown(space, count) if target.lower().endswith(PICTURES) else count
         first = f" (a picture of the first {drawn}; .npz has all)" if drawn < count else ""
-        click.echo(f"{count} samples of {name} in {seconds:.1f} s: {target}{first}", err=True)
+        samples = "1 sample" if count == 1 else f"{count} samples"
+        click.echo(f"{samples} of {name} in {seconds:.1f} s: {target}{first}", err=True)
