@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo_core import errors, hookspecs, registry_schema
+from zoo_core import errors, formats, hookspecs, registry_schema
 from zoo_core.catalogue import KINDS, Catalogue
+from zoo_core.cli import VERBS
 from zoo_core.cli.env import VARIABLES
 from zoo_core.fitting import FACTS
 from zoo_core.interfaces import (
@@ -106,6 +107,9 @@ def page() -> Iterator[str]:
     yield "An unknown key is a warning. In brackets: what holds where a key is not there."
     for where, keys in TABLES.items():
         yield from schema(where, keys)
+    yield from ["", "## Verbs", "", "`zoo VERB --help` says more.", "", "| verb | what it does |", "|---|---|"]
+    yield from (f"| `{verb}` | {cell(line)} |" for verb, (_, line) in VERBS.items())
+    yield from files()
     yield from ["", "## Exit codes", "", *table_of(errors.__doc__)]
     yield from ["", "## Environment variables", "", "| variable | meaning |", "|---|---|"]
     yield from (f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items())
@@ -141,6 +145,18 @@ def checks() -> Iterator[str]:
         yield f"| `{each.name.removeprefix('check_')}` | {each.kind} | {', '.join(each.needs)} | {cell(first)} |"
     yield from ["", "Fixtures, which pytest finds where zoo-core is installed:", ""]
     yield from table_of(pytest_plugin.__doc__)
+
+
+def files() -> Iterator[str]:
+    """What samples are written to and read from."""
+    yield from ["", "## Files of samples", ""]
+    yield "What `--out` of `zoo sample` and `zoo translate` writes, and `zoo translate` reads: a picture where it is"
+    yield "one grey or RGB image. A folder, `folder/`, gets a `.png` for each image, a `.wav` for each recording, and"
+    yield "one `.csv` of all samples of another kind."
+    yield from ["", "| suffix | holds | of |", "|---|---|---|"]
+    for suffix, holds in formats.FORMATS.items():
+        kinds = formats.kinds_with(suffix)
+        yield f"| `{suffix}` | {cell(holds)} | {'every kind' if kinds == formats.KINDS else ', '.join(kinds)} |"
 
 
 def schema(where: str, keys: Mapping[str, Key]) -> Iterator[str]:
