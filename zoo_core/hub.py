@@ -8,6 +8,7 @@ request.  ``huggingface_hub`` does the transfers (:mod:`zoo_core.connection`).
 from __future__ import annotations
 
 import importlib.util
+import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -260,7 +261,7 @@ def bundled_folder(entry: Entry) -> Path | None:
         return None
     for package in (spec.submodule_search_locations or []) if spec else []:
         folder = Path(package) / "weights" / entry.id
-        if folder.is_dir():
+        if os.path.isdir(folder):
             return folder
     return None
 
@@ -268,7 +269,7 @@ def bundled_folder(entry: Entry) -> Path | None:
 def is_bundled(entry: Entry) -> bool:
     """Whether the plugin's package has the weights."""
     folder = bundled_folder(entry)
-    return bool(entry.weights and entry.weights.bundled and folder and (folder / entry.weights.file).is_file())
+    return bool(entry.weights and entry.weights.bundled and folder and _is_file(folder / entry.weights.file))
 
 
 def cached(entry: Entry) -> bool:
@@ -281,7 +282,12 @@ def _cached_path(weights: Weights) -> Path | None:
     if not weights.repo_id:
         return None
     path = _repo_folder(weights.repo_id) / "snapshots" / weights.revision / weights.file
-    return path if path.is_file() else None
+    return path if _is_file(path) else None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file can have is not, where :meth:`Path.is_file` raises."""
+    return os.path.isfile(path)
 
 
 def _repo_folder(repo_id: str) -> Path:
