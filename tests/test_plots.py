@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import zoo_core
 from zoo_core.cli import main
 from zoo_core.errors import IncompatibleError, UnknownNameError
-from zoo_core.plots.draw import draw
+from zoo_core.interfaces import Column, Model, Ragged, SampleSpace
+from zoo_core.model_facts import read_facts
+from zoo_core.plots.draw import draw, show_samples
 from zoo_core.plots.latent import slerp
 
 pytest.importorskip("matplotlib")
@@ -46,17 +49,45 @@ def test_the_trajectory_of_a_path_model(tmp_path):
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("gmm-digits", "density", "drawn over the plane"),
+        ("gmm-digits", "density", "plot 'density' needs points in the plane"),
         ("gmm-digits", "score", "plot 'score' needs Denoiser"),
         ("gmm-digits", "em", "in the plane"),
-        ("gmm-digits", "training", "need the run's folder"),
-        ("ddpm-moons", "em", "needs a model of gmm"),
+        ("gmm-digits", "training", "plot 'training' needs the log of its training beside it"),
+        ("ddpm-moons", "em", "plot 'em' is for gmm only"),
     ],
 )
 def test_what_cannot_be_shown_says_why(tmp_path, name, kind, message):
     with pytest.raises(IncompatibleError, match=message):
         draw(zoo_core.load(name), kind, tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
+
+
+SPACES = (
+    SampleSpace("points", (5,)),
+    SampleSpace("image", (5, 4, 4), 0.0, 1.0),
+    SampleSpace("sequence", (None, 2)),
+    SampleSpace("tokens", (None,), vocabulary=4),
+    SampleSpace("audio", (1, None), rate=100),
+    SampleSpace("table", (2,), columns=(Column("age"), Column("colour", "category", ("red", "blue")))),
+)
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.kind)
+def test_samples_of_every_kind_are_shown(space):
+    """As zoo sample draws them: what axes show is that picture, pixel by pixel."""
+    from matplotlib.figure import Figure
+
+    from zoo_core.pictures import render
+
+    model = Model()
+    model.space = space
+    shape = [4 if size is None else size for size in space.shape]
+    data = torch.ones(9, *shape, dtype=torch.int64 if space.kind == "tokens" else torch.float32)
+    x = data if space.open_axis is None else Ragged(data, torch.arange(9) % 4 + 1, space.open_axis)
+    axes = Figure().subplots()
+    show_samples(axes, x, model)
+    assert np.array_equal(axes.images[0].get_array(), np.asarray(render(x, space)))
+    assert "pictured" in read_facts(model)
 
 
 def test_wrong_names_and_files(tmp_path):
@@ -82,7 +113,7 @@ def test_the_verb_says_what_fits(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["plot", "gmm-eight-gaussians", "--json"])
     assert stop.value.code == 0
-    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["density", "em", "samples", "training"]
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["density", "em", "samples"]
 
 
 def test_slerp_keeps_the_norm_and_meets_its_ends():

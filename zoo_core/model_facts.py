@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zoo_core.formats import has_picture
 from zoo_core.interfaces import Denoiser, Density, EnergyBased, LatentVariable, Model, can
 
 __all__ = ["read_facts"]
@@ -15,7 +16,7 @@ def read_facts(model: Model) -> tuple[str, ...]:
     says = {
         "open": space.open_axis is not None,
         "plane": space.kind == "points" and shape == (2,),
-        "pictured": (space.kind == "image" and shape[0] in (1, 3)) or (space.kind == "points" and shape[0] in (1, 2)),
+        "pictured": has_picture(space),
         "grey": space.kind == "image" and shape[0] == 1,
         "rgb": space.kind == "image" and shape[0] == 3,
         "numeric": space.is_numeric,

@@ -20,8 +20,8 @@ __all__ = ["noising", "samples", "trajectory"]
 
 
 def samples(model: Model, figure: Figure, seed: int) -> None:
-    """64 images or 2,000 points."""
-    count = 64 if model.space.kind == "image" else 2000
+    """2,000 points or rows of a table, 64 samples of another kind."""
+    count = 2000 if model.space.kind in ("points", "table") else 64
     (axes,) = subplots(figure, 1, 1, size=5.0)
     show_samples(axes, sample(model, count, seed=seed, sampler=quick_sampler(model, 200), batch_size=count), model)
 
@@ -43,7 +43,10 @@ def trajectory(model: Model, figure: Figure, seed: int) -> None:
             show_samples(at, model.space.to_user(values.float()).cpu(), model)
             at.set_xticks([])
             at.set_yticks([])
-            if model.space.kind == "points":  # one scale, or the shrinking would not be seen
+            if model.space.kind == "points" and model.space.shape[0] in (
+                1,
+                2,
+            ):  # one scale, or the shrinking would not be seen
                 at.set_xlim(-reach, reach)
                 at.set_ylim(-reach, reach)
         axes[column].set_title(f"step {frame.step}", fontsize=8)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from zoo_core import fitting, plugins
 from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError, PluginError
 from zoo_core.folders import write_whole
-from zoo_core.interfaces import Model
+from zoo_core.interfaces import Model, Values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,24 +53,18 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
     write_whole(out, lambda beside: figure.savefig(beside, dpi=120))
 
 
-def show_samples(axes: Axes, samples: object, model: Model) -> None:
-    """Draws samples on the user's side into axes: a grid of images, dots, or a histogram."""
-    import torch
+def show_samples(axes: Axes, samples: Values, model: Model) -> None:
+    """Draws samples on the user's side into axes: dots in the plane, a histogram, or the picture of their kind."""
+    from zoo_core.pictures import render
 
-    from zoo_core.pictures import grid
-
-    assert isinstance(samples, torch.Tensor)
-    if model.space.kind == "image":
-        axes.imshow(grid(samples), cmap="gray", vmin=0, vmax=255)
-        axes.set_axis_off()
-    elif samples.shape[1] == 1:
+    if model.space.kind == "points" and isinstance(samples, Tensor) and samples.shape[1] == 1:
         axes.hist(samples[:, 0].numpy(), bins=60, density=True, color=INK)
-    elif samples.shape[1] == 2:
+    elif model.space.kind == "points" and isinstance(samples, Tensor) and samples.shape[1] == 2:
         axes.scatter(samples[:, 0].numpy(), samples[:, 1].numpy(), s=2, color=INK, linewidths=0)
         axes.set_aspect("equal")
     else:
-        shape = "×".join(map(str, samples.shape[1:]))
-        raise IncompatibleError(f"there is no picture of {model.space.kind} of shape {shape}")
+        axes.imshow(render(samples, model.space), cmap="gray", vmin=0, vmax=255)
+        axes.set_axis_off()
 
 
 def subplots(figure: Figure, rows: int, columns: int, size: float = 2.4) -> list[Axes]:
