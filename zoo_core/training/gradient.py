@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.errors import ZooError
+from zoo_core.errors import IncompatibleError, ZooError
 from zoo_core.interfaces import GradientObjective, Loss, Model, Streams
 from zoo_core.processes import Processes
 from zoo_core.randomness import stable_seed
@@ -65,6 +65,9 @@ class GradientRun:
         self.parameters = {
             name: [p for p in m.parameters() if p.requires_grad] for name, m in self.model.players.items()
         }
+        if unknown := set(self.recipe.players) - set(self.parameters):
+            there = ", ".join(self.parameters)
+            raise IncompatibleError(f"players.{min(unknown)}: {type(self.model).__name__} has the players {there}")
         self.optimisers = {name: optimiser(self.recipe, name, ps) for name, ps in self.parameters.items()}
         self.checkpoints = self.folder / "checkpoints"
 

@@ -92,6 +92,11 @@ class Recipe:
         known = {f.name for f in fields(cls)}
         _require_keys(table, registry_schema.RECIPE, "")
         _require_keys(table["data"], registry_schema.DATA, "data.")
+        own = {key: registry_schema.RECIPE[key] for key in ("lr", "betas")}
+        for name, player in table.get("players", {}).items():
+            if not isinstance(player, Mapping):
+                raise IncompatibleError(f"the recipe's players.{name}: expected a table with lr or betas")
+            _require_keys(player, own, f"players.{name}.")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k in known}
         recipe = cls(**values)
         recipe.check()
