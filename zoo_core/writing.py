@@ -120,39 +120,49 @@ def _table(samples: Values, space: SampleSpace) -> Iterator[Iterable[Any]]:
         return
     if space.kind == "table":
         yield [column.name for column in space.columns]
-        for row in samples:
-            yield [_cell(column, value) for column, value in zip(space.columns, _numbers(row), strict=True)]
+        for row in _numbers(_tensor(samples)):
+            yield [_cell(column, value) for column, value in zip(space.columns, row, strict=True)]
         return
     if space.kind != "sequence":
         yield [f"x{i}" for i in range(math.prod(space.sizes))]
-        yield from (_numbers(row.flatten()) for row in samples)
+        yield from _numbers(_tensor(samples).flatten(1))
         return
     axis = (space.open_axis or 1) - 1
     yield ["sample", "step", *(f"x{i}" for i in range(math.prod(s or 1 for s in _without(space.shape, axis))))]
     for i, row in enumerate(samples):
-        steps = row.movedim(axis, 0)[..., None].flatten(1)
-        yield from ([i, step, *_numbers(values)] for step, values in enumerate(steps))
+        steps = _numbers(row.movedim(axis, 0)[..., None].flatten(1))
+        yield from ([i, step, *values] for step, values in enumerate(steps))
 
 
 def _lists(samples: Values, space: SampleSpace) -> Iterator[Any]:
     """The samples as what JSON can hold."""
-    for row in samples:
+    for row in map(_finite, _numbers(samples) if isinstance(samples, Tensor) else map(_numbers, samples)):
         if space.kind == "table":
-            cells = zip(space.columns, _numbers(row), strict=True)
-            yield {column.name: _finite(_cell(column, value)) for column, value in cells}
+            yield {
+                c.name: value if value is None else _cell(c, value) for c, value in zip(space.columns, row, strict=True)
+            }
         else:
-            yield _nested(row)
+            yield row
 
 
-def _nested(values: Tensor) -> Any:
-    if values.ndim > 1:
-        return [_nested(row) for row in values]
-    return [_finite(value) for value in _numbers(values)]
+def _finite(values: Any) -> Any:
+    """Nested lists with ``None`` in place of what is not finite."""
+    if isinstance(values, list):
+        return [_finite(value) for value in values]
+    return values if math.isfinite(values) else None
 
 
-def _numbers(values: Tensor) -> list[Any]:
-    """The numbers ``(n,)`` in as few digits as tell them from their neighbours of the same type."""
-    return [float(str(value)) for value in _plain(values).numpy()] if values.is_floating_point() else values.tolist()
+def _tensor(samples: Values) -> Tensor:
+    """Samples of a kind that has no open lengths."""
+    assert isinstance(samples, Tensor)
+    return samples
+
+
+def _numbers(values: Tensor) -> Any:
+    """The numbers as nested lists, in as few digits as tell them from their neighbours of the same type."""
+    if not values.is_floating_point():
+        return values.tolist()
+    return _plain(values).numpy().astype(str).astype(np.float64).tolist()
 
 
 def _cell(column: Column, value: float) -> Any:
@@ -162,10 +172,6 @@ def _cell(column: Column, value: float) -> Any:
     if column.type == "integer":
         return int(value)
     return column.categories[int(value)] if 0 <= value < len(column.categories) else int(value)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _without(shape: Sequence[int | None], axis: int) -> list[int | None]:
