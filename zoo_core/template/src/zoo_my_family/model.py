@@ -17,6 +17,7 @@ This is a start that passes every test: put your own family in its place.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +31,8 @@ class AffineCoupling(nn.Module):
     """One layer, and its inverse.
 
     Args:
-        dimensions: of a point.
-        width: of the network's hidden layers.
+        dimensions: number of coordinates of a point.
+        width: width of the network's hidden layers.
     """
 
     def __init__(self, dimensions: int, width: int) -> None:
@@ -45,20 +46,20 @@ class AffineCoupling(nn.Module):
             nn.Linear(width, 2 * (dimensions - self.kept)),
         )
 
-    def to_noise(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x one layer nearer to noise, and log |det| per sample."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Brings x one layer nearer to noise; gives log |det| per sample too."""
         a, b = x[:, : self.kept], x[:, self.kept :]
         s, t = self._scale_and_shift(a)
         return torch.cat([a, (b - t) * torch.exp(-s)], dim=1), -s.sum(1)
 
     def to_data(self, z: Tensor) -> Tensor:
-        """The inverse of :meth:`to_noise`."""
+        """Undoes :meth:`forward`."""
         a, b = z[:, : self.kept], z[:, self.kept :]
         s, t = self._scale_and_shift(a)
         return torch.cat([a, b * torch.exp(s) + t], dim=1)
 
     def _scale_and_shift(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """s, which is bounded so that no layer can overflow, and t."""
+        """Computes s, which is bounded so that no layer can overflow, and t."""
         s, t = self.network(a).chunk(2, dim=1)
         return 2.0 * torch.tanh(s / 2.0), t
 
@@ -67,9 +68,9 @@ class MyFamily(Model, Density, DirectSampler, LatentVariable):
     """A flow over points.
 
     Args:
-        shape: of one sample, ``[dimensions]``, at least two of them.
-        layers: how many couplings.
-        width: of each one's network.
+        shape: shape of one sample, ``[dimensions]``, at least two of them.
+        layers: number of couplings.
+        width: width of each one's network.
 
     Raises:
         ValueError: a size that is no size.
@@ -87,32 +88,32 @@ class MyFamily(Model, Density, DirectSampler, LatentVariable):
         self.couplings = nn.ModuleList(AffineCoupling(shape[0], width) for _ in range(layers))
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """log p(x) in nats, exact, ``(n,)``."""
+        """Computes log p(x) in nats, exact, ``(n,)``."""
         z, log_det = self._to_noise(x)
         return log_det - 0.5 * z.square().sum(1) - 0.5 * z.shape[1] * math.log(2.0 * math.pi)
 
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
-        """One sample per stream; all randomness is theirs, so that sample i is the same in every batch."""
+        """Draws one sample per stream; all randomness is theirs, so that sample i is the same in every batch."""
         return self.decode(self.draw_latent(streams))
 
     def draw_latent(self, streams: Streams) -> Tensor:
-        """z ~ N(0, I)."""
+        """Draws z ~ N(0, I)."""
         return streams.normal(*self.space.sizes)
 
     def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """z = f⁻¹(x)."""
+        """Computes z = f⁻¹(x)."""
         return self._to_noise(x)[0]
 
     def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """x = f(z)."""
+        """Computes x = f(z)."""
         for coupling in reversed(self.couplings):
-            z = coupling.to_data(z.flip(1))  # type: ignore[operator]
+            z = cast(AffineCoupling, coupling).to_data(z.flip(1))
         return z
 
     def _to_noise(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """z = f⁻¹(x) and log |det ∂z/∂x|."""
+        """Computes z = f⁻¹(x) and log |det ∂z/∂x|."""
         log_det = x.new_zeros(len(x))
         for coupling in self.couplings:
-            x, change = coupling.to_noise(x)  # type: ignore[operator]
+            x, change = coupling(x)
             x, log_det = x.flip(1), log_det + change
         return x, log_det
