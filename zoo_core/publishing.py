@@ -28,7 +28,7 @@ from zoo_core.errors import AccessError, ChecksumError, NetworkError, RegistryEr
 from zoo_core.interfaces.values import finite_rows
 from zoo_core.loading import load_with_weights
 from zoo_core.references import entry_of
-from zoo_core.sampling import quick_sampler, sample
+from zoo_core.sampling import plain_condition, quick_sampler, sample
 
 __all__ = ["Package", "Published", "prepare", "require_token", "upload"]
 
@@ -108,7 +108,7 @@ def prepare(name: str, repo_id: str, *, offline: bool | None = None) -> Package:
     _require_words(entry)
     if wrong := [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]:
         raise WeightsError(f"{entry.id}: {wrong[0]} has numbers that are not finite; it is not published")
-    if not finite_rows(sample(model, 1, sampler=quick_sampler(model, 2))).all():
+    if not finite_rows(sample(model, 1, sampler=quick_sampler(model, 2), condition=plain_condition(model))).all():
         raise WeightsError(f"{entry.id}: its samples are not finite; it is not published")
     config, card = snapshot.config(entry).encode(), snapshot.card(entry, repo_id).encode()
     _require_readable(entry, config)

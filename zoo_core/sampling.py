@@ -19,7 +19,15 @@ from zoo_core.loading import load
 from zoo_core.option_values import wrong_option
 from zoo_core.processes import Processes
 
-__all__ = ["default_batch_size", "default_guidance", "make_sampler", "quick_sampler", "sample", "sample_in_processes"]
+__all__ = [
+    "default_batch_size",
+    "default_guidance",
+    "make_sampler",
+    "plain_condition",
+    "quick_sampler",
+    "sample",
+    "sample_in_processes",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -102,6 +110,13 @@ def quick_sampler(model: Model, steps: int) -> Sampler[Any]:
     """Makes the model's default sampler with at most ``steps`` steps: for a look at it, not for its best samples."""
     sampler = make_sampler(model)
     return make_sampler(model, steps=steps) if (getattr(sampler, "steps", None) or 0) > steps else sampler
+
+
+def plain_condition(model: Model) -> dict[str, Any] | None:
+    """Gives a value for each condition that a model cannot do without, to see that it runs; ``None`` without any."""
+    needed = {name: spec for name, spec in model.conditions.items() if not spec.null}
+    values = {name: torch.zeros(spec.shape) if spec.classes is None else 0 for name, spec in needed.items()}
+    return values | {name: [0] for name, spec in needed.items() if spec.kind == "tokens"} or None
 
 
 def sample(
