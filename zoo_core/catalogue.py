@@ -30,7 +30,7 @@ class Component:
             ``"!coupled"``.
         families: the families it is for; empty for all that have what it needs.
         capabilities: what a model of this family can do (families).
-        marker: the file by which a layout is recognised.
+        markers: the files by which a layout is recognised: one of them is enough.
         plugin: the distribution that registered it.
     """
 
@@ -42,7 +42,7 @@ class Component:
     families: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
-    marker: str = ""
+    markers: tuple[str, ...] = ()
     plugin: str = ""
 
     def misfit(self, family: Component) -> str | None:
@@ -135,19 +135,20 @@ class Catalogue:
         """Registers an export format: ``target`` is a function ``(model, config, folder) -> None``."""
         self._add(Component("exporter", name, target, summary, families=tuple(families)))
 
-    def layout(self, name: str, target: str, summary: str, *, marker: str) -> None:
+    def layout(self, name: str, target: str, summary: str, *, marker: str | Iterable[str]) -> None:
         """Registers how another library lays out a repository, so that ``zoo load hf:org/repo`` reads it.
 
         Args:
             name: of the layout.
-            target: a function ``(fetch) -> table``.  ``fetch(file)`` gives the local path of a file of the repository;
-                the table is that of a registry entry: ``family``, ``plugin``, ``factory``, ``config``, ``summary``,
-                ``sampler`` and ``weights.file``, which may lie in a subfolder.  It raises ``WeightsError`` with the
-                reason where the repository has what cannot be expressed.
+            target: a function of a :class:`~zoo_core.layouts.Repository` that gives the table of a registry entry:
+                ``family``, ``plugin``, ``factory``, ``config``, ``summary``, ``sampler`` and ``weights.files``, one or
+                several, which may lie in a subfolder.  It raises ``WeightsError`` with the reason where the repository
+                has what cannot be expressed.
             summary: one line.
-            marker: the file that such a repository has.
+            marker: the file that such a repository has; or several, where each has one of them.
         """
-        self._add(Component("layout", name, target, summary, marker=marker))
+        markers = (marker,) if isinstance(marker, str) else tuple(marker)
+        self._add(Component("layout", name, target, summary, markers=markers))
 
     def plot(
         self,

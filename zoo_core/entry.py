@@ -17,6 +17,8 @@ __all__ = ["Entry", "Evaluation", "FromFolder", "FromHub", "FromRegistry", "Orig
 class Weights:
     """Which bytes, and where they are.
 
+    Another library may have spread the tensors over several files: these are the first, and ``more`` are the others.
+
     Attributes:
         file: the file's name in the snapshot folder (the plugin's ``weights/<id>/``, or the Hub repository).
         sha256: 64 hex digits of the file.
@@ -24,6 +26,7 @@ class Weights:
         bundled: whether the plugin's package carries the snapshot.
         repo_id: ``org/name`` on the Hub; empty where it is not published.
         revision: the commit, 40 hex digits; required with ``repo_id``.
+        more: the other files, in order, each with its own hash; empty for a model of the zoo.
     """
 
     file: str
@@ -32,6 +35,12 @@ class Weights:
     bundled: bool = False
     repo_id: str = ""
     revision: str = ""
+    more: tuple[Weights, ...] = ()
+
+    @property
+    def files(self) -> tuple[Weights, ...]:
+        """Each file on its own, this one first."""
+        return (replace(self, more=()), *self.more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +220,7 @@ class Entry:
         if self.sampler:
             table["sampler"] = {"name": self.sampler.name, **self.sampler.options}
         if self.weights:
-            table["weights"] = {"file": self.weights.file, "sha256": self.weights.sha256, "size": self.weights.size}
+            one, *more = [{"file": w.file, "sha256": w.sha256, "size": w.size} for w in self.weights.files]
+            table["weights"] = one | ({"more": more} if more else {})
         table["eval"] = [row.table() for row in self.evaluations]
         return {key: value for key, value in table.items() if value not in ("", [], {})}

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ class Fetched:
         sha256: of the bytes.
         size: their number.
         revision: the commit, for the cache and the Hub.
+        more: the other files of weights that lie in several, each with its own bytes.
     """
 
     path: Path
@@ -60,6 +61,12 @@ class Fetched:
     sha256: str
     size: int
     revision: str = ""
+    more: tuple[Fetched, ...] = ()
+
+    @property
+    def files(self) -> tuple[Fetched, ...]:
+        """All the files, this one first."""
+        return (self, *self.more)
 
 
 def fetch(entry: Entry, *, weights_from: str = "auto", offline: bool | None = None) -> Fetched:
@@ -80,6 +87,10 @@ def fetch(entry: Entry, *, weights_from: str = "auto", offline: bool | None = No
     if weights is None:
         made = f"zoo train {entry.id} makes runs/{entry.id}/model" if entry.recipe else "and no recipe to make them"
         raise WeightsError(f"{entry.id} has no weights yet; {made}")
+    if weights.more:
+        apart = (replace(entry, weights=one) for one in weights.files)
+        first, *others = [fetch(one, weights_from=weights_from, offline=offline) for one in apart]
+        return replace(first, more=tuple(others))
     if weights_from not in ("auto", "bundled", "cache", "hub"):
         return _checked(inside(expanded(weights_from), weights.file), weights, "folder")
     if weights_from == "auto" and isinstance(entry.origin, FromFolder):
@@ -274,7 +285,7 @@ def is_bundled(entry: Entry) -> bool:
 
 def cached(entry: Entry) -> bool:
     """Whether the weights are in the Hub's cache."""
-    return entry.weights is not None and _cached_path(entry.weights) is not None
+    return entry.weights is not None and all(_cached_path(one) is not None for one in entry.weights.files)
 
 
 def _cached_path(weights: Weights) -> Path | None:

@@ -1,7 +1,7 @@
 """Repositories and folders that another library laid out, by what plugins registered for them.  Imports no torch.
 
-A snapshot of the zoo has a ``config.json`` that names its weights.  Where it has none, each registered layout whose
-*marker* is there is asked for a registry table; the bytes of the weights are hashed then, and are the same when they
+A snapshot of the zoo has a ``config.json`` that names its weights.  Where it has none, each registered layout of which
+a *marker* is there is asked for a registry table; the bytes of the weights are hashed then, and are the same when they
 are loaded.
 """
 
@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo_core import hub, plugins, registry, registry_schema
@@ -19,10 +19,41 @@ from zoo_core.catalogue import resolve
 from zoo_core.entry import Entry, FromFolder, FromHub, Weights
 from zoo_core.errors import ChecksumError, NetworkError, WeightsError
 
-__all__ = ["entry"]
+__all__ = ["Repository", "entry"]
 
 CONFIG_LIMIT = 1_000_000
 """Bytes of a ``config.json``: more is not read."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A commit on the Hub or a folder, whose files are fetched as they are asked for.
+
+    Attributes:
+        fetch: gives the local path of a file of it, or raises ``WeightsError`` where there is none.
+        offline: whether what is not in the cache is not there.
+    """
+
+    fetch: Callable[[str], Path]
+    offline: bool = False
+
+    def find(self, file: str) -> Path | None:
+        """Gives the local path of a file; ``None`` where it is not there, nor (with no network) in the cache.
+
+        Raises:
+            ChecksumError: its bytes are not those that the Hub spoke of.
+            NetworkError: the Hub was needed and cannot be used.
+        """
+        try:
+            return self.fetch(file)
+        except ChecksumError:
+            raise
+        except (WeightsError, ValueError):  # not there, or no name that a file can have
+            return None
+        except NetworkError:
+            if not self.offline:
+                raise
+            return None
 
 
 def entry(
@@ -40,26 +71,27 @@ def entry(
         WeightsError: a layout knows it and says why it cannot be loaded.
         ChecksumError: the weights are not those that the Hub spoke of.
     """
-    known = plugins.load().catalogue.all("layout")
-    if not known or _is_ours(fetch, offline):
+    known, repository = plugins.load().catalogue.all("layout"), Repository(fetch, offline)
+    if not known or _is_ours(repository):
         return None
     for layout in known:
-        if _found(fetch, layout.marker, offline) is None:
+        marker = next((file for file in layout.markers if repository.find(file) is not None), None)
+        if marker is None:
             continue
-        table = dict(resolve(layout.target)(fetch))
-        file = table.pop("weights")["file"]
+        table = dict(resolve(layout.target)(repository))
+        files = table.pop("weights")["files"]
         found = registry_schema.problems(
-            {"schema": registry_schema.SCHEMA, "models": {"it": table}}, f"{name}/{layout.marker}"
+            {"schema": registry_schema.SCHEMA, "models": {"it": table}}, f"{name}/{marker}"
         )
         if found:
             raise WeightsError(found[0].replace("models.it.", ""))
-        made = registry.entry(name, table, origin)
-        return replace(made, weights=_weights(fetch(file), file, origin))
+        first, *more = [_weights(fetch(file), file, origin) for file in files]
+        return replace(registry.entry(name, table, origin), weights=replace(first, more=tuple(more)))
     return None
 
 
-def _is_ours(fetch: Callable[[str], Path], offline: bool) -> bool:
-    path = _found(fetch, "config.json", offline)
+def _is_ours(repository: Repository) -> bool:
+    path = repository.find("config.json")
     if path is None:
         return False
     if path.stat().st_size > CONFIG_LIMIT:
@@ -68,20 +100,6 @@ def _is_ours(fetch: Callable[[str], Path], offline: bool) -> bool:
         return "weights" in json.loads(path.read_bytes())
     except (ValueError, RecursionError, TypeError):
         return True  # the reader of snapshots says what is wrong with it
-
-
-def _found(fetch: Callable[[str], Path], file: str, offline: bool) -> Path | None:
-    """The file; ``None`` where it is not there, nor (with no network) in the cache."""
-    try:
-        return fetch(file)
-    except ChecksumError:
-        raise
-    except (WeightsError, ValueError):  # not there, or no name that a file can have
-        return None
-    except NetworkError:
-        if not offline:
-            raise
-        return None
 
 
 def _weights(path: Path, file: str, origin: FromHub | FromFolder) -> Weights:

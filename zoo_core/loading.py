@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -60,13 +60,25 @@ def load_with_weights(
     entry = name if isinstance(name, Entry) else entry_of(name, offline=offline)
     factory = factory_of(entry)  # a missing plugin is said before anything is fetched
     fetched = hub.fetch(entry, weights_from=weights_from, offline=offline)
-    file = str(fetched.path)
-    header = weights_file.check_header(fetched.content, file)
+    headers = [weights_file.check_header(one.content, str(one.path)) for one in fetched.files]
     if not entry.vouched_for:
-        rehearse(entry, factory, _plain(entry.config), header)
+        rehearse(entry, factory, _plain(entry.config), _joined(headers, entry.id))
     model = _built(entry, factory)
-    fill(model, weights_file.tensors(header, fetched.content, name=file), file)
+    parts = [
+        weights_file.tensors(header, one.content, name=str(one.path))
+        for header, one in zip(headers, fetched.files, strict=True)
+    ]
+    fill(model, _joined(parts, entry.id), str(fetched.path))
     return place(model.eval().requires_grad_(False), device, dtype), fetched
+
+
+def _joined(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """What several files say of their tensors, as one table; a tensor that stands in two of them is refused."""
+    table = {key: value for part in parts for key, value in part.items()}
+    if len(table) != sum(map(len, parts)):
+        twice = next(key for key in table if sum(key in part for part in parts) > 1)
+        raise WeightsError(f"{name}: {twice[:80]!r} is in two of its {len(parts)} files of weights; expected in one")
+    return table
 
 
 def fill(model: Model, state: Mapping[str, torch.Tensor], name: str) -> None:

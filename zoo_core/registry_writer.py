@@ -196,7 +196,7 @@ def _table(values: Mapping[str, Any]) -> Any:
 
     table = tomlkit.table()
     for key, value in values.items():
-        if value not in ("", {}) and value is not False:
+        if value not in ("", {}, ()) and value is not False:
             table[key] = _inline(value) if isinstance(value, Mapping) else value
     table.add(tomlkit.nl())
     return table

@@ -45,6 +45,7 @@ def measured(row: Evaluation) -> str:
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     weights, sampler, recipe = facts["weights"], facts["sampler"], facts["recipe"]
+    files = [weights, *weights["more"]] if weights else []
     options = " ".join(f"{k}={v}" for k, v in sampler["options"].items()) if sampler else ""
     return [
         ("family", f"{facts['family']} (plugin {facts['plugin']}, {facts['plugin_status']})"),
@@ -55,8 +56,9 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("default", f"{sampler['name']} {options}".strip() if sampler else ""),
         (
             "weights",
-            f"{facts['weights_are']}, {weights['size']:,} bytes, sha256 {weights['sha256']}"
-            if weights
+            f"{facts['weights_are']}, {sum(file['size'] for file in files):,} bytes, "
+            f"sha256 {', '.join(file['sha256'] for file in files)}"
+            if files
             else (f"none yet; zoo train {facts['id']}" if recipe else "none"),
         ),
         ("Hub", f"{weights['repo_id']}@{weights['revision']}" if weights and weights["repo_id"] else ""),

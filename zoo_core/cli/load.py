@@ -30,14 +30,14 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
     from zoo_core.formats import default_target
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import describe, load_with_weights
-    from zoo_core.sampling import quick_sampler, sample
+    from zoo_core.sampling import plain_condition, quick_sampler, sample
 
     model, fetched = load_with_weights(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
     entry = model.entry
     assert entry is not None
     # The self-test is one sample: it should prove that the model runs, not take the time of a good picture.
-    x = sample(model, 1, sampler=quick_sampler(model, 2))
+    x = sample(model, 1, sampler=quick_sampler(model, 2), condition=plain_condition(model))
     if not finite_rows(x).all():
         raise WeightsError(f"{entry.id} loaded, but its samples are not finite; try --dtype float32")
     facts = describe(model)
@@ -49,6 +49,8 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
             "size": fetched.size,
             "revision": fetched.revision,
         }
+        if fetched.more:
+            weights["more"] = [{"path": str(f.path), "sha256": f.sha256, "size": f.size} for f in fetched.more]
         rows = [row.table() | {"command": row.command(name)} for row in entry.evaluations]
         print_json(
             {
@@ -65,6 +67,7 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
     fits = [c for c, why in fitting(entry, plugins.load().catalogue.all("sampler")) if why is None]
     default = f" (default {entry.sampler.name})" if entry.sampler else ""
     pin = f"@{fetched.revision[:12]}" if fetched.revision else ""
+    size = f"{sum(f.size for f in fetched.files):,} bytes" + (f" in {len(fetched.files)} files" if fetched.more else "")
     click.echo(f"{entry.id}: {entry.summary}")
     for label, value in (
         ("family", f"{entry.family}: {family.summary}"),
@@ -73,8 +76,8 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
             f"{size_of(facts['parameters'])} ({facts['parameters']:,}), {facts['dtype']} on {facts['device']}",
         ),
         ("samples", f"{model.space.words()}; one drawn, finite"),
-        ("weights", f"{fetched.came_from}{pin}, {fetched.size:,} bytes, verified"),
-        ("sha256", fetched.sha256),
+        ("weights", f"{fetched.came_from}{pin}, {size}, verified"),
+        *(("sha256", f.sha256) for f in fetched.files),
         ("can", ", ".join(facts["capabilities"])),
         ("samplers", ", ".join(c.name for c in fits) + default),
         *(("measured", measured(row)) for row in entry.evaluations),

@@ -1,49 +1,94 @@
-"""diffusers' layout, recognised: from a pipeline's three JSON files to an entry.  Imports no torch.
+"""diffusers' layout, recognised: from a pipeline's JSON files to an entry.  Imports no torch.
 
 model_index.json   scheduler/scheduler_config.json   unet/config.json   unet/diffusion_pytorch_model.safetensors
+
+As in diffusers, a part without a folder of its own lies at the top, as in the first published pipelines; and the index
+may be missing.  The weights are one file, or several that an index of their own names, or a variant of either.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import WeightsError
+from zoo_core.layouts import Repository
 
 __all__ = ["entry_table"]
 
-WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+WEIGHTS = "diffusion_pytorch_model"
+VARIANTS = ("fp16", "bf16", "ema", "non_ema")
+"""What is looked for where there are no weights without a variant; values of half precision are exact in float32."""
 JSON_LIMIT = 1_000_000
 HEADER_LIMIT = 10_000_000
+SHARD_LIMIT = 1000
 
 
-def entry_table(fetch: Callable[[str], Path]) -> dict[str, Any]:
+def entry_table(repository: Repository) -> dict[str, Any]:
     """What a registry would say about a pipeline: see :meth:`zoo_core.catalogue.Catalogue.layout`.
 
     Args:
-        fetch: gives the local path of a file of the repository.
+        repository: where the files are.
 
     Raises:
         WeightsError: it is a pipeline of another kind, or its files are not what they should be.
     """
-    index = _json(fetch, "model_index.json")
+    index = _json(repository, "model_index.json") if repository.find("model_index.json") else {}
     parts = {name for name, value in index.items() if isinstance(value, list) and any(value)}
-    if parts != {"unet", "scheduler"} or list(index["unet"])[-1] != "UNet2DModel":
+    if index and (parts != {"unet", "scheduler"} or index["unet"][-1] != "UNet2DModel"):
         kind = str(index.get("_class_name"))[:80]
         raise WeightsError(f"model_index.json: {kind} is no pipeline of one UNet2DModel and one scheduler; refused")
-    scheduler, unet = _json(fetch, "scheduler/scheduler_config.json"), _json(fetch, "unet/config.json")
-    scheduler.setdefault("_class_name", list(index["scheduler"])[-1])
+    home = "unet/" if repository.find("unet/config.json") else ""
+    shelf = "scheduler/" if repository.find("scheduler/scheduler_config.json") else ""
+    scheduler, unet = _json(repository, f"{shelf}scheduler_config.json"), _json(repository, f"{home}config.json")
+    if index:
+        scheduler.setdefault("_class_name", index["scheduler"][-1])
+    files = _weights(repository, home)
     return {
         "family": "diffusers-pipeline",
         "plugin": "zoo-diffusers",
         "factory": "zoo_diffusers.model:DiffusersPipeline",
-        "summary": f"{index.get('_class_name', 'pipeline')} in diffusers' layout, {scheduler['_class_name']}"[:200],
-        "config": {"unet": unet, "scheduler": scheduler, "old_names": _has_old_names(fetch(WEIGHTS))},
+        "summary": f"{index.get('_class_name', 'pipeline')} in diffusers' layout, {scheduler.get('_class_name')}"[:200],
+        "config": {
+            "unet": unet,
+            "scheduler": scheduler,
+            "old_names": any(_has_old_names(repository.fetch(file)) for file in files),
+        },
         "sampler": sampler(scheduler),
-        "weights": {"file": WEIGHTS},
+        "weights": {"files": files},
     }
+
+
+def _weights(repository: Repository, home: str) -> list[str]:
+    """The files of the weights: whole or in shards, without a variant if there are such.
+
+    Raises:
+        WeightsError: there are none in safetensors, or the index of the shards is not what it should be.
+    """
+    for variant in ("", *(f".{name}" for name in VARIANTS)):
+        whole, index = f"{home}{WEIGHTS}{variant}.safetensors", f"{home}{WEIGHTS}.safetensors.index{variant}.json"
+        if repository.find(whole):
+            return [whole]
+        if repository.find(index):
+            return [f"{home}{shard}" for shard in _shards(_json(repository, index), index)]
+    raise WeightsError(
+        f"no file {f'{home}{WEIGHTS}.safetensors'!r}, whole, in shards, or as the variant {' or '.join(VARIANTS)}; "
+        "pickled weights (.bin) are not read"
+    )
+
+
+def _shards(index: Mapping[str, Any], file: str) -> list[str]:
+    table = index.get("weight_map")
+    names = sorted({str(name) for name in table.values()}) if isinstance(table, dict) else []
+    if not 0 < len(names) <= SHARD_LIMIT:
+        raise WeightsError(f"{file}: weight_map names {len(names)} files; expected 1 … {SHARD_LIMIT:,}")
+    for name in names:
+        if not re.fullmatch(r"\w[\w.-]{0,199}\.safetensors", name, re.ASCII):
+            raise WeightsError(f"{file}: weight_map names {name[:120]!r}; expected a .safetensors file beside it")
+    return names
 
 
 def sampler(scheduler: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,8 +112,8 @@ def sampler(scheduler: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": "ddim", "steps": 50} | common if kind == "DDIMScheduler" else {"name": "ancestral"} | common
 
 
-def _json(fetch: Callable[[str], Path], file: str) -> dict[str, Any]:
-    path = fetch(file)
+def _json(repository: Repository, file: str) -> dict[str, Any]:
+    path = repository.fetch(file)
     if path.stat().st_size > JSON_LIMIT:
         raise WeightsError(f"{file} has {path.stat().st_size:,} bytes; at most {JSON_LIMIT:,} are read")
     try:

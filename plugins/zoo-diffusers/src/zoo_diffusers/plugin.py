@@ -21,7 +21,7 @@ def zoo_register(catalogue: Catalogue) -> None:
         "diffusers",
         "zoo_diffusers.layout:entry_table",
         "a pipeline of one UNet2DModel and one scheduler",
-        marker="model_index.json",
+        marker=("model_index.json", "scheduler/scheduler_config.json", "scheduler_config.json"),
     )
     catalogue.exporter(
         "diffusers",
