@@ -15,7 +15,6 @@ from zoo_core.cli import main
 from zoo_core.errors import ChecksumError, WeightsError
 from zoo_core.exporting import export as export_model
 from zoo_core.interfaces import Model, Streams
-from zoo_core.testing.hub_standin import HubStandIn
 from zoo_diffusers.export import export
 from zoo_diffusers.schedules import alpha_bars, table_config
 
@@ -64,19 +63,6 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    import huggingface_hub.constants as constants
-
-    with HubStandIn() as standin:
-        for name, value in standin.environment(tmp_path / "hf").items():
-            monkeypatch.setenv(name, value)
-        for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        yield standin
-
-
 def test_a_repository_loads_samples_and_is_shown(server, folder, tmp_path, capsys):
     commit = server.add_repo("org/pipe", files(folder))
     model = zoo_core.load("hf:org/pipe")
@@ -118,22 +104,96 @@ def test_bytes_that_the_hub_did_not_speak_of_are_refused(server, folder):
     assert zoo_core.load("hf:org/pipe").space.shape == (1, 8, 8)
 
 
+SKIPS = {"down_block_types": ["SkipDownBlock2D", "DownBlock2D"]}
+THREE = {
+    "in_channels": 3,
+    "out_channels": 3,
+    "block_out_channels": [8, 16, 16],
+    "down_block_types": ["DownBlock2D"] * 3,
+    "up_block_types": ["UpBlock2D"] * 3,
+}
 CHANGES = {
-    "learned times": ("unet", {"time_embedding_type": "learned"}, "time_embedding_type = 'learned' has no counterpart"),
-    "skip blocks": (
+    "kind": ("unet", {"_class_name": "UNet1DModel"}, "_class_name = 'UNet1DModel' has no counterpart here"),
+    "times": (
         "unet",
-        {"down_block_types": ["SkipDownBlock2D", "AttnSkipDownBlock2D"]},
-        "down_block_types has 'SkipDownBlock2D', which has no counterpart here",
+        {"time_embedding_type": "spiral"},
+        "time_embedding_type = 'spiral' has no counterpart here; only",
     ),
-    "lopsided": (
+    "learned times": (
         "unet",
-        {"up_block_types": ["UpBlock2D", "AttnUpBlock2D"]},
-        "attention stands at other levels on the way up than on the way down",
+        {"time_embedding_type": "learned"},
+        "num_train_timesteps = None; expected a positive integer",
     ),
-    "scale and shift": ("unet", {"resnet_time_scale_shift": "scale_shift"}, "resnet_time_scale_shift = 'scale_shift'"),
-    "classes": ("unet", {"num_class_embeds": 10}, "num_class_embeds = 10 has no counterpart here; only None has"),
-    "groups": ("unet", {"norm_num_groups": 3}, "norm_num_groups = 3 does not divide"),
-    "heads": ("unet", {"attention_head_dim": 3}, "attention_head_dim = 3 does not divide"),
+    "too few times": (
+        "unet",
+        {"time_embedding_type": "learned", "num_train_timesteps": 19},
+        "num_train_timesteps = 19 learned times are too few for DDPMScheduler",
+    ),
+    "grey skip blocks": ("unet", SKIPS | {"in_channels": 1, "out_channels": 3}, "in_channels = 1; networks of skip"),
+    "grey answers": ("unet", SKIPS | {"in_channels": 3, "out_channels": 1}, "out_channels = 1; networks of skip"),
+    "skips below": (
+        "unet",
+        THREE | {"down_block_types": ["DownBlock2D", "SkipDownBlock2D", "DownBlock2D"]},
+        r"down_block_types = \['DownBlock2D', 'SkipDownBlock2D', 'DownBlock2D'\] has a skip block after another",
+    ),
+    "skips above": (
+        "unet",
+        THREE | {"up_block_types": ["UpBlock2D", "SkipUpBlock2D", "UpBlock2D"]},
+        r"up_block_types = \['UpBlock2D', 'SkipUpBlock2D', 'UpBlock2D'\] has another kind after a skip block",
+    ),
+    "attention in skips": (
+        "unet",
+        {"in_channels": 3, "out_channels": 3, "down_block_types": ["AttnSkipDownBlock2D", "DownBlock2D"]},
+        r"block_out_channels = \(8, 16\) make 32 groups of 8 channels",
+    ),
+    "a stage of text": (
+        "unet",
+        {"down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"]},
+        "'CrossAttnDownBlock2D'",
+    ),
+    "upside down": ("unet", {"down_block_types": ["DownBlock2D", "UpBlock2D"]}, "down_block_types has 'UpBlock2D'"),
+    "no stage": ("unet", {"up_block_types": [{}, []]}, r"up_block_types has \{\}, which has no counterpart here"),
+    "stages": (
+        "unet",
+        {"up_block_types": ["UpBlock2D"]},
+        r"up_block_types = \['UpBlock2D'\]; expected one for each of 2",
+    ),
+    "middle": (
+        "unet",
+        {"mid_block_type": "UNetMidBlock2DCrossAttn"},
+        "mid_block_type = 'UNetMidBlock2DCrossAttn' has no",
+    ),
+    "middle's scale": ("unet", {"mid_block_scale_factor": 0}, "mid_block_scale_factor = 0; expected a positive number"),
+    "spatial": (
+        "unet",
+        {"resnet_time_scale_shift": "spatial"},
+        "resnet_time_scale_shift = 'spatial' has no counterpart",
+    ),
+    "labels as times": (
+        "unet",
+        {"class_embed_type": "timestep"},
+        "class_embed_type = 'timestep' has no counterpart here",
+    ),
+    "labels as such": (
+        "unet",
+        {"class_embed_type": "identity"},
+        "class_embed_type = 'identity' has no counterpart here",
+    ),
+    "classes": ("unet", {"num_class_embeds": 0}, "num_class_embeds = 0; expected a positive integer or null"),
+    "more classes": (
+        "unet",
+        {"num_class_embeds": 5},
+        "'class_embedding.weight' is .5, 32. in the model and not there in",
+    ),
+    "activation": ("unet", {"act_fn": "tanh"}, "act_fn = 'tanh' has no counterpart here; only 'silu' or 'swish' or"),
+    "padding": ("unet", {"downsample_padding": 2}, "downsample_padding = 2 has no counterpart here; only 1 or 0 has"),
+    "truth": ("unet", {"add_attention": "no"}, "add_attention = 'no' has no counterpart here; only True or False has"),
+    "step": ("unet", {"downsample_type": "fir"}, "downsample_type = 'fir' has no counterpart here"),
+    "shift": ("unet", {"freq_shift": 4}, "freq_shift = 4; expected a number from 0 to below 4"),
+    "dropout": ("unet", {"dropout": 1.0}, "dropout = 1.0; expected a probability below 1"),
+    "groups": ("unet", {"norm_num_groups": 3}, "norm_num_groups = 3, .* make 3 groups of 8 channels; expected groups"),
+    "no groups": ("unet", {"norm_num_groups": None}, "norm_num_groups = None is for networks of skip blocks alone"),
+    "heads": ("unet", {"attention_head_dim": 32}, "attention_head_dim = 32, .* make a head of 32 in 16 channels"),
     "widths": ("unet", {"block_out_channels": "wide"}, "block_out_channels = 'wide'; expected a list of widths"),
     "no size": ("unet", {"sample_size": None}, "sample_size = None; expected the size of its images"),
     "channels": ("unet", {"out_channels": 2}, "2 channels come out of 1, with variance_type = 'fixed_small'"),
@@ -181,7 +241,9 @@ def test_pipelines_of_another_kind_and_broken_ones(folder):
         zoo_core.load(str(folder))
     index.write_text(text)
     (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"no file 'unet/diffusion_pytorch_model\.safetensors'"):
+    with pytest.raises(
+        WeightsError, match=r"no file 'unet/diffusion_pytorch_model\.safetensors', whole, in shards, or"
+    ):
         zoo_core.load(str(folder))
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import zoo_core
-from zoo_core.interfaces import Streams
+from zoo_core.errors import ConditionError, IncompatibleError, WeightsError
+from zoo_core.interfaces import Condition, ConditionSpec, Streams
 from zoo_core.samplers.ddim import DDIM
 from zoo_core.sampling import make_sampler
 
@@ -29,6 +30,17 @@ SMALL = {
 }
 OLD = {"flip_sin_to_cos": False, "freq_shift": 1, "downsample_padding": 0, "norm_eps": 1e-6, "attention_head_dim": None}
 """What the first published DDPMs have."""
+SCALED = {"resnet_time_scale_shift": "scale_shift", "downsample_type": "resnet", "upsample_type": "resnet"}
+NCSNPP = {
+    "block_out_channels": (32, 64),
+    "down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D"),
+    "up_block_types": ("AttnSkipUpBlock2D", "SkipUpBlock2D"),
+    "norm_num_groups": None,
+    "norm_eps": 1e-6,
+    "time_embedding_type": "fourier",
+    "mid_block_scale_factor": 1.414,
+}
+"""What google/ncsnpp-* have, smaller."""
 
 
 class Recorder(Streams):
@@ -67,7 +79,7 @@ def with_our_table(scheduler, model) -> None:  # type: ignore[no-untyped-def]
     scheduler.one = scheduler.final_alpha_cumprod = torch.tensor(1.0, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("unet", [{}, OLD], ids=["new", "old"])
+@pytest.mark.parametrize("unet", [{}, OLD, SCALED], ids=["new", "old", "scaled"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -127,8 +139,10 @@ def test_a_flow_matching_pipeline_draws_the_same_images(monkeypatch, tmp_path):
     assert (images(pipeline, num_inference_steps=8) - model.space.to_user(ours)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("embedding", ["positional", "fourier"])
-def test_a_score_sde_ve_pipeline_draws_the_same_images(monkeypatch, tmp_path, embedding):
+@pytest.mark.parametrize(
+    "unet", [{}, {"time_embedding_type": "fourier"}, NCSNPP], ids=["positional", "fourier", "NCSN++"]
+)
+def test_a_score_sde_ve_pipeline_draws_the_same_images(monkeypatch, tmp_path, unet):
     """Its own predictor–corrector loop (Song et al. 2021, algorithm 2) with our score, from the same noise.
 
     diffusers shares one step size among the batch, and its predictor's noise levels are those of a table; the loop here
@@ -137,7 +151,7 @@ def test_a_score_sde_ve_pipeline_draws_the_same_images(monkeypatch, tmp_path, em
     from diffusers.pipelines.deprecated.score_sde_ve.pipeline_score_sde_ve import ScoreSdeVePipeline
 
     scheduler = diffusers.ScoreSdeVeScheduler(sigma_min=0.1, sigma_max=5.0, snr=0.15)
-    pipeline, model = made(tmp_path, ScoreSdeVePipeline, scheduler, time_embedding_type=embedding)
+    pipeline, model = made(tmp_path, ScoreSdeVePipeline, scheduler, **unet)
     assert (model.space.low, model.space.high) == (0.0, 1.0)
     steps, streams = 12, Recorder(0, "test", 0, 2)
     grid = torch.linspace(1, 1e-5, steps, dtype=torch.float64).tolist()
@@ -163,6 +177,82 @@ def test_a_score_sde_ve_pipeline_draws_the_same_images(monkeypatch, tmp_path, em
         streams.drawn,
     )
     assert (images(pipeline, num_inference_steps=steps) - mean.clamp(0, 1)).abs().max() < 1e-4
+
+
+def the_loop_of_diffusers(pipeline, noise: list[Tensor], label: Tensor | None = None) -> Tensor:  # type: ignore[no-untyped-def]
+    """Its scheduler's steps from given noise: what its documentation has for networks with classes."""
+    import diffusers.schedulers.scheduling_ddpm as module
+
+    drawn = iter(noise)
+    x, before = next(drawn), module.randn_tensor
+    module.randn_tensor = lambda *a, **k: next(drawn)
+    try:
+        with torch.no_grad():
+            for t in pipeline.scheduler.timesteps:
+                answer = pipeline.unet(x, t, class_labels=label).sample
+                x = pipeline.scheduler.step(answer, t, x).prev_sample
+    finally:
+        module.randn_tensor = before
+    return x
+
+
+@pytest.mark.parametrize("unet", [{}, SCALED, {"act_fn": "relu", "mid_block_scale_factor": 1.414}])
+def test_a_network_with_classes_is_a_conditional_model(tmp_path, unet):
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=20, beta_end=0.95)
+    pipeline, model = made(tmp_path, diffusers.DDPMPipeline, scheduler, num_class_embeds=5, **unet)
+    assert model.conditions == {"label": ConditionSpec.label(5)}
+    with_our_table(pipeline.scheduler, model)
+    pipeline.scheduler.set_timesteps(20)
+    label, streams = torch.tensor([4, 0]), Recorder(0, "test", 0, 2)
+    with torch.inference_mode():
+        ours = make_sampler(model).sample(model, streams, condition=Condition(label=label))
+    theirs = the_loop_of_diffusers(pipeline, streams.drawn, label)
+    assert (theirs - ours).abs().max() < 1e-5
+    other = the_loop_of_diffusers(pipeline, streams.drawn, torch.tensor([4, 1]))
+    assert (other - ours)[0].abs().max() < 1e-5
+    assert (other - ours)[1].abs().max() > 1e-3
+    user = zoo_core.sample(model, 2, condition={"label": [4, 0]})
+    assert user.shape == (2, 3, 8, 8)
+
+
+def test_labels_that_are_missing_or_wrong(tmp_path):
+    _, model = made(tmp_path, diffusers.DDPMPipeline, diffusers.DDPMScheduler(), num_class_embeds=5)
+    x = Streams(0, "test", 0, 2).normal(3, 8, 8)
+    with pytest.raises(ConditionError, match="needs a condition 'label' in 0 … 4 and cannot be asked without one"):
+        model.predict(x, 0.5)
+    with pytest.raises(ConditionError, match="'label' = 5 is out of range; expected 0 … 4"):
+        model.predict(x, 0.5, condition=Condition(label=torch.tensor([0, 5])))
+    plain = zoo_core.load("ddpm-mnist")
+    with pytest.raises(ConditionError, match="no condition 'label'"):
+        plain.predict(torch.zeros(1, 1, 28, 28), 0.5, condition=Condition(label=torch.tensor([0])))
+
+
+def test_logs_of_time_with_a_scheduler_that_begins_at_0(tmp_path):
+    """diffusers answers NaN at entry 0; elsewhere its answer is ours, to float32 rounding."""
+    pipeline, model = made(tmp_path, diffusers.DDPMPipeline, diffusers.DDPMScheduler(num_train_timesteps=50), **NCSNPP)
+    x = Streams(0, "test", 0, 2).normal(3, 8, 8)
+    with torch.no_grad():
+        assert (model.predict(x, 11 / 50).noise - pipeline.unet(x, torch.tensor(10)).sample).abs().max() < 1e-5
+        assert not pipeline.unet(x, torch.tensor(0)).sample.isfinite().any()
+        with pytest.raises(IncompatibleError, match="time_embedding_type = 'fourier' takes the log of the time, and"):
+            model.predict(x, 1 / 50)
+    assert torch.isfinite(zoo_core.sample(model, 2, sampler="ddim", steps=5, spacing="trailing")).all()
+
+
+def test_learned_times_are_those_of_the_table(monkeypatch, tmp_path):
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=20, beta_end=0.95)
+    unet = {"time_embedding_type": "learned", "num_train_timesteps": 25}
+    pipeline, model = made(tmp_path, diffusers.DDPMPipeline, scheduler, **unet)
+    with_our_table(pipeline.scheduler, model)
+    streams = Recorder(0, "test", 0, 2)
+    with torch.inference_mode():
+        ours = model.space.to_user(make_sampler(model).sample(model, streams))
+    draws(monkeypatch, "schedulers.scheduling_ddpm pipelines.ddpm.pipeline_ddpm", streams.drawn)
+    assert (images(pipeline, num_inference_steps=20) - ours).abs().max() < 1e-5
+    flow = diffusers.FlowMatchEulerDiscreteScheduler()
+    diffusers.DDPMPipeline(pipeline.unet, flow).save_pretrained(tmp_path / "flow")
+    with pytest.raises(WeightsError, match="num_train_timesteps = 25 learned times are too few for FlowMatchEuler"):
+        zoo_core.load(str(tmp_path / "flow"))
 
 
 def test_every_sampler_that_fits_runs_on_a_pipeline(tmp_path):

@@ -29,6 +29,7 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser, Model
 from zoo_core.paths import DiscretePath, LinearPath
 from zoo_diffusers.schedules import table_config
+from zoo_diffusers.unet import UNet2D
 from zoo_nets.diffusers_unet import to_diffusers, unet2d_config
 from zoo_nets.unet import UNet
 
@@ -51,10 +52,10 @@ def export(model: Model, config: dict[str, Any], folder: Path) -> None:
         IncompatibleError: diffusers has no counterpart; the message says of what.
     """
     network = getattr(model, "network", None)
-    if not isinstance(model, Denoiser) or not isinstance(network, UNet):
+    if not isinstance(model, Denoiser) or not isinstance(network, (UNet, UNet2D)):
         raise IncompatibleError("diffusers has a counterpart of models on a path with a U-Net only; this is none")
     pipeline, scheduler = scheduler_of(model)
-    if "unet" in config:  # it came from this layout
+    if isinstance(network, UNet2D):  # it came from this layout
         unet, state = dict(config["unet"]), dict(model.state_dict())
     else:
         channels, height, width = (int(size or 0) for size in model.space.shape)

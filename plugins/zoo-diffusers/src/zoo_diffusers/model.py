@@ -7,8 +7,9 @@ r"""A pipeline in diffusers' layout as a model on a Gaussian path.
 | ``ScoreSdeVeScheduler``            | α = 1, σ = σ_min·(σ_max/σ_min)^t    | σ               | score              |
 
 What the schedulers add of their own, time grids above all, is a sampler's business, and any of ours will do.  Images
-are in [−1, 1], those of the score SDE in [0, 1].  The parameters keep diffusers' names in state dicts, so that the file
-of a pipeline is this model's weights file as it stands.
+are in [−1, 1], those of the score SDE in [0, 1].  A network with classes is a conditional model, which has no null: it
+needs a label.  The parameters keep diffusers' names in state dicts, so that the file of a pipeline is this model's
+weights file as it stands.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from zoo_core.errors import ConditionError, WeightsError
-from zoo_core.interfaces import Condition, Denoiser, Model, Prediction, SampleSpace
+from zoo_core.errors import ConditionError, IncompatibleError, WeightsError
+from zoo_core.interfaces import Condition, ConditionSpec, Denoiser, Model, Prediction, SampleSpace
 from zoo_core.paths import DiscretePath, GaussianPath, LinearPath, PredictionType, VarianceExploding, to_prediction
+from zoo_diffusers.clock import Table
 from zoo_diffusers.schedules import alpha_bars
 from zoo_diffusers.unet import make_unet
-from zoo_nets.diffusers_unet import from_diffusers, to_diffusers
 
 __all__ = ["DiffusersPipeline"]
 
@@ -37,7 +38,6 @@ _VARIANCES = {
     "learned_range": "learned",
 }
 _OLD_NAMES = (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn"))
-_FREQUENCIES = ("time_embedding.frequencies", "time_proj.weight")
 
 
 class DiffusersPipeline(Model, Denoiser):
@@ -56,7 +56,7 @@ class DiffusersPipeline(Model, Denoiser):
         super().__init__()
         self.network = make_unet(unet)
         kind = str(scheduler.get("_class_name"))
-        channels, out = (self.network.stem.in_channels, self.network.head.out_channels)
+        channels, out = self.network.conv_in.in_channels, self.network.conv_out.out_channels
         low = 0.0 if kind == "ScoreSdeVeScheduler" else -1.0
         self.space = SampleSpace("image", (channels, *_size(unet)), low=low, high=1.0)
         self.path, self.prediction = _path(kind, scheduler)
@@ -66,18 +66,24 @@ class DiffusersPipeline(Model, Denoiser):
         self.variance = cast(Literal["fixed_small", "fixed_large", "learned"], _VARIANCES[variance])
         if out != channels * (2 if self.variance == "learned" else 1):
             raise WeightsError(f"unet: {out} channels come out of {channels}, with variance_type = {variance!r}")
+        entries = self.network.time_proj.num_embeddings if isinstance(self.network.time_proj, Table) else None
+        if entries is not None and not (isinstance(self.path, DiscretePath) and self.path.steps <= entries):
+            raise WeightsError(f"unet: num_train_timesteps = {entries} learned times are too few for {kind}")
+        classes = None if self.network.class_embedding is None else self.network.class_embedding.num_embeddings
+        self.conditions = {} if classes is None else {"label": ConditionSpec.label(classes)}
         self.old_names = old_names
-        self.divides = unet.get("time_embedding_type") == "fourier"
         self.register_state_dict_post_hook(_with_their_names)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_with_our_names)  # type: ignore[no-untyped-call]
 
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
-        if condition is not None and len(condition.values):
-            raise ConditionError("this model is unconditional")
-        clock = self.clock(t).to(x_t.device)
-        output = self.network(x_t.to(self.dtype), clock).to(x_t.dtype)
-        if self.divides:
-            output = output / clock.to(x_t.dtype).view(-1, *[1] * (x_t.ndim - 1))
+        label = self.label(condition)
+        clock = self.clock(t)
+        if self.network.divides and not bool((clock > 0.0).all()):
+            raise IncompatibleError(
+                "time_embedding_type = 'fourier' takes the log of the time, and entry 0 of this scheduler's table has "
+                "none (diffusers answers NaN); take ddim with trailing steps, which does not ask for it"
+            )
+        output = self.network(x_t.to(self.dtype), clock.to(x_t.device), label).to(x_t.dtype)
         mix = None
         if self.variance == "learned":
             output, mix = output.chunk(2, dim=1)
@@ -85,15 +91,29 @@ class DiffusersPipeline(Model, Denoiser):
         said = to_prediction(self.path, self.prediction, x_t, t, output)
         return Prediction(said.data, said.noise, mix)
 
-    def renamed(self, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The state of our network under the names in the pipeline's file."""
-        theirs = to_diffusers(ours)
-        if _FREQUENCIES[0] in theirs:
-            theirs[_FREQUENCIES[1]] = theirs.pop(_FREQUENCIES[0])
+    def label(self, condition: Condition | None) -> Tensor | None:
+        """The labels in a condition, ``(n,)``; ``None`` for an unconditional model.
+
+        Raises:
+            ConditionError: one is missing, out of range, or not wanted.
+        """
+        if condition is not None:
+            condition.check(self.conditions)
+        if not self.conditions:
+            return None
+        if condition is None or "label" not in condition:
+            last = (self.conditions["label"].classes or 1) - 1
+            raise ConditionError(
+                f"this model needs a condition 'label' in 0 … {last} and cannot be asked without one (as guidance does)"
+            )
+        return condition["label"]
+
+    def name_in_file(self, name: str) -> str:
+        """What the pipeline's file calls a parameter of the network."""
         if self.old_names:
             for new, old in _OLD_NAMES:
-                theirs = {name.replace(f".{new}.", f".{old}."): value for name, value in theirs.items()}
-        return theirs
+                name = name.replace(f".{new}.", f".{old}.")
+        return name
 
     def clock(self, t: float | Tensor) -> Tensor:
         """What the network is told at time ``t``, float32 ``(1,)`` or ``(n,)``."""
@@ -138,30 +158,16 @@ def _path(kind: str, scheduler: Mapping[str, Any]) -> tuple[GaussianPath, Predic
 
 
 def _with_their_names(module: nn.Module, state: dict[str, Tensor], prefix: str, metadata: Any) -> None:
-    """Our names of a state dict give way to diffusers', in place."""
+    """Our names of a state dict give way to the file's, in place."""
     assert isinstance(module, DiffusersPipeline)
     start = f"{prefix}network."
-    ours = {k.removeprefix(start): state.pop(k) for k in list(state) if k.startswith(start)}
-    state.update({f"{prefix}{name}": value for name, value in module.renamed(ours).items()})
+    for name in [name for name in state if name.startswith(start)]:
+        state[prefix + module.name_in_file(name.removeprefix(start))] = state.pop(name)
 
 
 def _with_our_names(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """diffusers' names give way to ours, in place, where all that we need are there; else torch says what is not."""
+    """The file's names give way to ours, in place; torch says what is missing and what is left over."""
     assert isinstance(module, DiffusersPipeline)
-    like = dict(module.network.state_dict())
-    theirs = {_modern(k.removeprefix(prefix)): v for k, v in state.items() if k.startswith(prefix)}
-    if _FREQUENCIES[1] in theirs:
-        theirs[_FREQUENCIES[0]] = theirs[_FREQUENCIES[1]]
-    try:
-        ours = from_diffusers(theirs, like)
-    except KeyError:
-        return
-    for name in module.renamed(like):
-        state.pop(f"{prefix}{name}", None)
-    state.update({f"{prefix}network.{name}": value for name, value in ours.items()})
-
-
-def _modern(name: str) -> str:
-    for new, old in _OLD_NAMES:
-        name = name.replace(f".{old}.", f".{new}.")
-    return name
+    for name in module.network.state_dict():
+        if (theirs := prefix + module.name_in_file(name)) in state:
+            state[f"{prefix}network.{name}"] = state.pop(theirs)
