@@ -131,7 +131,9 @@ def items(distribution: str) -> Iterator[Item]:
         raise PluginError(f"no plugin {distribution!r} is installed; {hint}")
     for subject in subjects(distribution):
         for each in sorted(CHECKS, key=_place):
-            if each.kind == subject.kind and set(each.needs) <= set(subject.capabilities) and _applies(each, subject):
+            if each.kind != subject.kind or not set(each.needs) <= set(subject.capabilities):
+                continue
+            if _applies(each, subject) and not _is_left_to_the_large(each, subject):
                 yield Item(each, subject)
 
 
@@ -147,9 +149,15 @@ def _applies(check: Check, subject: Subject) -> bool:
         return False
 
 
+def _is_left_to_the_large(check: Check, subject: Subject) -> bool:
+    """Whether a small model is not asked: it is about what is shipped, or takes long even of the small one."""
+    return subject.is_small and (check.of_weights or check.slow(subject))
+
+
 def _is_slow(item: Item) -> bool:
+    """Whether the check says so of this subject, or a small model of its kind is asked in its place."""
     try:
-        return item.check.slow(item.subject)
+        return item.check.slow(item.subject) or (item.subject.has_small and not item.check.of_weights)
     except Exception:
         return False
 

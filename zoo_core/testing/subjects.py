@@ -15,7 +15,7 @@ from zoo_core.errors import NetworkError
 from zoo_core.interfaces import Condition, GradientObjective, Model, Sampler, StatisticsObjective
 from zoo_core.plugins import PluginRecord
 from zoo_core.sampling import make_sampler, sample
-from zoo_core.testing import tiny_data, toy_models
+from zoo_core.testing import small_models, tiny_data, toy_models
 from zoo_core.testing.check import Kind
 
 __all__ = [
@@ -29,6 +29,12 @@ __all__ = [
     "Subject",
     "subjects",
 ]
+
+LARGE = 150_000
+"""Numbers in a model's state dict above which a small one of its kind is asked what holds for any weights."""
+
+LONG = 64
+"""Dimensions of a sample above which it is, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,16 @@ class Subject:
     def capabilities(self) -> tuple[str, ...]:
         """What checks of it may need."""
         return ()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is the kit's own small one of a kind, of which nothing is shipped."""
+        return False
+
+    @property
+    def has_small(self) -> bool:
+        """Whether a small one of its kind is asked what holds for any weights."""
+        return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +92,12 @@ class FamilySubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class ModelSubject(Subject):
-    """A model: of the registry, or one of the kit's own."""
+    """A model: of the registry, a small one of a kind, or one of the kit's own."""
 
     family: Component
     entry: Entry | None = None
     toy: Model | None = None
+    kind_only: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -90,6 +107,33 @@ class ModelSubject(Subject):
     def capabilities(self) -> tuple[str, ...]:
         lacking = {fact[1:] for fact in self.entry.facts if fact.startswith("!")} if self.entry else set()
         return tuple(name for name in self.family.capabilities if name not in lacking)
+
+    @property
+    def is_small(self) -> bool:
+        return self.kind_only
+
+    @property
+    def has_small(self) -> bool:
+        return self.small is not None
+
+    @cached_property
+    def small(self) -> ModelSubject | None:
+        """A small model of its kind, where it is large itself and its family takes smaller sizes."""
+        if self.entry is None or self.is_small or not self._is_large(self.entry):
+            return None
+        entry = small_models.small_entry(self.entry)
+        return None if entry is None else ModelSubject(f"{self.name}/small", self.family, entry, kind_only=True)
+
+    def _is_large(self, entry: Entry) -> bool:
+        if entry.parameters > LARGE:
+            return True
+        fresh = self.fresh()
+        return _numbers(fresh) > LARGE or math.prod(tiny_data.shape_of(fresh.space)) > LONG
+
+    @property
+    def plan(self) -> Model:
+        """A model of its kind, for what depends on no weights: those of a large one are not read for it."""
+        return self.small.model if self.small is not None else self.model
 
     @cached_property
     def model(self) -> Model:
@@ -101,6 +145,8 @@ class ModelSubject(Subject):
         if self.entry is None:
             assert self.toy is not None
             return self.toy
+        if self.is_small:
+            return small_models.build_small(self.entry)
         if self.entry.weights is not None:
             try:
                 return loading.load(self.address)
@@ -123,21 +169,21 @@ class ModelSubject(Subject):
     @cached_property
     def size(self) -> int:
         """How many numbers it has."""
-        return sum(t.numel() for t in self.model.state_dict().values())
+        return _numbers(self.model)
 
     @property
     def dimensions(self) -> int:
         """Of one sample; axes of any length count as :data:`tiny_data.LENGTH`."""
-        return math.prod(tiny_data.shape_of(self.model.space))
+        return math.prod(tiny_data.shape_of(self.plan.space))
 
     @property
     def is_image(self) -> bool:
-        return self.model.space.kind == "image"
+        return self.plan.space.kind == "image"
 
     @property
     def is_planar(self) -> bool:
         """Whether a sample is one or two real numbers: then integrals over the whole space can be had."""
-        return self.model.space.kind == "points" and self.dimensions <= 2
+        return self.plan.space.kind == "points" and self.dimensions <= 2
 
     @property
     def is_slow_density(self) -> bool:
@@ -205,11 +251,23 @@ class ObjectiveSubject(Subject):
 
     def make(self, **options: Any) -> GradientObjective | StatisticsObjective:
         """The objective, with the options of the model's recipe where it is that recipe's."""
-        recipe = self.model.entry.recipe if self.model.entry else {}
-        if recipe.get("objective") == self.component.name:
-            options = {**recipe.get("objective_options", {}), **options}
-        made: GradientObjective | StatisticsObjective = resolve(self.component.target)(**options)
+        made: GradientObjective | StatisticsObjective = resolve(self.component.target)(**{**self.options, **options})
         return made
+
+    @property
+    def is_small(self) -> bool:
+        return self.model.is_small
+
+    @property
+    def has_small(self) -> bool:
+        return self.model.has_small
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of the model's recipe, where it is that recipe's."""
+        recipe = self.model.entry.recipe if self.model.entry else {}
+        own = recipe.get("objective") == self.component.name
+        return dict(recipe.get("objective_options", {})) if own else {}
 
     @property
     def is_statistics(self) -> bool:
@@ -266,19 +324,42 @@ def subjects(distribution: str) -> Iterator[Subject]:
             yield PluginSubject(distribution, record, tuple(components))
     yield from (FamilySubject(c.name, c) for c in components if c.kind == "family")
     models = _models()
-    yield from (m for m in models if m.entry is not None and m.entry.plugin == distribution)
+    mine = [m for m in models if m.entry is not None and m.entry.plugin == distribution]
+    yield from mine
+    yield from _small_ones(mine)
     for component in components:
         fitting = [m for m in models if component.misfit(m.family) is None]
         if component.kind == "objective":
-            least = min(fitting, key=lambda m: _size(m), default=None)
-            for m in fitting:
-                yield ObjectiveSubject(f"{component.name}@{m.name}", component, m, m is least)
+            yield from _with_objective(component, fitting)
         elif component.kind == "dataset":
             yield DataSetSubject(component.name, component)
         elif component.kind in ("sampler", "metric"):
             toys = [m for m in _toys() if component.misfit(m.family) is None]
             make = SamplerSubject if component.kind == "sampler" else MetricSubject
             yield make(component.name, component, (*toys, *sorted(fitting, key=_size)))
+
+
+def _with_objective(component: Component, fitting: list[ModelSubject]) -> Iterator[ObjectiveSubject]:
+    """An objective with every model that it fits, and with small ones of their kinds."""
+    least = min(fitting, key=_size, default=None)
+    smallest = {id(least), id(least.small) if least is not None else None}
+    seen = set()
+    for m in (*fitting, *(m.small for m in fitting if m.small is not None)):
+        subject = ObjectiveSubject(f"{component.name}@{m.name}", component, m, id(m) in smallest)
+        key = (_kind(m), repr(subject.options)) if m.is_small else m.name
+        if key not in seen:
+            seen.add(key)
+            yield subject
+
+
+def _small_ones(models: list[ModelSubject]) -> Iterator[ModelSubject]:
+    """The small models of these, one of a kind."""
+    yield from {_kind(m.small): m.small for m in reversed(models) if m.small is not None}.values()
+
+
+def _kind(small: ModelSubject) -> str:
+    assert small.entry is not None
+    return small_models.kind_of(small.entry)
 
 
 def _models() -> list[ModelSubject]:
@@ -294,6 +375,10 @@ def _toys() -> list[ModelSubject]:
         ModelSubject(name, Component("family", name, "", "", capabilities=toy_models.capabilities_of(toy)), toy=toy)
         for name, toy in toy_models.all_toys().items()
     ]
+
+
+def _numbers(model: Model) -> int:
+    return sum(t.numel() for t in model.state_dict().values())
 
 
 def _size(model: ModelSubject) -> float:

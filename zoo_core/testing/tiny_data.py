@@ -82,7 +82,7 @@ def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
 def generated_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
     """:func:`tiny_data` for a model, with labels in its range."""
     data = tiny_data(model.space, n, seed=seed)
-    columns = {name: _values(name, spec, 0, n) for name, spec in model.conditions.items() if name != "label"}
+    columns = {name: _values(name, spec, 0, n, seed) for name, spec in model.conditions.items() if name != "label"}
     label, spec = data.y, model.conditions.get("label")
     if label is not None:
         columns["label"] = label if spec is None or spec.classes is None else label % spec.classes
@@ -93,7 +93,7 @@ def batch(model: Model, n: int = 64, *, seed: int = 0) -> Batch[Any]:
     """Gives the same on the model's side, in its own floating type, with a valid condition."""
     found = Prepared(model, data_for(model, n, seed=seed), seed).rows(torch.arange(n))
     x = found.x.to(model.state_dtype) if found.x.is_floating_point() else found.x
-    return Batch(x, condition(model, 0, n))
+    return Batch(x, condition(model, 0, n, seed=seed))
 
 
 def examples(model: Model, n: int = 64, *, seed: int = 0) -> Prepared:
@@ -101,15 +101,17 @@ def examples(model: Model, n: int = 64, *, seed: int = 0) -> Prepared:
     return Prepared(model, data_for(model, n, seed=seed), seed)
 
 
-def condition(model: Model, start: int, stop: int) -> Condition | None:
-    """Gives valid conditions of samples ``start`` … ``stop − 1``; ``None`` for an unconditional model."""
+def condition(model: Model, start: int, stop: int, *, seed: int = 0) -> Condition | None:
+    """Gives valid conditions of samples ``start`` … ``stop − 1``, labels as in the examples; ``None`` without any."""
     if not model.conditions:
         return None
-    return Condition(**{name: _values(name, spec, start, stop) for name, spec in model.conditions.items()})
+    return Condition(**{name: _values(name, spec, start, stop, seed) for name, spec in model.conditions.items()})
 
 
-def _values(name: str, spec: ConditionSpec, start: int, stop: int) -> Values:
-    streams = Streams(0, f"tiny condition/{name}", start, stop - start)
+def _values(name: str, spec: ConditionSpec, start: int, stop: int, seed: int) -> Values:
+    if name == "label" and spec.classes is not None:
+        return Streams(seed, "tiny/train", start, stop - start).integers(CLASSES) % spec.classes
+    streams = Streams(seed, f"tiny condition/{name}", start, stop - start)
     if spec.kind == "tokens":
         return Ragged(streams.integers(spec.classes or 1, LENGTH), 1 + streams.integers(LENGTH))
     return streams.normal(*spec.shape) if spec.classes is None else streams.integers(spec.classes, *spec.shape)

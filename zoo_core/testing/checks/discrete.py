@@ -22,7 +22,7 @@ SAMPLES = 4000
 
 
 def _is_discrete(subject: ModelSubject) -> bool:
-    return subject.model.discrete or subject.model.space.kind == "tokens"
+    return subject.plan.discrete or subject.plan.space.kind == "tokens"
 
 
 @check(

@@ -123,7 +123,7 @@ def check_gibbs_step_leaves_the_distribution_invariant(subject: ModelSubject) ->
     )
 
 
-@check("model", needs=("EnergyBased",), when=lambda subject: can(subject.model, Density))
+@check("model", needs=("EnergyBased",), when=lambda subject: can(subject.plan, Density))
 def check_energy_and_density_agree(subject: ModelSubject) -> None:
     """F(x) + log p(x) is the same for every x, −log Z, within 0.001 of the largest of the two.
 

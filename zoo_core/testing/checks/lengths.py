@@ -20,7 +20,7 @@ def _filled(x: Ragged) -> Ragged:
     return x.padded_with(float("nan") if x.is_floating_point() else -1)
 
 
-@check("model", when=lambda subject: subject.model.space.open_axis is not None)
+@check("model", when=lambda subject: subject.plan.space.open_axis is not None)
 def check_padding_is_never_read(subject: ModelSubject) -> None:
     """Densities, energies and sweeps are the same to the bit whatever stands in the padding: NaN, or −1 for tokens.
 
@@ -50,7 +50,7 @@ def check_padding_is_never_read(subject: ModelSubject) -> None:
         )
 
 
-@check("objective", when=lambda subject: subject.is_statistics and subject.model.model.space.open_axis is not None)
+@check("objective", when=lambda subject: subject.is_statistics and subject.model.plan.space.open_axis is not None)
 def check_statistics_do_not_read_padding(subject: ObjectiveSubject) -> None:
     """Expected statistics of a batch are the same whatever stands in the padding."""
     model = subject.model.fresh()

@@ -56,7 +56,7 @@ def check_plugin_loads(subject: PluginSubject) -> None:
     require(bool(subject.components), f"{subject.name} registers nothing; implement zoo_register(catalogue)")
 
 
-@check("plugin")
+@check("plugin", starts_process=True)
 def check_plugin_imports_are_light(subject: PluginSubject) -> None:
     """Importing the plugin's module and calling its hooks imports neither torch nor numpy, in a fresh process.
 
@@ -146,7 +146,7 @@ def check_declared_capabilities(subject: FamilySubject) -> None:
     )
 
 
-@check("model")
+@check("model", of_weights=True)
 def check_registry_entry_is_valid(subject: ModelSubject) -> None:
     """The model's table follows the schema with no unknown key, and every name in it leads somewhere.
 
@@ -194,7 +194,7 @@ def _check_table(entry: Entry) -> None:
     require(not problems, "; ".join(problems))
 
 
-@check("model", when=lambda subject: subject.entry is not None and bool(subject.entry.facts))
+@check("model", when=lambda subject: subject.entry is not None and bool(subject.entry.facts), of_weights=True)
 def check_facts_are_those_of_the_model(subject: ModelSubject) -> None:
     """``facts`` of the registry are what is read off the built model: listings say by them what fits it."""
     assert subject.entry is not None
@@ -203,7 +203,7 @@ def check_facts_are_those_of_the_model(subject: ModelSubject) -> None:
     require(not wrong, f"{subject.name}: facts and the model disagree on {', '.join(wrong)}; expected {sorted(found)}")
 
 
-@check("model")
+@check("model", of_weights=True)
 def check_builds_from_config_and_back(subject: ModelSubject) -> None:
     """The factory makes the model from JSON values alone, twice the same, and leaves the values as they were.
 
