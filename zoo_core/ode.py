@@ -4,24 +4,47 @@ An explicit Runge–Kutta method with nodes c, matrix a and weights b takes the 
 
     k_j = f(u + c_j·h, y + h·Σ_{i<j} a_ji·k_i),      y ← y + h·Σ_j b_j·k_j      (Hairer et al. 1993, II.1).
 
-`dormand_prince` chooses h by the difference of two such sums, of orders 5 and 4 (ibid., II.4–5).
-Every sample has a step of its own: what a sample becomes never depends on who else is in the batch.
+`dormand_prince` chooses h by the difference of two such sums, of orders 5 and 4 (ibid., II.4–5).  Every sample has a
+step of its own: what a sample becomes never depends on who else is in the batch.
+
+`adams` takes given steps and remembers slopes, so that each costs one evaluation (ibid., III.1 and III.5):
+
+    p = y_i + Σ_j b_j·f_{i−j},      f_{i+1} = f(u_{i+1}, p),      y_{i+1} = y_i + Σ_j b*_j·f_{i+1−j},
+
+b and b* being the integrals over the step of the polynomials through four slopes.  How far p is corrected says how
+near the solution is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from zoo_core.errors import ZooError
 
-__all__ = ["EULER", "HEUN", "MIDPOINT", "RK4", "Solution", "Tableau", "dormand_prince", "runge_kutta"]
+__all__ = ["EULER", "HEUN", "MIDPOINT", "RK4", "ByRows", "Field", "Solution", "Tableau"]
+__all__ += ["adams", "dormand_prince", "runge_kutta"]
 
 Field = Callable[[Tensor, Tensor], Tensor]
-"""f(u, y) for u ``(n,)`` and y ``(n, …)``."""
+"""f(u, y) for u ``(n,)``, or ``(1,)`` where it is one for all, and y ``(n, …)``."""
+
+SLOPES = 4
+"""How many `adams` looks at: three and five were less exact for as many evaluations of a network."""
+
+
+@runtime_checkable
+class ByRows(Protocol):
+    """A field that can be asked about some of its samples: the others may then leave the batch."""
+
+    def __call__(self, u: Tensor, y: Tensor, /) -> Tensor:
+        """f(u, y)."""
+
+    def rows(self, index: Tensor) -> ByRows:
+        """The field of the samples ``index``."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +89,13 @@ class Solution:
 
     Attributes:
         y: ``(n, …)``.
-        evaluations: how often f was asked, for the batch.
+        evaluations: how often f was asked, for the batch or a part of it.
+        corrected: by how much predictions were corrected on the way in all, ``(n, …)``; only of `adams`.
     """
 
     y: Tensor
     evaluations: int
+    corrected: Tensor | None = None
 
 
 def runge_kutta(f: Field, y: Tensor, start: float, end: float, *, steps: int, method: Tableau = RK4) -> Solution:
@@ -92,10 +117,33 @@ def runge_kutta(f: Field, y: Tensor, start: float, end: float, *, steps: int, me
     for i in range(steps):
         slopes: list[Tensor] = []
         for node, row in zip(method.nodes, method.matrix, strict=True):
-            u = torch.full((len(y),), start + (i + node) * h, dtype=torch.float64, device=y.device)
-            slopes.append(f(u, _sum(y, h, row, slopes)))
+            slopes.append(f(_at(start + (i + node) * h, y), _sum(y, h, row, slopes)))
         y = _sum(y, h, method.weights, slopes)
     return Solution(y, steps * len(method.nodes))
+
+
+def adams(f: Field, y: Tensor, nodes: Sequence[float]) -> Solution:
+    """From node to node, with one evaluation at each.
+
+    Args:
+        f: the field.
+        y: at the first node, ``(n, …)``.
+        nodes: in either direction, at least two.  The first steps know fewer slopes, and should be short.
+
+    Raises:
+        ValueError: fewer than two nodes.
+    """
+    if len(nodes) < 2:
+        raise ValueError(f"{len(nodes)} nodes; expected at least 2")
+    slopes = [f(_at(nodes[0], y), y)]
+    corrected = torch.zeros_like(y)
+    for i, end in enumerate(nodes[1:]):
+        known = [*reversed(nodes[max(0, i + 1 - SLOPES) : i + 1])]  # the latest first, as the slopes
+        predicted = _sum(y, 1.0, _integrals(known, nodes[i], end), slopes)
+        slopes = [f(_at(end, y), predicted), *slopes][:SLOPES]
+        y = _sum(y, 1.0, _integrals([end, *known][:SLOPES], nodes[i], end), slopes)
+        corrected = corrected + (y - predicted).abs()
+    return Solution(y, len(nodes), corrected)
 
 
 def dormand_prince(
@@ -108,7 +156,6 @@ def dormand_prince(
     atol: float = 1e-5,
     first: float = 0.05,
     most: int = 1000,
-    apart: int = 0,
 ) -> Solution:
     """As exactly as asked, sample by sample.
 
@@ -116,14 +163,12 @@ def dormand_prince(
     coordinates is at most 1, and the next is 0.9·error^(−1/5) times as long, between a fifth and five times.
 
     Args:
-        f: the field.
+        f: the field; samples that have arrived leave the batch where it can be asked `ByRows`.
         y: at ``start``, ``(n, …)``.
         start, end: of u, in either direction.
         rtol, atol: relative and absolute error of a step.
         first: the first step, as a share of the way.
         most: steps, tried ones included.
-        apart: so many of the last coordinates of ``(n, d)`` count each on its own: in a mean over hundreds of pixels
-            the error of one log-density would vanish.
 
     Raises:
         ZooError: a sample has not arrived after so many steps, or is no longer finite.
@@ -131,23 +176,30 @@ def dormand_prince(
     shape = (-1, *[1] * (y.ndim - 1))
     direction = 1.0 if end >= start else -1.0
     length = abs(end - start)
+    arrived, rows, field = y.clone(), torch.arange(len(y), device=y.device), f
     u = torch.zeros(len(y), dtype=torch.float64, device=y.device)  # of the way from start to end
     h = torch.full_like(u, first * length)
     slope = f(start + direction * u, y)
     evaluations = 1
     for _ in range(most):
-        if bool((u >= length).all()):
-            return Solution(y, evaluations)
+        done = u >= length
+        if bool(done.all()):
+            arrived[rows] = y
+            return Solution(arrived, evaluations)
+        if isinstance(f, ByRows) and bool(done.any()):
+            arrived[rows[done]] = y[done]
+            rows, u, h, y, slope = (part[~done] for part in (rows, u, h, y, slope))
+            field = f.rows(rows)
         h = torch.minimum(h, length - u)
         step = (direction * h).to(y.dtype).view(shape)
         slopes = [slope]
         for node, row in zip(_DP5.nodes[1:], _DP5.matrix[1:], strict=True):
-            slopes.append(f(start + direction * (u + node * h), _sum(y, step, row, slopes)))
+            slopes.append(field(start + direction * (u + node * h), _sum(y, step, row, slopes)))
         evaluations += 6
         new = _sum(y, step, _DP5.weights, slopes)
         error = new - _sum(y, step, _FOURTH, slopes)
         scale = atol + rtol * torch.maximum(y.abs(), new.abs())
-        size = _size((error / scale).double(), apart)
+        size = (error / scale).double().flatten(1).square().mean(1).sqrt()
         if not bool(torch.isfinite(size).all()):
             raise ZooError("the differential equation left the finite numbers; try a smaller rtol and atol")
         accepted = size <= 1.0
@@ -160,12 +212,18 @@ def dormand_prince(
     )
 
 
-def _size(error: Tensor, apart: int) -> Tensor:
-    """The root mean square over a sample's coordinates, ``(n,)``, or the greatest of those that count on their own."""
-    error = error.flatten(1)
-    together = error.shape[1] - apart
-    size = error[:, :together].square().mean(1).sqrt()
-    return torch.maximum(size, error[:, together:].abs().amax(1)) if apart else size
+def _at(u: float, y: Tensor) -> Tensor:
+    """One u for all samples, ``(1,)``."""
+    return torch.full((1,), u, dtype=torch.float64, device=y.device)
+
+
+def _integrals(nodes: Sequence[float], start: float, end: float) -> tuple[float, ...]:
+    """Weights w with Σ_j w_j·g(node_j) = ∫ g from start to end for every polynomial g of as many coefficients."""
+    middle, half = 0.5 * (start + end), 0.5 * (end - start)
+    powers = torch.arange(len(nodes), dtype=torch.float64)
+    places = (torch.tensor([*nodes], dtype=torch.float64) - middle) / half
+    moments = half * (1.0 - (-1.0) ** (powers + 1.0)) / (powers + 1.0)
+    return tuple(torch.linalg.solve(places ** powers[:, None], moments).tolist())
 
 
 def _sum(y: Tensor, h: float | Tensor, weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:

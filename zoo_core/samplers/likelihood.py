@@ -8,9 +8,31 @@ In few dimensions div v is exact, one backward pass for each; otherwise it is es
 drawn once for the whole solution (Hutchinson 1990; Skilling 1989), div v ≈ E zᵀ(∂v/∂y)z.  z has entries ±1, which have
 less variance than Gaussian ones.
 
-The steps are taken in u with θ = g·sinh u, which is logarithmic in θ beyond the grain g of the data and linear below:
-in θ itself the first step would pass over the steep field near the data, see nothing of it, and find an MNIST image
-60 nats too likely.
+**The steps** are given ones, the same for all models and samples, taken by :func:`zoo_core.ode.adams` with one
+evaluation each.  An evaluation with its backward passes is all that this costs, and a network is too rough for long
+steps of high order: 64 evaluations are more exact on points than the 92 to 170 that Dormand and Prince's method takes
+for a tolerance of 1e-5.  Adaptive steps would also let a sample depend on its batch-mates: where all share a step by
+their errors, and where each has its own by rounding, which the control magnifies.  The steps lie closer at both ends.
+Near the data v changes over angles as small as the data's own detail, and towards the noise optimal transport is stiff:
+even steps in
+
+    r = 0.7·s + 0.3·sin(πs/2),  0 ≤ s ≤ 1,     θ ∝ r² for points,      θ = g·sinh(r·asinh(Θ/g)) for images,
+
+where g, an eighth of a grey level of images in [−1, 1], is the grain below which an image has no detail.  In θ itself
+the first step would pass over the steep field near the data, see nothing of it, and find an MNIST image 60 nats too
+likely.
+
+**How exact.**  Against solutions in float64 to 1e-6 nats, root mean squares over samples of the test data:
+
+| points, 64 steps       | nats   | worst of 500 |      | images, 80 steps, with the same probe | nats | worst of 4 |
+|------------------------|--------|--------------|------|---------------------------------------|------|------------|
+| cfm-moons              | 0.0001 | 0.001        |      | cfm-mnist                             | 0.1  | 0.2        |
+| score-moons            | 0.0001 | 0.001        |      | vp-sde-mnist, otcfm-mnist             | 0.1  | 0.2        |
+| score-eight-gaussians  | 0.0005 | 0.002        |      | ve-sde-mnist                          | 0.4  | 0.5        |
+| otcfm-eight-gaussians  | 0.0004 | 0.003        |      | score-flow-mnist (Fourier features)   | 0.5  | 0.6        |
+
+Elsewhere the solution says itself where it cannot be trusted: samples whose corrections come to more than a tolerance
+are done again with twice as many steps, and again; what becomes of them depends on nobody else.
 
 What is left out: the noise below θ_0, where no network was trained, and how far p(y(Θ)) is from Gaussian, where the
 path does not end in pure noise.
@@ -28,7 +50,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.interfaces import Condition, Denoiser, Model, Streams
-from zoo_core.ode import RK4, dormand_prince, runge_kutta
+from zoo_core.ode import adams, dormand_prince
 from zoo_core.samplers.probability_flow import ProbabilityFlow
 
 __all__ = ["ODELikelihood", "decode", "encode", "ode_log_prob"]
@@ -36,8 +58,18 @@ __all__ = ["ODELikelihood", "decode", "encode", "ode_log_prob"]
 EXACT_UP_TO = 4
 """Dimensions in which the trace is exact unless it is said otherwise."""
 
-GRAIN = 0.004
-"""g: how near to the data the field still changes, half a grey level of an image in [−1, 1]."""
+POINT_STEPS, IMAGE_STEPS = 64, 80
+"""With an exact trace, in few dimensions, and with probes."""
+
+GRAIN = 0.001
+"""g."""
+
+TOLERANCE = 0.25
+"""Of all corrections together, in nats per dimension; errors are a hundredth of them where the steps are short enough,
+and a third where they are not."""
+
+DOUBLINGS = 3
+"""How often a sample is done again."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +98,7 @@ def ode_log_prob(
     probes: int = 1,
     exact: bool | None = None,
     steps: int | None = None,
-    rtol: float = 1e-4,
-    atol: float = 1e-4,
+    tolerance: float = TOLERANCE,
 ) -> ODELikelihood:
     """log p(x) of the samples that the probability-flow ODE of a model draws.
 
@@ -78,47 +109,77 @@ def ode_log_prob(
         streams: where the probes come from; a fixed seed where not given.
         probes: how many, each with a solution of its own.
         exact: whether the trace is exact; in up to four dimensions unless given.
-        steps: of the classical Runge–Kutta method, four evaluations each; adaptive where not given.
-        rtol, atol: of the adaptive method, for y and for the integral in nats per dimension.
+        steps: one evaluation each; 64 with an exact trace and 80 with probes unless given.
+        tolerance: of the corrections on the way, in nats per dimension; samples beyond it are done again with twice as
+            many steps, three times at most.
 
     Raises:
-        ValueError: fewer than one probe.
-        ZooError: the equation cannot be solved so exactly.
+        ValueError: fewer than one probe or step.
     """
     if probes < 1:
         raise ValueError(f"probes = {probes}; expected at least 1")
     d = x[0].numel()
     exact = d <= EXACT_UP_TO if exact is None else exact
+    steps = (POINT_STEPS if exact else IMAGE_STEPS) if steps is None else steps
+    if steps < 1:
+        raise ValueError(f"steps = {steps}; expected at least 1")
     if streams is None:
         streams = Streams(0, "probe", 0, len(x), device=x.device, dtype=x.dtype)
     flow = ProbabilityFlow(model, condition)
-    first, last = (math.asinh(theta / GRAIN) for theta in (flow.least, flow.greatest))
     start = torch.cat([math.cos(flow.least) * x.flatten(1), x.new_zeros(len(x), 1)], 1)
+    spread = math.sin(flow.greatest)
     found, evaluations = [], 0
     for _ in range(1 if exact else probes):
         probe = None if exact else streams.integers(2, *x.shape[1:]).to(x.dtype) * 2.0 - 1.0
-
-        def field(u: Tensor, state: Tensor, probe: Tensor | None = probe) -> Tensor:
-            theta = (GRAIN * torch.sinh(u)).clamp(flow.least, flow.greatest)
-            v, divergence = _with_divergence(flow, theta, state[:, :-1].view_as(x), probe)
-            slope = torch.cat([v.flatten(1), divergence.unsqueeze(1) / d], 1)
-            return (GRAIN * torch.cosh(u)).to(x.dtype).unsqueeze(1) * slope
-
         with _frozen(cast(Model, model)):
-            if steps is None:
-                solution = dormand_prince(field, start, first, last, rtol=rtol, atol=atol, apart=1)
-            else:
-                solution = runge_kutta(field, start, first, last, steps=steps, method=RK4)
-        y, integral = solution.y[:, :-1], d * solution.y[:, -1]
-        spread = math.sin(flow.greatest)
+            end, asked = _solved(flow, start, x.shape[1:], probe, steps, tolerance)
+        y, integral = end[:, :-1], d * end[:, -1]
         normal = -0.5 * (y / spread).square().sum(1) - d * (0.5 * math.log(2.0 * math.pi) + math.log(spread))
         found.append(normal + integral + d * math.log(math.cos(flow.least)))
-        evaluations += solution.evaluations
+        evaluations += asked
     each = torch.stack(found)
     stderr = torch.zeros_like(each[0]) if exact else torch.full_like(each[0], math.nan)
     if len(each) > 1:
         stderr = each.std(0) / math.sqrt(len(each))
     return ODELikelihood(each.mean(0), stderr, (y / spread).view_as(x), evaluations)
+
+
+def _solved(
+    flow: ProbabilityFlow, start: Tensor, shape: torch.Size, probe: Tensor | None, steps: int, tolerance: float
+) -> tuple[Tensor, int]:
+    """y and ∫ div v dθ/d at Θ, ``(n, d + 1)``, and how often the network was asked."""
+    end, evaluations = torch.empty_like(start), 0
+    waiting = torch.arange(len(start), device=start.device)
+    d = start.shape[1] - 1
+    for doubling in range(DOUBLINGS + 1):
+        part = flow if doubling == 0 else flow.rows(waiting)
+        z = None if probe is None else probe[waiting]
+
+        def field(theta: Tensor, state: Tensor, part: ProbabilityFlow = part, z: Tensor | None = z) -> Tensor:
+            v, divergence = _with_divergence(part, theta, state[:, :-1].view(-1, *shape), z)
+            return torch.cat([v.flatten(1), divergence.unsqueeze(1) / d], 1)
+
+        solution = adams(field, start[waiting], _angles(flow, steps * 2**doubling, by_grain=probe is not None))
+        evaluations += solution.evaluations
+        end[waiting] = solution.y
+        assert solution.corrected is not None
+        corrected = solution.corrected[:, :-1].mean(1) + solution.corrected[:, -1]
+        waiting = waiting[~(corrected <= tolerance)]
+        if not len(waiting):
+            break
+    return end, evaluations
+
+
+def _angles(flow: ProbabilityFlow, steps: int, *, by_grain: bool) -> list[float]:
+    """θ from the data to the noise, closer at both ends."""
+    shares = [0.7 * i / steps + 0.3 * math.sin(0.5 * math.pi * i / steps) for i in range(1, steps)]
+    if by_grain:
+        first, last = (math.asinh(theta / GRAIN) for theta in (flow.least, flow.greatest))
+        between = [GRAIN * math.sinh(first + share * (last - first)) for share in shares]
+    else:
+        first, last = math.sqrt(flow.least), math.sqrt(flow.greatest)
+        between = [(first + share * (last - first)) ** 2 for share in shares]
+    return [flow.least, *between, flow.greatest]
 
 
 def encode(

@@ -49,17 +49,32 @@ class ProbabilityFlow:
         self.least, self.greatest = angle(path, self.first), angle(path, self.last)
 
     def __call__(self, theta: Tensor, y: Tensor) -> Tensor:
-        """dy/dθ at θ ``(n,)`` and y ``(n, …)``."""
-        shape = (-1, *[1] * (y.ndim - 1))
+        """dy/dθ at θ ``(n,)``, or ``(1,)`` where it is one for all, and y ``(n, …)``."""
+        if len(theta) == 1:
+            return self._at_one(theta.item(), y)
         angles = theta.tolist()
-        time_of = {value: self.time(value) for value in set(angles)}  # alike for all with fixed steps
+        time_of = {value: self.time(value) for value in set(angles)}
         times = [time_of[value] for value in angles]
         radii = [math.hypot(self.model.path.alpha(t), self.model.path.sigma(t)) for t in times]
+        shape = (-1, *[1] * (y.ndim - 1))
         cos, sin = (f(theta).to(y.dtype).view(shape) for f in (torch.cos, torch.sin))
         x_t = y * y.new_tensor(radii).view(shape)
-        t = times[0] if len(time_of) == 1 else torch.tensor(times, dtype=torch.float64, device=y.device)
+        t = torch.tensor(times, dtype=torch.float64, device=y.device)
         prediction = guided(self.model, x_t, t, self.condition, self.guidance)
         return cos * prediction.noise - sin * prediction.data
+
+    def _at_one(self, theta: float, y: Tensor) -> Tensor:
+        t = self.time(theta)
+        radius = math.hypot(self.model.path.alpha(t), self.model.path.sigma(t))
+        prediction = guided(self.model, radius * y, t, self.condition, self.guidance)
+        return math.cos(theta) * prediction.noise - math.sin(theta) * prediction.data
+
+    def rows(self, index: Tensor) -> ProbabilityFlow:
+        """The same equation for the samples ``index``, under their part of the condition."""
+        if self.condition is None:
+            return self
+        part = Condition(**{name: value[index] for name, value in self.condition.values.items()})
+        return ProbabilityFlow(self.model, part, self.guidance)
 
     def time(self, theta: float) -> float:
         """t(θ), between :attr:`first` and :attr:`last`."""

@@ -140,8 +140,8 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
     def _solved(self, rates: Field, state: Tensor, start: float, end: float, steps: int | None) -> Tensor:
         if steps is None:
             found = dormand_prince(rates, state, start, end, rtol=self.tolerance, atol=self.tolerance)
-        else:  # all samples are at one time, which is embedded once
-            found = runge_kutta(lambda t, y: rates(t[:1], y), state, start, end, steps=steps, method=RK4)
+        else:
+            found = runge_kutta(rates, state, start, end, steps=steps, method=RK4)
         return found.y
 
 
