@@ -1,4 +1,4 @@
-"""What an outsider's first plugins ran into, each as small as it gets: it answers rightly, or says in a line why not."""
+"""What an outsider's first plugins ran into, as small as it gets: it answers rightly, or says in a line why not."""
 
 import math
 

@@ -60,7 +60,9 @@ def test_six_hundred_names(tmp_path, monkeypatch, judged):
             assert all(torch.equal(value, right[key]) for key, value in model.state_dict().items())
         where = "".join(source.choice(PARTS) for _ in range(2))
         judged(
-            f"source {case} {where[:60]!r}", lambda w=where: zoo_core.load(NAME, weights_from=w, offline=True), codes={4, 5}
+            f"source {case} {where[:60]!r}",
+            lambda w=where: zoo_core.load(NAME, weights_from=w, offline=True),
+            codes={4, 5},
         )
     assert min(seen.values()) >= 5, seen
     assert list(tmp_path.iterdir()) == []
