@@ -144,3 +144,17 @@ def test_what_has_no_counterpart(tmp_path):
         with pytest.raises(IncompatibleError, match=words):
             export(model, CONFIG, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", [{}, {"num_class_embeds": 3}, {"resnet_time_scale_shift": "scale_shift"}])
+def test_what_came_from_diffusers_goes_back(tmp_path, change):
+    diffusers = pytest.importorskip("diffusers")
+    blocks = {"down_block_types": ["DownBlock2D"], "up_block_types": ["AttnUpBlock2D"], "norm_num_groups": 4}
+    unet = diffusers.UNet2DModel(sample_size=8, block_out_channels=[8], layers_per_block=1, **blocks, **change)
+    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler(num_train_timesteps=20)).save_pretrained(tmp_path / "theirs")
+    model = zoo_core.load(str(tmp_path / "theirs"))
+    (tmp_path / "ours").mkdir()
+    export(model, dict(model.entry.config), tmp_path / "ours")
+    again = diffusers.DDPMPipeline.from_pretrained(tmp_path / "ours")
+    assert all(torch.equal(value, unet.state_dict()[name]) for name, value in again.unet.state_dict().items())
+    assert zoo_core.load(str(tmp_path / "ours")).conditions == model.conditions
