@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from zoo_core.entry import Entry, Evaluation
+from zoo_core.formats import advised_target
 
 __all__ = ["card"]
 
@@ -84,7 +85,7 @@ def _how_to_load(entry: Entry, name: str) -> list[str]:
         "```",
         f"pip install {entry.plugin}",
         f"zoo load {name}",
-        f"zoo sample {name} -n 64 --seed 0 --out samples.png",
+        f"zoo sample {name} -n 64 --seed 0 --out {advised_target(entry.facts)}",
         "```",
         "",
         "or, in Python,",

@@ -152,7 +152,7 @@ def test_what_does_not_fit_says_why():
     moons = datasets.load("two-moons", "test", n=10)
     with pytest.raises(IncompatibleError, match="needs Density, which Dice is not"):
         evaluate(Dice(), NegativeLogLikelihood(), data=moons)
-    with pytest.raises(IncompatibleError, match="two-moons is continuous: use nll"):
+    with pytest.raises(IncompatibleError, match="two-moons has points 2: use nll"):
         evaluate(Exact("two-moons"), BitsPerDimension(), data=moons)
     with pytest.raises(IncompatibleError, match="give the data set"):
         evaluate(Exact("two-moons"), NegativeLogLikelihood())
