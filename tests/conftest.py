@@ -48,7 +48,7 @@ def zoo(tmp_path: Path) -> Zoo:
             "OMP_NUM_THREADS": "1",
         }
         if path is not None:
-            variables["PYTHONPATH"] = str(path)
+            variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "zoo_core.cli", *arguments]
         return subprocess.run(
             command, capture_output=True, text=True, env=variables | environment, cwd=tmp_path, timeout=120

@@ -23,7 +23,7 @@ def test_the_first_plugin(tmp_path, zoo, zoo_json):
     (site / "zoo_die" / "model.py").write_text(model, encoding="utf-8")
     assert 'die = "zoo_die.plugin"' in TEXT
     assert "die" in [row["name"] for row in zoo_json("families", path=site)]
-    environment = os.environ | {"PYTHONPATH": str(site)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
     subprocess.run([sys.executable, "-c", save], check=True, cwd=tmp_path, env=environment)
     loaded = zoo("load", "./die-loaded", path=site)
     assert loaded.returncode == 0, loaded.stderr
