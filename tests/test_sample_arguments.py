@@ -34,7 +34,7 @@ def test_a_seed_may_be_of_any_size(ring, seed):
 
 @pytest.mark.parametrize(("n", "batch_size"), [(0, None), (-3, None), (1.0, None), (4, 0), (4, 2.5)])
 def test_counts_are_integers_from_one(ring, n, batch_size):
-    with pytest.raises(IncompatibleError, match="n = |batch_size = "):
+    with pytest.raises(IncompatibleError, match=r"n = |batch_size = "):
         zoo_core.sample(ring, n, batch_size=batch_size)
 
 
