@@ -84,18 +84,20 @@ def batch(model: Model, n: int = 64, *, seed: int = 0) -> Batch:
     x = whole(model, data_for(model, n, seed=seed), seed)
     dtype = torch.float64 if model.dtype == torch.float64 else torch.float32
     x = x.to(dtype) if x.is_floating_point() else x
-    return Batch(x, condition(model, 0, n))
+    return Batch(x, condition(model, 0, n, seed=seed))
 
 
-def condition(model: Model, start: int, stop: int) -> Condition | None:
-    """Valid conditions of samples ``start`` … ``stop − 1``; ``None`` for an unconditional model."""
+def condition(model: Model, start: int, stop: int, *, seed: int = 0) -> Condition | None:
+    """Valid conditions of samples ``start`` … ``stop − 1``, labels as the examples have them; ``None`` without."""
     if not model.conditions:
         return None
-    return Condition(**{name: _values(name, spec, start, stop) for name, spec in model.conditions.items()})
+    return Condition(**{name: _values(name, spec, start, stop, seed) for name, spec in model.conditions.items()})
 
 
-def _values(name: str, spec: ConditionSpec, start: int, stop: int) -> Tensor:
-    streams = Streams(0, f"tiny condition/{name}", start, stop - start)
+def _values(name: str, spec: ConditionSpec, start: int, stop: int, seed: int) -> Tensor:
+    if name == "label" and spec.classes is not None:
+        return Streams(seed, "tiny/train", start, stop - start).integers(CLASSES) % spec.classes
+    streams = Streams(seed, f"tiny condition/{name}", start, stop - start)
     return streams.normal(*spec.shape) if spec.classes is None else streams.integers(spec.classes, *spec.shape)
 
 

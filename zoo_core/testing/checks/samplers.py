@@ -42,14 +42,19 @@ def check_sampler_draws_what_is_asked(subject: SamplerSubject) -> None:
 
 @check("sampler")
 def check_sampler_is_seeded_by_its_streams(subject: SamplerSubject) -> None:
-    """The same streams give the same samples to the bit, others others; torch's global generator stays as it was."""
+    """The same streams give the same samples to the bit, others others; torch's global generator stays as it was.
+
+    Others of up to three models, since one step from pure noise may give the mean of the data whatever the noise.
+    """
     candidate, sampler = _tried(subject)
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
-        one, two, other = (_draw(candidate, sampler, 3, seed=seed) for seed in (1, 1, 2))
+        one, two = (_draw(candidate, sampler, 3, seed=1) for _ in range(2))
         moved = not torch.equal(before, torch.get_rng_state())
     require(torch.equal(one, two), f"sampler {subject.name!r} gives other samples for the same streams")
-    require(not torch.equal(one, other), f"sampler {subject.name!r} gives the same samples for other streams")
+    pairs = ([_draw(each, sampler, 3, seed=seed) for seed in (1, 2)] for each in subject.models[:3])
+    differ = any(not torch.equal(*pair) for pair in pairs)
+    require(differ, f"sampler {subject.name!r} gives the same samples for other streams")
     require(not moved, f"sampler {subject.name!r} draws from torch's global generator; draw from the streams")
 
 
