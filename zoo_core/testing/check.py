@@ -27,6 +27,9 @@ class Check:
         needs: the capabilities that a subject's family must declare.
         when: whether it applies, from the subject itself.
         slow: whether it takes more than a few seconds for this subject.
+        of_weights: whether it is about what is shipped, the entry and the weights; the others hold for any weights, and
+            of a large model a small one of its kind is asked.
+        starts_process: whether it runs another Python.
     """
 
     function: Callable[[Any], None]
@@ -34,6 +37,8 @@ class Check:
     needs: tuple[str, ...]
     when: Callable[[Any], bool]
     slow: Callable[[Any], bool]
+    of_weights: bool
+    starts_process: bool
 
     @property
     def name(self) -> str:
@@ -55,11 +60,13 @@ def check(
     needs: tuple[str, ...] = (),
     when: Callable[[Any], bool] = lambda subject: True,
     slow: Callable[[Any], bool] = lambda subject: False,
+    of_weights: bool = False,
+    starts_process: bool = False,
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Registers a function as a check; the arguments are those of :class:`Check`."""
 
     def register(function: Callable[[Any], None]) -> Callable[[Any], None]:
-        CHECKS.append(Check(function, kind, needs, when, slow))
+        CHECKS.append(Check(function, kind, needs, when, slow, of_weights, starts_process))
         return function
 
     return register

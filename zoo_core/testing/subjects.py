@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,7 @@ from zoo_core.errors import NetworkError
 from zoo_core.interfaces import Condition, GradientObjective, Model, Sampler, StatisticsObjective
 from zoo_core.plugins import PluginRecord
 from zoo_core.sampling import make_sampler, sample
-from zoo_core.testing import tiny_data, toy_models
+from zoo_core.testing import small_models, tiny_data
 from zoo_core.testing.check import Kind
 
 __all__ = [
@@ -28,8 +27,13 @@ __all__ = [
     "PluginSubject",
     "SamplerSubject",
     "Subject",
-    "subjects",
 ]
+
+LARGE = 150_000
+"""Numbers in a model's state dict above which a small one of its kind is asked what holds for any weights."""
+
+LONG = 64
+"""Dimensions of a sample above which it is, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,11 @@ class Subject:
     def capabilities(self) -> tuple[str, ...]:
         """What checks of it may need."""
         return ()
+
+    @property
+    def asked(self) -> ModelSubject | None:
+        """The one model that is asked, where there is one."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +86,16 @@ class FamilySubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class ModelSubject(Subject):
-    """A model: of the registry, or one of the kit's own."""
+    """A model: of the registry, or one of the kit's own.
+
+    Attributes:
+        is_small: whether it is a small one of a registered model's kind, of which nothing is shipped.
+    """
 
     family: Component
     entry: Entry | None = None
     toy: Model | None = None
+    is_small: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -90,6 +104,34 @@ class ModelSubject(Subject):
     @property
     def capabilities(self) -> tuple[str, ...]:
         return self.family.capabilities
+
+    @property
+    def asked(self) -> ModelSubject:
+        return self
+
+    @cached_property
+    def small(self) -> ModelSubject | None:
+        """A small model of its kind, where it is large itself and its family takes smaller sizes."""
+        entry = small_models.small_entry(self.entry) if self.entry is not None and self.is_large else None
+        return None if entry is None else ModelSubject(f"{self.name}/small", self.family, entry, is_small=True)
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether it is of the registry, and has many numbers or makes long samples."""
+        if self.entry is None or self.is_small:
+            return False
+        if self.entry.parameters > LARGE:
+            return True
+        try:
+            fresh = self.fresh()
+        except Exception:
+            return False  # its checks will say so
+        return _numbers(fresh) > LARGE or math.prod(tiny_data.shape_of(fresh.space)) > LONG
+
+    @property
+    def plan(self) -> Model:
+        """A model of its kind, for what depends on no weights: those of a large one are not read for it."""
+        return self.small.model if self.small is not None else self.model
 
     @cached_property
     def model(self) -> Model:
@@ -101,6 +143,8 @@ class ModelSubject(Subject):
         if self.entry is None:
             assert self.toy is not None
             return self.toy
+        if self.is_small:
+            return small_models.build_small(self.entry)
         if self.entry.weights is not None:
             try:
                 return loading.load(self.address)
@@ -123,21 +167,21 @@ class ModelSubject(Subject):
     @cached_property
     def size(self) -> int:
         """How many numbers it has."""
-        return sum(t.numel() for t in self.model.state_dict().values())
+        return _numbers(self.model)
 
     @property
     def dimensions(self) -> int:
         """Of one sample; axes of any length count as :data:`tiny_data.LENGTH`."""
-        return math.prod(tiny_data.shape_of(self.model.space))
+        return math.prod(tiny_data.shape_of(self.plan.space))
 
     @property
     def is_image(self) -> bool:
-        return self.model.space.kind == "image"
+        return self.plan.space.kind == "image"
 
     @property
     def is_planar(self) -> bool:
         """Whether a sample is one or two real numbers: then integrals over the whole space can be had."""
-        return self.model.space.kind == "points" and self.dimensions <= 2
+        return self.plan.space.kind == "points" and self.dimensions <= 2
 
     @property
     def is_slow_density(self) -> bool:
@@ -205,11 +249,19 @@ class ObjectiveSubject(Subject):
 
     def make(self, **options: Any) -> GradientObjective | StatisticsObjective:
         """The objective, with the options of the model's recipe where it is that recipe's."""
-        recipe = self.model.entry.recipe if self.model.entry else {}
-        if recipe.get("objective") == self.component.name:
-            options = {**recipe.get("objective_options", {}), **options}
-        made: GradientObjective | StatisticsObjective = resolve(self.component.target)(**options)
+        made: GradientObjective | StatisticsObjective = resolve(self.component.target)(**{**self.options, **options})
         return made
+
+    @property
+    def asked(self) -> ModelSubject:
+        return self.model
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of the model's recipe, where it is that recipe's."""
+        recipe = self.model.entry.recipe if self.model.entry else {}
+        own = recipe.get("objective") == self.component.name
+        return dict(recipe.get("objective_options", {})) if own else {}
 
     @property
     def is_statistics(self) -> bool:
@@ -245,46 +297,5 @@ class MetricSubject(Subject):
         return "metric"
 
 
-def subjects(distribution: str) -> Iterator[Subject]:
-    """The parts of an installed plugin (or of ``zoo-core``)."""
-    found = plugins.load()
-    kinds = ("family", "objective", "sampler", "metric", "dataset", "exporter", "plot")
-    components = [c for kind in kinds for c in found.catalogue.all(kind) if c.plugin == distribution]
-    for record in found.records:
-        if record.distribution == distribution:
-            yield PluginSubject(distribution, record, tuple(components))
-    yield from (FamilySubject(c.name, c) for c in components if c.kind == "family")
-    models = _models()
-    yield from (m for m in models if m.entry is not None and m.entry.plugin == distribution)
-    for component in components:
-        fitting = [m for m in models if component.misfit(m.family) is None]
-        if component.kind == "objective":
-            least = min(fitting, key=lambda m: _size(m), default=None)
-            for m in fitting:
-                yield ObjectiveSubject(f"{component.name}@{m.name}", component, m, m is least)
-        elif component.kind in ("sampler", "metric"):
-            toys = [m for m in _toys() if component.misfit(m.family) is None]
-            make = SamplerSubject if component.kind == "sampler" else MetricSubject
-            yield make(component.name, component, (*toys, *sorted(fitting, key=_size)))
-
-
-def _models() -> list[ModelSubject]:
-    """Every registered model whose family is installed."""
-    found, listed = plugins.load().catalogue, registry.load()
-    entries = [*listed.entries.values(), *(e for claims in listed.clashes.values() for e in claims)]
-    factories = found.factories()
-    return [ModelSubject(e.id, factories[e.factory], e) for e in entries if e.factory in factories]
-
-
-def _toys() -> list[ModelSubject]:
-    return [
-        ModelSubject(name, Component("family", name, "", "", capabilities=toy_models.capabilities_of(toy)), toy=toy)
-        for name, toy in toy_models.all_toys().items()
-    ]
-
-
-def _size(model: ModelSubject) -> float:
-    try:
-        return (model.entry.parameters if model.entry else 0) or model.size
-    except Exception:
-        return math.inf
+def _numbers(model: Model) -> int:
+    return sum(t.numel() for t in model.state_dict().values())

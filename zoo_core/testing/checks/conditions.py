@@ -22,7 +22,7 @@ from zoo_core.testing.check import ConformanceError, check, require
 from zoo_core.testing.subjects import ModelSubject
 
 
-@check("model", when=lambda subject: bool(subject.model.conditions))
+@check("model", when=lambda subject: bool(subject.plan.conditions))
 def check_condition_out_of_range_is_refused(subject: ModelSubject) -> None:
     """A label of −1 or of too many, of a wrong shape or type, or under an unknown name is a ConditionError.
 
@@ -54,7 +54,7 @@ def check_condition_out_of_range_is_refused(subject: ModelSubject) -> None:
             )
 
 
-@check("model", when=lambda subject: bool(subject.model.conditions) and subject.can_be_drawn)
+@check("model", when=lambda subject: bool(subject.plan.conditions) and subject.can_be_drawn)
 def check_condition_matters(subject: ModelSubject) -> None:
     """The same streams under two conditions give two samples: a condition that is ignored is none."""
     one, other = subject.condition(1), _another(subject)

@@ -55,7 +55,7 @@ def check_plugin_loads(subject: PluginSubject) -> None:
     require(bool(subject.components), f"{subject.name} registers nothing; implement zoo_register(catalogue)")
 
 
-@check("plugin")
+@check("plugin", starts_process=True)
 def check_plugin_imports_are_light(subject: PluginSubject) -> None:
     """Importing the plugin's module and calling its hooks imports neither torch nor numpy, in a fresh process.
 
@@ -145,7 +145,7 @@ def check_declared_capabilities(subject: FamilySubject) -> None:
     )
 
 
-@check("model")
+@check("model", of_weights=True)
 def check_registry_entry_is_valid(subject: ModelSubject) -> None:
     """The model's table follows the schema with no unknown key, and every name in it leads somewhere.
 
@@ -193,7 +193,7 @@ def _check_table(entry: Entry) -> None:
     require(not problems, "; ".join(problems))
 
 
-@check("model")
+@check("model", of_weights=True)
 def check_builds_from_config_and_back(subject: ModelSubject) -> None:
     """The factory makes the model from JSON values alone, twice the same, and leaves the values as they were.
 

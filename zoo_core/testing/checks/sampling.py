@@ -24,7 +24,7 @@ and a few sampler steps through a deep network multiply that by less than a thou
 STEPS = 3
 
 
-@check("model", when=lambda subject: subject.can_be_drawn)
+@check("model", when=lambda subject: subject.can_be_drawn, of_weights=True)
 def check_samples_have_shape_dtype_and_range(subject: ModelSubject) -> None:
     """``sample(model, n)`` is ``(n, *space.shape)``, float32 (tokens: int64), finite, in [0, 1] if bounded.
 
@@ -49,7 +49,7 @@ def check_samples_have_shape_dtype_and_range(subject: ModelSubject) -> None:
         require(low >= 0 and high <= 1, f"{subject.name}: samples lie in [{low:.3g}, {high:.3g}]; expected [0, 1]")
 
 
-@check("model", when=lambda subject: subject.can_be_drawn)
+@check("model", when=lambda subject: subject.can_be_drawn, of_weights=True)
 def check_same_seed_same_samples(subject: ModelSubject) -> None:
     """The same seed gives the same samples to the bit; another seed gives others.
 

@@ -21,7 +21,7 @@ from zoo_core.testing.subjects import ModelSubject
 PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".py"}
 
 
-@check("model", when=lambda subject: subject.entry is not None and subject.entry.weights is not None)
+@check("model", when=lambda subject: subject.entry is not None and subject.entry.weights is not None, of_weights=True)
 def check_weights_are_those_of_the_registry(subject: ModelSubject) -> None:
     """The bytes can be had, have the registry's hash and size, and fit the model strictly.
 
@@ -62,7 +62,7 @@ def check_safetensors_round_trip(subject: ModelSubject) -> None:
         )
 
 
-@check("model", when=lambda subject: subject.entry is not None and subject.entry.weights is not None)
+@check("model", when=lambda subject: subject.entry is not None and subject.entry.weights is not None, of_weights=True)
 def check_loads_without_pickle(subject: ModelSubject) -> None:
     """Loading unpickles nothing, calls neither ``torch.load`` nor ``numpy.load``, and the snapshot holds no such file.
 
