@@ -55,7 +55,7 @@ class AnnealedLangevin(PathSampler):
         self,
         steps: int = 50,
         repeats: int = 12,
-        eta: float = 0.1,
+        eta: float = 0.4,
         spacing: Spacing = "log-snr",
         clip: bool | None = None,
     ) -> None:

@@ -13,6 +13,7 @@ one that this machine cannot run (no network, no data, no accelerator) is skippe
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,12 +39,13 @@ from zoo_core.testing.checks import (
     training,
     weights,
 )
-from zoo_core.testing.subjects import Subject, subjects
+from zoo_core.testing.inventory import subjects
+from zoo_core.testing.subjects import Subject
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["Item", "Listed", "checks_for", "items", "parametrize_with_checks"]
+__all__ = ["Item", "Listed", "checks_for", "items", "marks", "parametrize_with_checks"]
 
 CORE = "zoo-core"
 
@@ -151,26 +153,34 @@ def _applies(check: Check, subject: Subject) -> bool:
 
 def _is_left_to_the_large(check: Check, subject: Subject) -> bool:
     """Whether a small model is not asked: it is about what is shipped, or takes long even of the small one."""
-    return subject.is_small and (check.of_weights or check.slow(subject))
+    asked = subject.asked
+    return asked is not None and asked.is_small and (check.of_weights or check.slow(subject))
 
 
-def _is_slow(item: Item) -> bool:
-    """Whether the check says so of this subject, or a small model of its kind is asked in its place."""
-    try:
-        return item.check.slow(item.subject) or (item.subject.has_small and not item.check.of_weights)
-    except Exception:
-        return False
+def marks(item: Item) -> list[str]:
+    """The marks of an item, by name.
+
+    ``slow`` where the check says so of the subject, or a small model is asked in place of a large one; ``process``;
+    ``large``.
+    """
+    asked, check, found = item.subject.asked, item.check, []
+    with contextlib.suppress(Exception):  # the check itself will say what cannot be asked
+        if check.slow(item.subject) or (asked is not None and asked.small is not None and not check.of_weights):
+            found.append("slow")
+    if check.starts_process:
+        found.append("process")
+    if asked is not None and asked.is_large:
+        found.append("large")
+    return found
 
 
 def _parameter(item: Item, reason: str | None) -> Any:
     import pytest
 
-    marks: list[pytest.MarkDecorator | pytest.Mark] = []
-    if _is_slow(item):
-        marks.append(pytest.mark.slow)
+    carried: list[pytest.MarkDecorator | pytest.Mark] = [getattr(pytest.mark, name) for name in marks(item)]
     if reason is not None:
-        marks.append(pytest.mark.xfail(reason=reason, strict=True))
-    return pytest.param(item, id=item.key, marks=marks)
+        carried.append(pytest.mark.xfail(reason=reason, strict=True))
+    return pytest.param(item, id=item.key, marks=carried)
 
 
 def _check_expected(expected: Mapping[str, str], keys: list[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +14,7 @@ from zoo_core.errors import NetworkError
 from zoo_core.interfaces import Condition, GradientObjective, Model, Sampler, StatisticsObjective
 from zoo_core.plugins import PluginRecord
 from zoo_core.sampling import make_sampler, sample
-from zoo_core.testing import small_models, tiny_data, toy_models
+from zoo_core.testing import small_models, tiny_data
 from zoo_core.testing.check import Kind
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "PluginSubject",
     "SamplerSubject",
     "Subject",
-    "subjects",
 ]
 
 LARGE = 150_000
@@ -57,14 +55,9 @@ class Subject:
         return ()
 
     @property
-    def is_small(self) -> bool:
-        """Whether it is the kit's own small one of a kind, of which nothing is shipped."""
-        return False
-
-    @property
-    def has_small(self) -> bool:
-        """Whether a small one of its kind is asked what holds for any weights."""
-        return False
+    def asked(self) -> ModelSubject | None:
+        """The one model that is asked, where there is one."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +85,16 @@ class FamilySubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class ModelSubject(Subject):
-    """A model: of the registry, a small one of a kind, or one of the kit's own."""
+    """A model: of the registry, or one of the kit's own.
+
+    Attributes:
+        is_small: whether it is a small one of a registered model's kind, of which nothing is shipped.
+    """
 
     family: Component
     entry: Entry | None = None
     toy: Model | None = None
-    kind_only: bool = False
+    is_small: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -109,25 +106,26 @@ class ModelSubject(Subject):
         return tuple(name for name in self.family.capabilities if name not in lacking)
 
     @property
-    def is_small(self) -> bool:
-        return self.kind_only
-
-    @property
-    def has_small(self) -> bool:
-        return self.small is not None
+    def asked(self) -> ModelSubject:
+        return self
 
     @cached_property
     def small(self) -> ModelSubject | None:
         """A small model of its kind, where it is large itself and its family takes smaller sizes."""
-        if self.entry is None or self.is_small or not self._is_large(self.entry):
-            return None
-        entry = small_models.small_entry(self.entry)
-        return None if entry is None else ModelSubject(f"{self.name}/small", self.family, entry, kind_only=True)
+        entry = small_models.small_entry(self.entry) if self.entry is not None and self.is_large else None
+        return None if entry is None else ModelSubject(f"{self.name}/small", self.family, entry, is_small=True)
 
-    def _is_large(self, entry: Entry) -> bool:
-        if entry.parameters > LARGE:
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether it is of the registry, and has many numbers or makes long samples."""
+        if self.entry is None or self.is_small:
+            return False
+        if self.entry.parameters > LARGE:
             return True
-        fresh = self.fresh()
+        try:
+            fresh = self.fresh()
+        except Exception:
+            return False  # its checks will say so
         return _numbers(fresh) > LARGE or math.prod(tiny_data.shape_of(fresh.space)) > LONG
 
     @property
@@ -255,12 +253,8 @@ class ObjectiveSubject(Subject):
         return made
 
     @property
-    def is_small(self) -> bool:
-        return self.model.is_small
-
-    @property
-    def has_small(self) -> bool:
-        return self.model.has_small
+    def asked(self) -> ModelSubject:
+        return self.model
 
     @property
     def options(self) -> dict[str, Any]:
@@ -314,75 +308,5 @@ class DataSetSubject(Subject):
         return "dataset"
 
 
-def subjects(distribution: str) -> Iterator[Subject]:
-    """The parts of an installed plugin (or of ``zoo-core``)."""
-    found = plugins.load()
-    kinds = ("family", "objective", "sampler", "metric", "dataset", "exporter", "plot")
-    components = [c for kind in kinds for c in found.catalogue.all(kind) if c.plugin == distribution]
-    for record in found.records:
-        if record.distribution == distribution:
-            yield PluginSubject(distribution, record, tuple(components))
-    yield from (FamilySubject(c.name, c) for c in components if c.kind == "family")
-    models = _models()
-    mine = [m for m in models if m.entry is not None and m.entry.plugin == distribution]
-    yield from mine
-    yield from _small_ones(mine)
-    for component in components:
-        fitting = [m for m in models if component.misfit(m.family) is None]
-        if component.kind == "objective":
-            yield from _with_objective(component, fitting)
-        elif component.kind == "dataset":
-            yield DataSetSubject(component.name, component)
-        elif component.kind in ("sampler", "metric"):
-            toys = [m for m in _toys() if component.misfit(m.family) is None]
-            make = SamplerSubject if component.kind == "sampler" else MetricSubject
-            yield make(component.name, component, (*toys, *sorted(fitting, key=_size)))
-
-
-def _with_objective(component: Component, fitting: list[ModelSubject]) -> Iterator[ObjectiveSubject]:
-    """An objective with every model that it fits, and with small ones of their kinds."""
-    least = min(fitting, key=_size, default=None)
-    smallest = {id(least), id(least.small) if least is not None else None}
-    seen = set()
-    for m in (*fitting, *(m.small for m in fitting if m.small is not None)):
-        subject = ObjectiveSubject(f"{component.name}@{m.name}", component, m, id(m) in smallest)
-        key = (_kind(m), repr(subject.options)) if m.is_small else m.name
-        if key not in seen:
-            seen.add(key)
-            yield subject
-
-
-def _small_ones(models: list[ModelSubject]) -> Iterator[ModelSubject]:
-    """The small models of these, one of a kind."""
-    yield from {_kind(m.small): m.small for m in reversed(models) if m.small is not None}.values()
-
-
-def _kind(small: ModelSubject) -> str:
-    assert small.entry is not None
-    return small_models.kind_of(small.entry)
-
-
-def _models() -> list[ModelSubject]:
-    """Every registered model whose family is installed."""
-    found, listed = plugins.load().catalogue, registry.load()
-    entries = [*listed.entries.values(), *(e for claims in listed.clashes.values() for e in claims)]
-    factories = found.factories()
-    return [ModelSubject(e.id, factories[e.factory], e) for e in entries if e.factory in factories]
-
-
-def _toys() -> list[ModelSubject]:
-    return [
-        ModelSubject(name, Component("family", name, "", "", capabilities=toy_models.capabilities_of(toy)), toy=toy)
-        for name, toy in toy_models.all_toys().items()
-    ]
-
-
 def _numbers(model: Model) -> int:
     return sum(t.numel() for t in model.state_dict().values())
-
-
-def _size(model: ModelSubject) -> float:
-    try:
-        return (model.entry.parameters if model.entry else 0) or model.size
-    except Exception:
-        return math.inf

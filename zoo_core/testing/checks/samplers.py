@@ -44,7 +44,7 @@ def check_sampler_draws_what_is_asked(subject: SamplerSubject) -> None:
 def check_sampler_is_seeded_by_its_streams(subject: SamplerSubject) -> None:
     """The same streams give the same samples to the bit, others others; torch's global generator stays as it was.
 
-    Others may be asked of the third model that it fits: one step from pure noise gives the mean for any noise.
+    Others of up to three models, since one step from pure noise may give the mean of the data whatever the noise.
     """
     candidate, sampler = _tried(subject)
     with torch.random.fork_rng(devices=[]):
