@@ -70,7 +70,7 @@ def check_codes_are_of_each_sample_alone(subject: ModelSubject) -> None:
 
 
 def _is_invertible(subject: ModelSubject) -> bool:
-    return bool(subject.model.invertible)
+    return bool(subject.plan.invertible)
 
 
 @check("model", needs=("LatentVariable",), when=_is_invertible)
