@@ -182,7 +182,8 @@ def sample(
         for start in range(0, n, size):
             stop = min(start + size, n)
             streams = Streams(seed, "sample", first + start, stop - start, device=model.device, dtype=model.state_dtype)
-            rows = condition.rows(slice(start, stop)).to(model.device) if condition is not None else None
+            rows = None if condition is None else condition.rows(slice(start, stop))
+            rows = None if rows is None else rows.to(model.device, model.state_dtype)
             watch = None if observer is None else (lambda frame, start=start: observer(start, frame))
             x = chosen.draw(model, Call(streams, rows, strength, watch))
             if isinstance(x, Ragged) != (model.space.open_axis is not None):

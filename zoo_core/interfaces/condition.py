@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from zoo_core.errors import ConditionError
 from zoo_core.interfaces.values import Ragged, Values
+from zoo_core.interfaces.written import expected, read_rows
 
 __all__ = ["Condition", "ConditionKind", "ConditionSpec"]
 
@@ -58,6 +60,8 @@ class ConditionSpec:
     def __post_init__(self) -> None:
         if (self.kind in _WHOLE) != (self.classes is not None):
             raise ValueError(f"classes = {self.classes} for a {self.kind}; labels, domains and tokens have them")
+        if self.classes is not None and self.classes < 1:
+            raise ValueError(f"classes = {self.classes} for a {self.kind}; expected at least 1")
         if self.names and len(self.names) != self.classes:
             raise ValueError(f"{len(self.names)} names for {self.classes} classes; expected as many")
 
@@ -71,6 +75,8 @@ class ConditionSpec:
         if self.kind == "tokens":
             if not isinstance(value, Ragged) or value.data.ndim != 2:
                 raise ConditionError(f"condition {name!r} is {_shown(value)}; expected tokens, a Ragged of integers")
+            if not self.null and bool((value.lengths == 0).any()):
+                raise ConditionError(f"condition {name!r} is empty, and this model needs it; expected {expected(self)}")
             data = value.padded_with(0).data
         elif isinstance(value, Ragged) or tuple(value.shape[1:]) != self.shape:
             raise ConditionError(f"condition {name!r} is {_shown(value)}; expected {self.shape} for each sample")
@@ -89,11 +95,17 @@ class ConditionSpec:
     def _check_numbers(self, name: str, data: Tensor) -> None:
         if not data.is_floating_point():
             raise ConditionError(f"condition {name!r} is of {data.dtype}; expected floating-point numbers")
-        given = ~torch.isnan(data)
+        given = ~torch.isnan(data).view(len(data), math.prod(self.shape))
         if bool(torch.isinf(data).any()):
             raise ConditionError(f"condition {name!r} has infinite numbers; expected finite ones, or NaN for unknown")
-        if self.kind != "partial" and not self.null and not bool(given.all()):
+        if self.kind == "partial":
+            return
+        if not self.null and not bool(given.all()):
             raise ConditionError(f"condition {name!r} has NaN, and this model needs all of it; give every number")
+        if bool((given.any(1) & ~given.all(1)).any()):
+            raise ConditionError(
+                f"condition {name!r} has NaN among numbers; NaN means that nothing is given of a sample"
+            )
 
     def absent(self, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Values:
         """Gives ``count`` rows of the null: nothing is said of these samples."""
@@ -145,7 +157,7 @@ class Condition:
         found = {}
         for name, value in given.items():
             spec = _known(specs, name)
-            rows = _rows(spec, name, value)
+            rows = read_rows(spec, name, value)
             if not len(rows):
                 raise ConditionError(f"condition {name!r} is empty; expected at least one value")
             found[name] = rows[torch.arange(count) % len(rows)]
@@ -190,9 +202,12 @@ class Condition:
         """Takes the condition of some samples: a slice, or their numbers ``(k,)``."""
         return Condition(**{name: value[which] for name, value in self.values.items()})
 
-    def to(self, device: torch.device | str) -> Condition:
-        """Moves all values to a device."""
-        return Condition(**{name: value.to(device) for name, value in self.values.items()})
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Condition:
+        """Moves all values to a device; numbers, but no integers, become of type ``dtype`` where it is given."""
+        values = {name: value.to(device) for name, value in self.values.items()}
+        if dtype is not None:
+            values = {name: value.to(dtype) if value.is_floating_point() else value for name, value in values.items()}
+        return Condition(**values)
 
     def only(self, names: Mapping[str, Any] | Sequence[str]) -> Condition | None:
         """Keeps the values of some names; ``None`` where none of them is here."""
@@ -222,34 +237,6 @@ def _known(specs: Mapping[str, ConditionSpec], name: str) -> ConditionSpec:
         known = ", ".join(specs) or "nothing: it is unconditional"
         raise ConditionError(f"this model has no condition {name!r}; it can be conditioned on {known}")
     return specs[name]
-
-
-def _rows(spec: ConditionSpec, name: str, value: Any) -> Values:
-    """One row or several, from what a user wrote."""
-    if isinstance(value, Ragged):
-        return value
-    if isinstance(value, str):
-        value = [spec.number(name, value)]
-    elif isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
-        value = [spec.number(name, item) for item in value]
-    if isinstance(value, bool) or (isinstance(value, (list, tuple)) and any(isinstance(v, bool) for v in value)):
-        raise ConditionError(f"condition {name!r} = {str(value).lower()} is a truth value; expected {_expected(spec)}")
-    try:
-        if spec.kind == "tokens":
-            sentences = value if isinstance(value[0], (list, tuple, Tensor)) else [value]
-            return Ragged.of([torch.as_tensor(sentence, dtype=torch.int64) for sentence in sentences])
-        tensor = torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as err:
-        raise ConditionError(f"condition {name!r} = {value!r} cannot be read; expected {_expected(spec)}") from err
-    if spec.classes is None and not tensor.is_floating_point():
-        tensor = tensor.float()
-    return tensor[None] if tensor.ndim == len(spec.shape) else tensor
-
-
-def _expected(spec: ConditionSpec) -> str:
-    if spec.kind == "tokens":
-        return f"a list of integers below {spec.classes}"
-    return f"an integer 0 … {spec.classes - 1}" if spec.classes is not None else f"numbers of shape {spec.shape}"
 
 
 def _replaced(value: Values, spec: ConditionSpec, hide: Tensor) -> Values:

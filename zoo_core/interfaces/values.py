@@ -43,7 +43,7 @@ class Ragged:
         """Pads rows, each ``(…, length, …)`` without the batch axis, to one tensor.
 
         Args:
-            rows: at least one row; all axes but the open one agree.
+            rows: at least one row; all axes but the open one agree, and so do the types.
             axis: open axis of the batch, so ``axis - 1`` of each row.
 
         Raises:
@@ -51,11 +51,22 @@ class Ragged:
         """
         if not rows:
             raise ValueError("there are no rows to pad; expected at least one")
-        lengths = torch.tensor([row.shape[axis - 1] for row in rows])
-        shape = list(rows[0].shape)
+        first = rows[0]
+        if not 1 <= axis <= first.ndim:
+            raise ValueError(
+                f"axis = {axis}; expected 1 … {first.ndim}, an axis of rows {tuple(first.shape)} in a batch"
+            )
+        lengths = torch.tensor([row.shape[axis - 1] if row.ndim == first.ndim else 0 for row in rows])
+        shape = list(first.shape)
         shape[axis - 1] = int(lengths.max())
-        data = rows[0].new_zeros((len(rows), *shape))
+        data = first.new_zeros((len(rows), *shape))
         for i, row in enumerate(rows):
+            fits = (*shape[: axis - 1], int(lengths[i]), *shape[axis:])
+            if tuple(row.shape) != fits or row.dtype != first.dtype:
+                raise ValueError(
+                    f"row {i} has shape {tuple(row.shape)} of {row.dtype}; expected {tuple(first.shape)} of "
+                    f"{first.dtype} as row 0, with any length along axis {axis - 1}"
+                )
             data[i].narrow(axis - 1, 0, row.shape[axis - 1]).copy_(row)
         return cls(data, lengths.to(data.device), axis)
 

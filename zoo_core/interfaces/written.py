@@ -1,0 +1,80 @@
+"""What a user writes for a condition: numbers, names, lists, arrays of any type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import ConditionError
+from zoo_core.interfaces.values import Ragged, Values
+
+if TYPE_CHECKING:
+    from zoo_core.interfaces.condition import ConditionSpec
+
+__all__ = ["expected", "read_rows"]
+
+
+def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
+    """Makes one row or several of what a user wrote.
+
+    Args:
+        spec: what the model accepts.
+        name: name of the condition, for messages.
+        value: number, name, list, array or tensor.
+
+    Returns:
+        Rows, whose values are still to be checked: ``(k, *spec.shape)``, or a Ragged of tokens.
+
+    Raises:
+        ConditionError: it can mean nothing of this kind.
+    """
+    if isinstance(value, Ragged):
+        return value
+    shown = _shown(value)
+    words = [value] if isinstance(value, str) else value
+    if isinstance(words, (list, tuple)) and words and all(isinstance(word, str) for word in words):
+        if spec.classes is None:
+            raise ConditionError(f"condition {name!r} = {shown} is no number; expected {expected(spec)}")
+        value = [spec.number(name, word) for word in words]
+    if _has_truth_values(value):
+        raise ConditionError(f"condition {name!r} = {shown.lower()} is a truth value; expected {expected(spec)}")
+    try:
+        if spec.kind == "tokens":
+            sentences = value if torch.as_tensor(value[0]).ndim else [value]
+            return Ragged.of([_read(sentence, spec) for sentence in sentences])
+        tensor = _read(value, spec)
+        return tensor[None] if tensor.ndim == len(spec.shape) else tensor[:]  # a single number has no rows
+    except (TypeError, ValueError, RuntimeError, OverflowError, IndexError, KeyError) as err:
+        raise ConditionError(f"condition {name!r} = {shown} cannot be read; expected {expected(spec)}") from err
+
+
+def _has_truth_values(value: Any) -> bool:
+    """Whether there is a truth value among what a user wrote: as a number it would be 0 or 1."""
+    if isinstance(value, (list, tuple)):
+        return any(_has_truth_values(item) for item in value)
+    return isinstance(value, bool) or getattr(value, "dtype", None) in (torch.bool, "bool")
+
+
+def _read(value: Any, spec: ConditionSpec) -> Tensor:
+    """Numbers as they are kept: int64 of what has classes, where none has to be rounded; else float32."""
+    tensor = torch.as_tensor(value)
+    if spec.classes is None:
+        return tensor.float()
+    return tensor if tensor.is_floating_point() and tensor.numel() else tensor.long()
+
+
+def _shown(value: Any) -> str:
+    """What a user wrote, in a part of a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def expected(spec: ConditionSpec) -> str:
+    """Says what one row of a kind is, as the end of a message."""
+    if spec.kind == "tokens":
+        return f"a list of integers below {spec.classes}"
+    if spec.classes is not None:
+        return f"an integer 0 … {spec.classes - 1}"
+    return f"numbers of shape {spec.shape}" if spec.shape else "a number"
