@@ -106,12 +106,11 @@ def test_digits():
         train.only([10])
 
 
-def test_dequantisation_stays_within_its_level():
+def test_levels_are_scaled_to_a_range():
     test = datasets.load("digits", "test")
-    x = test.dequantised(-1.0, 1.0)
-    assert torch.equal(((x + 1) / 2 * 17).floor().to(torch.uint8), test.x)
-    assert torch.equal(x, test.dequantised(-1.0, 1.0))
     assert test.scaled(-1.0, 1.0).max() == 1.0
+    assert test.scaled(-1.0, 1.0).min() == -1.0
+    assert torch.equal(((test.scaled(0.0, 2.0)) * 8).round().to(torch.uint8), test.x)
     with pytest.raises(IncompatibleError, match="is continuous"):
         datasets.load("two-moons", n=10).scaled(0.0, 1.0)
 

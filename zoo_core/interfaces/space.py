@@ -91,6 +91,8 @@ class SampleSpace:
             return False
         if self.vocabulary is not None and (other.vocabulary is None or other.vocabulary > self.vocabulary):
             return False
+        if self.rate is not None and other.rate != self.rate:
+            return False
         return all(mine in (None, theirs) for mine, theirs in zip(self.shape, other.shape, strict=True))
 
     def words(self) -> str:
