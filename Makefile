@@ -1,4 +1,4 @@
-# make demo: a trained model and a picture from it.  make test: the fast suite.
+# make demo: a trained model and a picture from it.  make check: a minute; make test: the fast suite; make slow: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(sort $(wildcard plugins/*))
@@ -8,12 +8,15 @@ TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 TEST_TOOLS := pytest pytest-xdist ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc torchdiffeq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test slow lint bench readme clean
+.PHONY: demo check test slow lint bench readme clean
 
 demo: .venv/installed
 	$(BIN)/zoo load ddpm-mnist
 	$(BIN)/zoo sample ddpm-mnist -n 64 --seed 0 --out samples.png
 	@echo "64 digits: $(CURDIR)/samples.png"
+
+check: .venv/tested lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not process and not large"
 
 test: .venv/tested lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -12,11 +12,13 @@ from zoo_core.samplers.ddim import DDIM
 
 
 class Steps(DDIM):
-    def check(self, model):
-        super().check(model)
+    name = "toy-steps"
 
-    def sample(self, model, streams, **options):
-        x = super().sample(model, streams, **options)
+    def misfit(self, model):
+        return super().misfit(model)
+
+    def draw(self, model, call):
+        x = super().draw(model, call)
         return x
 
 

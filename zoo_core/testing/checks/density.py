@@ -45,7 +45,7 @@ def _bounds(subject: ModelSubject) -> bool:
     "model",
     needs=("Density",),
     when=lambda subject: not subject.is_spoken_for,
-    slow=lambda subject: subject.is_slow_density and (subject.plan.by_ode or not subject.is_small),
+    slow=lambda subject: subject.is_slow_density and (subject.plan.many_passes or not subject.is_small),
 )
 def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
     """``log_prob(x)`` is ``(n,)`` and finite for data; asked again it is the same; a row does not depend on the others.
