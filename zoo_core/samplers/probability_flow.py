@@ -69,6 +69,12 @@ class ProbabilityFlow:
         prediction = guided(self.model, radius * y, t, self.condition, self.guidance)
         return math.cos(theta) * prediction.noise - math.sin(theta) * prediction.data
 
+    def data(self, theta: float, y: Tensor) -> Tensor:
+        """x̂ at an angle."""
+        t = self.time(theta)
+        radius = math.hypot(self.model.path.alpha(t), self.model.path.sigma(t))
+        return guided(self.model, radius * y, t, self.condition, self.guidance).data
+
     def rows(self, index: Tensor) -> ProbabilityFlow:
         """The same equation for the samples ``index``, under their part of the condition."""
         if self.condition is None:
