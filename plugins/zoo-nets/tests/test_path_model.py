@@ -232,7 +232,7 @@ def test_the_weights_of_the_ddpm_fit():
         ({"prediction": "epsilon"}, "prediction = 'epsilon'; expected one of noise, data"),
         ({"preconditioning": "edm"}, "preconditioning = 'edm'; expected one of angular, none"),
         ({"network": {"kind": "transformer"}}, "expected one of unet, mlp"),
-        ({"classes": 0}, "classes = 0; expected at least 1"),
+        ({"classes": 0}, "classes = 0 for a label; expected at least 1"),
         ({"fourier": [7], "preconditioning": "none"}, "needs preconditioning = 'angular', not 'none'"),
     ],
 )
