@@ -44,8 +44,9 @@ def subjects(distribution: str) -> Iterator[Subject]:
             yield DataSetSubject(component.name, component)
         elif component.kind in ("sampler", "metric"):
             toys = [m for m in _toys() if component.misfit(m.family) is None]
+            quick = [m for m in fitting if m.small is None]
             make = SamplerSubject if component.kind == "sampler" else MetricSubject
-            yield make(component.name, component, (*toys, *sorted(fitting, key=_size)))
+            yield make(component.name, component, (*toys, *sorted([*quick, *_small_ones(fitting)], key=_size)))
 
 
 def _trains(component: Component, model: ModelSubject) -> bool:
