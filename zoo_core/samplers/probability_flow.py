@@ -79,8 +79,7 @@ class ProbabilityFlow:
         """The same equation for the samples ``index``, under their part of the condition."""
         if self.condition is None:
             return self
-        part = Condition(**{name: value[index] for name, value in self.condition.values.items()})
-        return ProbabilityFlow(self.model, part, self.guidance)
+        return ProbabilityFlow(self.model, self.condition.rows(index), self.guidance)
 
     def time(self, theta: float) -> float:
         """t(θ), between :attr:`first` and :attr:`last`."""
