@@ -16,7 +16,17 @@ from datetime import date
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.json")
-SUBJECTS = ("startup", "ddim", "path_samplers", "em", "metrics", "flows", "likelihood", "time_to_quality")
+SUBJECTS = (
+    "startup",
+    "randomness",
+    "ddim",
+    "path_samplers",
+    "em",
+    "metrics",
+    "flows",
+    "likelihood",
+    "time_to_quality",
+)
 
 
 def main() -> None:

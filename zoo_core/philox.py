@@ -28,6 +28,9 @@ WEYL = (0x9E3779B9, 0xBB67AE85)
 LOW = 0xFFFFFFFF
 ROUNDS = 10
 
+NARROW = 4
+"""Blocks of a row up to which rows are filled column by column."""
+
 
 class Philox:
     """The generator with one key, on one device.
@@ -80,8 +83,14 @@ class Philox:
 
     @staticmethod
     def _fill(x: Any, y: Any, rows: Any, places: Any) -> None:
-        x[0], y[0] = places & LOW, places >> 32 & LOW
-        x[1], y[1] = (rows & LOW)[:, None], (rows >> 32 & LOW)[:, None]
+        low, high = rows & LOW, rows >> 32 & LOW
+        if len(places) > NARROW:
+            x[0], y[0] = places & LOW, places >> 32 & LOW
+            x[1], y[1] = low[:, None], high[:, None]
+        else:  # down the columns, since numpy's inner loop would be as short as a row
+            for i in range(len(places)):
+                x[0, :, i], y[0, :, i] = places[i] & LOW, places[i] >> 32 & LOW
+                x[1, :, i], y[1, :, i] = low, high
 
     def _mix(self, of: Any, x: Any, y: Any, spare: Any, crossed: Any, crossed_spare: Any) -> None:
         """Does the rounds in place; their number is even, so that the words end where they began.

@@ -25,10 +25,12 @@ def test_the_same_seed_gives_the_same_images_for_every_batch_size(digits):
 
 
 @pytest.mark.slow
-def test_the_same_at_the_default_number_of_steps(digits):
-    whole = sample(digits, 64, seed=0, batch_size=64)
+def test_the_same_at_the_default_number_of_steps():
+    """In float64, since float32's rounding, which depends on the size of a batch, grows to 4e-4 of one pixel."""
+    digits = zoo_core.load("ddpm-mnist", dtype="float64")
+    whole = sample(digits, 16, seed=0, batch_size=16)
     for size in (1, 7):
-        assert (whole - sample(digits, 64, seed=0, batch_size=size)).abs().max() < 1e-4
+        assert (whole - sample(digits, 16, seed=0, batch_size=size)).abs().max() < 1e-9
 
 
 def test_images_are_in_range_and_differ(digits):

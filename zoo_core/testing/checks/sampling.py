@@ -121,7 +121,7 @@ def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
             require(component.name != subject.sampler_name, f"{subject.name}: its sampler {component.name!r} {why}")
             continue
         sampler = make_sampler(subject.model, component.name)
-        if getattr(sampler, "steps", None):
+        if getattr(sampler, "steps", None) and resolve(component.target)(steps=STEPS).misfit(subject.model) is None:
             sampler = make_sampler(subject.model, component.name, steps=STEPS)
         x = sample(subject.model, 2, sampler=sampler, condition=subject.condition(2))
         require(

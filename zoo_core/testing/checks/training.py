@@ -19,7 +19,7 @@ from zoo_core.testing.check import ConformanceError, check, require
 from zoo_core.testing.subjects import ObjectiveSubject
 
 ROWS = 16
-STEPS = 60
+STEPS, LONGEST = 60, 300
 EXAMPLES = 256
 FALL = 1e-3
 """By how much of its size a loss must fall.  Before and after are measured with the same examples and noise, so this is
@@ -95,8 +95,9 @@ def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
 
 @check("objective", when=lambda subject: _is_gradient(subject) and subject.smallest)
 def check_training_lowers_the_loss(subject: ObjectiveSubject) -> None:
-    """60 steps on 256 generated examples lower the loss of each player, the others held still, by 0.1 %.
+    """At most 300 steps on 256 generated examples lower the loss of each player, the others held still, by 0.1 %.
 
+    Most have done so after 60; a classifier that begins at equal probabilities needs longer.
     Before and after are measured on the same examples with the same noise.  In a game nothing more is promised: the
     critic finds a weakness of a generator that does not move, and the generator one of the critic.  On the smallest
     registered model that the objective fits.
@@ -113,15 +114,19 @@ def _check_player_learns(subject: ObjectiveSubject, model: Model, player: str) -
     start = _loss_of(objective, model, examples, player)
     recipe = subject.model.entry.recipe if subject.model.entry else {}
     optimiser = torch.optim.Adam(list(_trainable(model, player).values()), lr=float(recipe.get("lr", 1e-3)))
-    try:
-        for step in range(STEPS):
-            _descend(objective, model, examples, player, step, optimiser)
-    except ZooError as err:
-        raise ConformanceError(f"{subject.name}: training {player} failed: {err}") from err
-    end = _loss_of(objective, model, examples, player)
+    end = math.inf
+    for begin in range(0, LONGEST, STEPS):
+        try:
+            for step in range(begin, begin + STEPS):
+                _descend(objective, model, examples, player, step, optimiser)
+        except ZooError as err:
+            raise ConformanceError(f"{subject.name}: training {player} failed: {err}") from err
+        end = _loss_of(objective, model, examples, player)
+        if not math.isfinite(end) or end < start - FALL * abs(start):
+            break
     require(
         math.isfinite(end) and end < start - FALL * abs(start),
-        f"{subject.name}: the loss of {player} went from {start:.6g} to {end:.6g} in {STEPS} steps; it should fall",
+        f"{subject.name}: the loss of {player} went from {start:.6g} to {end:.6g} in {LONGEST} steps; it should fall",
     )
 
 

@@ -26,6 +26,9 @@ from zoo_core.interfaces import Condition, Density, DirectSampler, Model, Sample
 
 __all__ = ["Covariance", "GaussianMixture"]
 
+FEW = 8
+"""Dimensions up to which a factor for each sample is quicker than a product for each component."""
+
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 
 
@@ -147,13 +150,19 @@ class GaussianMixture(Model, Density, DirectSampler):
 
     def _from_components(self, j: Tensor, z: Tensor) -> Tensor:
         """μ_j + L_j z, row by row."""
-        factors = self.factors()
+        factors, means = self.factors(), self.means.double()
+        which = j % len(factors)
+        if not self.triangular:
+            return means[j] + z * factors[which]
+        if self.dimensions <= FEW:
+            x = means[j]
+            for column, factor in zip(z.T, factors.unbind(-1), strict=True):
+                x.addcmul_(factor[which], column.unsqueeze(1))
+            return x
         x = torch.empty_like(z)
         for component in range(self.components):
             rows = j == component
-            factor = factors[component % len(factors)]
-            spread = z[rows] @ factor.mT if self.triangular else z[rows] * factor
-            x[rows] = self.means[component].double() + spread
+            x[rows] = means[component] + z[rows] @ factors[component % len(factors)].mT
         return x
 
     def conditional(self, x: Tensor, known: Tensor) -> GaussianMixture:
