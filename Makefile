@@ -16,7 +16,7 @@ demo: .venv/installed
 	@echo "64 digits: $(CURDIR)/samples.png"
 
 check: .venv/tested lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not process and not large"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not process and not large"
 
 test: .venv/tested lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

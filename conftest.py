@@ -2,12 +2,13 @@
 
 | tier         | runs                                                                     |
 |--------------|--------------------------------------------------------------------------|
-| `make check` | tests that start no process and read the weights of no large model       |
+| `make check` | tests of less than half a second that start no process and load no large |
+|              | model                                                                    |
 | `make test`  | all but the slow ones                                                    |
 | `make slow`  | those that take more than a few seconds                                  |
 
 `process` and `large` are found here: a test file that speaks of `subprocess`, a fixture that starts a shell, an id of a
-large model among the arguments.  A test may carry the mark itself too.
+large model among the arguments.  A test may carry the mark itself too.  `long` is written at the tests.
 """
 
 from __future__ import annotations

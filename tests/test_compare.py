@@ -76,6 +76,7 @@ def test_the_table(run, tmp_path):
     assert [row["NFE"] for row in json.loads(out)] == ["1", "2"]
 
 
+@pytest.mark.long
 def test_the_page_and_the_picture(run, tmp_path):
     pytest.importorskip("matplotlib")
     assert run(*ARGUMENTS, "--out", "x.html")[0] == 0

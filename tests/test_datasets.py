@@ -43,6 +43,7 @@ def on_a_grid(name):
     return torch.cat([density.log_prob(part) for part in x.split(100_000)]), width**2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BOXES)
 def test_densities_integrate_to_one_and_have_their_entropy(name):
     log_p, area = on_a_grid(name)
@@ -124,6 +125,7 @@ def test_what_is_not_there_says_so():
         datasets.load("two-moons", classes=[1])
 
 
+@pytest.mark.long
 @pytest.mark.needs_data("mnist", "fashion-mnist")
 @pytest.mark.parametrize(("name", "mean"), [("mnist", 0.1307), ("fashion-mnist", 0.2860)])
 def test_the_real_files(name, mean):

@@ -268,6 +268,7 @@ def write(site: Path, name: str, case: Case) -> None:
         (folder / "model.safetensors").write_bytes(case.weights)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_cause_and_the_next_step(site, run, name):
     case = BROKEN[name]
@@ -334,6 +335,7 @@ def test_a_plugin_that_is_not_installed(run):
     )
 
 
+@pytest.mark.long
 def test_the_traceback_is_shown_for_one(site, run):
     write(site, "raises", BROKEN["raises"])
     _, out, _ = run("plugins", "doctor", "raises")

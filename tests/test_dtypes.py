@@ -24,6 +24,7 @@ def smallest():
     return sorted(name for name, _ in found.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", SLACK)
 @pytest.mark.parametrize("name", smallest())
 def test_every_family_in_every_dtype(name, dtype):

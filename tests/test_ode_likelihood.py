@@ -113,6 +113,7 @@ def test_what_cannot_be_solved_says_so():
         runge_kutta(pendulum, start, 0.0, 1.0, steps=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 def test_likelihood_of_a_mixture(path):
     """Exact trace: what is left is where the path ends.  At σ = 50 a mean of 1.5 is 0.03 of the noise: VE's error."""
@@ -128,6 +129,7 @@ def test_likelihood_of_a_mixture(path):
     assert (fine.log_prob - found.log_prob).abs().max() < 1e-3
 
 
+@pytest.mark.long
 def test_the_error_of_a_likelihood_falls_with_the_fourth_power():
     """Doubling the steps divides it by 13 to 20."""
     model = ExactDenoiser(LinearPath(), **MIXTURE)
@@ -140,6 +142,7 @@ def test_the_error_of_a_likelihood_falls_with_the_fourth_power():
     assert all(abs(math.log2(a / b) - 4) < 0.5 for a, b in pairwise(errors))
 
 
+@pytest.mark.long
 def test_samples_that_are_not_settled_are_done_again():
     """A cloud a thousand times as narrow as another: with 12 steps only its points are, and end up nearer the truth."""
     model = ExactDenoiser(LinearPath(), means=[(-2.0, 0.0), (2.0, 0.0)], scale=[1.0, 1e-3], labelled=True)
@@ -169,6 +172,7 @@ def test_rows_take_their_conditions_with_them():
     assert torch.allclose(decode(model, codes, condition=Condition(label=labels)), x, atol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["cfm-moons", "otcfm-eight-gaussians"])
 def test_torchdiffeq_says_the_same(name):
     """dopri5 in the model's own time, to 1e-7 in float64: 0.001 nats in the mean, 0.01 for the worst of 20 points."""
@@ -194,6 +198,7 @@ def test_torchdiffeq_says_the_same(name):
     assert (found - theirs).abs().max() < 1e-2
 
 
+@pytest.mark.long
 def test_probes_are_unbiased_and_say_how_sure_they_are():
     """16 probes each on 64 points: the mean error is within four of its standard errors, which are as they should be.
 

@@ -141,6 +141,7 @@ STOCHASTIC = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["linear", "subvp", "ve"])
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_samples_have_the_moments_of_the_data(name, path):

@@ -20,6 +20,7 @@ from zoo_core.plots.latent import slerp
 pytest.importorskip("matplotlib")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -41,6 +42,7 @@ def test_plots_are_drawn(tmp_path, name, kind):
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
 
 
+@pytest.mark.long
 def test_the_trajectory_of_a_path_model(tmp_path):
     draw(zoo_core.load("ddpm-moons"), "trajectory", tmp_path / "x.svg")
     assert (tmp_path / "x.svg").read_text(encoding="utf-8").count('<g id="axes_') == 16

@@ -29,6 +29,7 @@ def test_the_registry_has_no_runs_of_blank_lines(file):
     assert BLANK_RUN not in file.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_measuring_again_and_again_leaves_no_blank_lines_behind(file):
     """Ten changes of one model leave as many lines as one."""
     row, lengths = registry.load().get(NAME).evaluations[0], set()
@@ -42,6 +43,7 @@ def test_measuring_again_and_again_leaves_no_blank_lines_behind(file):
     assert len(lengths) == 1
 
 
+@pytest.mark.long
 def test_new_weights_leave_no_blank_lines_behind(file):
     registry_writer.pin(file, replace(entry_with(sha256="b" * 64, size=7), parameters=3))
     registry_writer.pin_published(file, entry_with(sha256="c" * 64, size=7, repo_id="org/ring", revision="a" * 40))

@@ -79,6 +79,7 @@ def large():
     return [subject for subject in subjects if subject.is_large]
 
 
+@pytest.mark.long
 def test_every_large_model_has_a_small_one_by_the_same_code(large):
     """It is a third of the size or less; most are a thirtieth."""
     assert len(large) > 20
@@ -113,6 +114,7 @@ def test_configs_that_become_the_same_are_one_kind(large):
     assert alone == ["otcfm-mnist"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("plugin", ["zoo-ddpm", "zoo-flow-matching", "zoo-gan"])
 def test_every_check_of_a_large_model_is_made_and_the_quick_ones_often(large, plugin):
     """Slowly of the large model itself; and of it or of a small one of its kind whenever the suite runs.

@@ -76,6 +76,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["hmm", "rbm"])
 def test_the_kit_is_green(plugin, name):
     plugin(name)
@@ -125,6 +126,7 @@ def test_a_broken_data_set_is_said_with_its_plugin_and_by_the_doctor(plugin, cha
     assert any(words in finding.cause for finding in doctor.examine(record))
 
 
+@pytest.mark.long
 def test_the_hmm_learns_the_casino_from_sequences_of_every_length(plugin, tmp_path):
     """Baum–Welch in batches of 100: the likelihood never falls, and the truth is found to the accuracy of 400 games."""
     plugin("hmm")
@@ -140,6 +142,7 @@ def test_the_hmm_learns_the_casino_from_sequences_of_every_length(plugin, tmp_pa
     assert model.entry is not None
 
 
+@pytest.mark.long
 def test_samples_of_open_length_go_through_every_verb(plugin, tmp_path, run):
     plugin("hmm")
     train(registry.load().get("hmm-casino"), tmp_path / "run", Options(max_steps=2))
@@ -173,6 +176,7 @@ def test_samples_of_open_length_go_through_every_verb(plugin, tmp_path, run):
     assert "codes, whose differences mean nothing" in err
 
 
+@pytest.mark.long
 def test_the_machine_learns_samples_and_is_measured(plugin, tmp_path, run):
     plugin("rbm")
     train(registry.load().get("rbm-digits"), tmp_path / "run")

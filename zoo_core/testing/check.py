@@ -30,6 +30,7 @@ class Check:
         of_weights: whether it is about what is shipped, the entry and the weights; the others hold for any weights, and
             of a large model a small one of its kind is asked.
         starts_process: whether it runs another Python.
+        long: whether it takes half a second or more of most subjects.
     """
 
     function: Callable[[Any], None]
@@ -39,6 +40,7 @@ class Check:
     slow: Callable[[Any], bool]
     of_weights: bool
     starts_process: bool
+    long: bool
 
     @property
     def name(self) -> str:
@@ -62,11 +64,12 @@ def check(
     slow: Callable[[Any], bool] = lambda subject: False,
     of_weights: bool = False,
     starts_process: bool = False,
+    long: bool = False,
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Registers a function as a check; the arguments are those of :class:`Check`."""
 
     def register(function: Callable[[Any], None]) -> Callable[[Any], None]:
-        CHECKS.append(Check(function, kind, needs, when, slow, of_weights, starts_process))
+        CHECKS.append(Check(function, kind, needs, when, slow, of_weights, starts_process, long))
         return function
 
     return register

@@ -161,7 +161,7 @@ def marks(item: Item) -> list[str]:
     """The marks of an item, by name.
 
     ``slow`` where the check says so of the subject, or a small model is asked in place of a large one; ``process``;
-    ``large``.
+    ``long``; ``large``.
     """
     asked, check, found = item.subject.asked, item.check, []
     with contextlib.suppress(Exception):  # the check itself will say what cannot be asked
@@ -169,6 +169,8 @@ def marks(item: Item) -> list[str]:
             found.append("slow")
     if check.starts_process:
         found.append("process")
+    if check.long:
+        found.append("long")
     if asked is not None and asked.is_large:
         found.append("large")
     return found

@@ -30,6 +30,7 @@ __all__ = ["zoo_hub", "zoo_install", "zoo_site", "zoo_tiny_data"]
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the marks of the kit."""
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    config.addinivalue_line("markers", "long: takes half a second or more")
     config.addinivalue_line("markers", "process: starts other processes")
     config.addinivalue_line("markers", "large: reads the weights of a large model")
     config.addinivalue_line("markers", "needs_data(name, ...): skipped where a data set is not on this machine")

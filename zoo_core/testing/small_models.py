@@ -23,11 +23,12 @@ from typing import Any
 import torch
 
 from zoo_core import loading, registry, snapshot
+from zoo_core.catalogue import resolve
 from zoo_core.entry import Entry
 from zoo_core.interfaces import Denoiser, Density, DirectSampler, LatentVariable, Model, Streams
 from zoo_core.testing import tiny_data
 
-__all__ = ["build_small", "kind_of", "saved", "small_entry"]
+__all__ = ["build_small", "kind_of", "saved", "shared_model", "small_entry"]
 
 SIZES = (8, 16, 32)
 """To which whole numbers are cut: the first that the family takes."""
@@ -46,20 +47,37 @@ def small_entry(entry: Entry) -> Entry | None:
     Returns:
         The entry, or ``None`` where the family refuses every size that is tried, or has none to cut.
     """
-    for size in SIZES:
-        config = _cut(entry.config, size)
-        if config == _cut(entry.config, None):
-            continue
-        recipe = _with_small_teachers(entry.recipe)
-        made = replace(entry, config=config, recipe=recipe, weights=None, parameters=0, evaluations=(), facts=())
-        if _works(made):
-            return made
-    return None
+    key = (resolve(entry.factory), kind_of(entry))
+    if key not in _size_that_works:
+        tried = (size for size in SIZES if _cut(entry.config, size) != _cut(entry.config, None))
+        _size_that_works[key] = next((size for size in tried if _works(_entry_of(entry, size))), None)
+    size = _size_that_works[key]
+    return None if size is None else _entry_of(entry, size)
+
+
+_size_that_works: dict[tuple[Any, str], int | None] = {}
+"""Found once for all entries of the same code and config."""
+
+
+def _entry_of(entry: Entry, size: int) -> Entry:
+    config, recipe = _cut(entry.config, size), _with_small_teachers(entry.recipe)
+    return replace(entry, config=config, recipe=recipe, weights=None, parameters=0, evaluations=(), facts=())
 
 
 def kind_of(entry: Entry) -> str:
     """Returns what small models of one kind have in common: their code and config."""
     return json.dumps([entry.factory, entry.config], sort_keys=True)
+
+
+def shared_model(entry: Entry) -> Model:
+    """Returns the model of a small entry that all checks of this process share: none may change it."""
+    key = (resolve(entry.factory), kind_of(entry))
+    if key not in _shared:
+        _shared[key] = build_small(entry)
+    return _shared[key]
+
+
+_shared: dict[tuple[Any, str], Model] = {}
 
 
 def build_small(entry: Entry) -> Model:
@@ -114,7 +132,7 @@ def _cut(value: Any, size: int | None) -> Any:
 def _works(entry: Entry) -> bool:
     """Whether the model can be built and asked once: what is wrong with it otherwise, its own size will show."""
     try:
-        model = build_small(entry)
+        model = shared_model(entry)
         batch, streams = tiny_data.batch(model, 1), Streams(0, "small", 0, 1)
         with torch.inference_mode():
             if isinstance(model, Denoiser):

@@ -144,7 +144,7 @@ class ModelSubject(Subject):
             assert self.toy is not None
             return self.toy
         if self.is_small:
-            return small_models.build_small(self.entry)
+            return small_models.shared_model(self.entry)
         if self.entry.weights is not None:
             try:
                 return loading.load(self.address)

@@ -87,6 +87,7 @@ def expected_term(path, s, variance, k):  # type: ignore[no-untyped-def]
     return 0.5 * (math.log(used / small) + small / used - 1 + gap / used)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variance", ["fixed_large", "fixed_small"])
 def test_terms_of_the_exact_denoiser(variance):
     """Each L_k averages to its closed form (five standard errors of 20,000 draws)."""

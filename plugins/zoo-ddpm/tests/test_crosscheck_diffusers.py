@@ -59,6 +59,7 @@ def largest_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     return max(((a - b).abs().max() / b.abs().max().clamp_min(1.0)).item() for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [1000, 50])
 @pytest.mark.parametrize("variance", ["fixed_small", "fixed_large", "learned"])
 @pytest.mark.parametrize(
@@ -97,6 +98,7 @@ def test_every_ddpm_step(monkeypatch, schedule, prediction, clip, variance, step
     assert next(noise, None) is None  # both drew the same number of times
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(("spacing", "steps"), [("leading", 1000), ("leading", 30), ("trailing", 50)])
 @pytest.mark.parametrize(

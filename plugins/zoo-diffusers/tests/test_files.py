@@ -97,6 +97,7 @@ def test_our_own_export_flattened(tmp_path, monkeypatch):
     assert torch.equal(answer(zoo_core.load("./flat")), expected)
 
 
+@pytest.mark.long
 def test_a_flat_repository(server, tmp_path):
     saved(tmp_path / "p")
     expected = answer(zoo_core.load(str(tmp_path / "p")))
@@ -184,6 +185,7 @@ def test_shards_are_all_shown(tmp_path, capsys):
     assert total in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_every_shard_of_a_repository_is_checked(server, tmp_path):
     saved(tmp_path / "p", max_shard_size="50KB")
     expected = answer(zoo_core.load(str(tmp_path / "p")))

@@ -63,6 +63,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.long
 def test_a_repository_loads_samples_and_is_shown(server, folder, tmp_path, capsys):
     commit = server.add_repo("org/pipe", files(folder))
     model = zoo_core.load("hf:org/pipe")
@@ -95,6 +96,7 @@ def test_a_config_of_another_library_at_the_top_is_in_nobodys_way(server, folder
     assert zoo_core.load("hf:org/pipe").space.shape == (1, 8, 8)
 
 
+@pytest.mark.long
 def test_bytes_that_the_hub_did_not_speak_of_are_refused(server, folder):
     server.add_repo("org/pipe", files(folder))
     server.corrupt("unet/diffusion_pytorch_model.safetensors")

@@ -79,6 +79,7 @@ def with_our_table(scheduler, model) -> None:  # type: ignore[no-untyped-def]
     scheduler.one = scheduler.final_alpha_cumprod = torch.tensor(1.0, dtype=torch.float64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("unet", [{}, OLD, SCALED], ids=["new", "old", "scaled"])
 @pytest.mark.parametrize(
     "options",
@@ -139,6 +140,7 @@ def test_a_flow_matching_pipeline_draws_the_same_images(monkeypatch, tmp_path):
     assert (images(pipeline, num_inference_steps=8) - model.space.to_user(ours)).abs().max() < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "unet", [{}, {"time_embedding_type": "fourier"}, NCSNPP], ids=["positional", "fourier", "NCSN++"]
 )
@@ -196,6 +198,7 @@ def the_loop_of_diffusers(pipeline, noise: list[Tensor], label: Tensor | None = 
     return x
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("unet", [{}, SCALED, {"act_fn": "relu", "mid_block_scale_factor": 1.414}])
 def test_a_network_with_classes_is_a_conditional_model(tmp_path, unet):
     scheduler = diffusers.DDPMScheduler(num_train_timesteps=20, beta_end=0.95)

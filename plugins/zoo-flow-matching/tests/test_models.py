@@ -18,6 +18,7 @@ from zoo_core.testing.exact_denoisers import ExactDenoiser
 from zoo_flow_matching.straightness import straightness
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["cnf-moons", "cfm-moons"])
 def test_likelihoods_come_near_the_entropy(name):
     """KL(data ‖ model) on 1,000 points is below 0.05 nats, with two standard errors to spare for the draw of the

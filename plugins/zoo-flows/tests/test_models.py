@@ -74,6 +74,7 @@ def data(model: Flow, n: int) -> torch.Tensor:
     return streams.uniform(*shape) if model.space.kind == "image" else 2.0 * streams.normal(*shape) + 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", VECTORS)
 def test_densities_integrate_to_one(name):
     """Stirred less than elsewhere: a spline's density can have ridges too narrow for 600,000 nodes."""
@@ -259,6 +260,7 @@ def test_latent_space():
         attribute_direction(model, x, torch.ones(40, dtype=torch.bool))
 
 
+@pytest.mark.long
 def test_plots():
     model = stirred(NSF([2], layers=2, **SMALL))
     grids = bent_grids(model)

@@ -29,6 +29,7 @@ def proposals(model: ResampledGlow, n: int) -> torch.Tensor:
     return model.propose(Streams(2, "proposals", 0, n, dtype=torch.float64))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tries", [2, 5, 200])
 def test_the_density_is_normalised_and_that_of_the_samples(tries):
     """∫ p = E_q[p/q] = 1, and E_p f = E_q[f·p/q], within 4 standard errors of both means and that of Z."""

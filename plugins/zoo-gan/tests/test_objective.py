@@ -278,6 +278,7 @@ def test_bad_options_are_named(make, message):
 # That it works
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", [NonSaturating(), WassersteinGP(n_critic=2, weight=1.0)])
 def test_it_learns_a_gaussian(objective):
     """N(2, 0.5²) from N(0, 1) in 600 steps, by a packed critic and the moving average of the generator."""

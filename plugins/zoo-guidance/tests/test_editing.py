@@ -46,6 +46,7 @@ class Correlated(Model, Denoiser):
         return Prediction(data, (x_t - alpha * data) / sigma)
 
 
+@pytest.mark.long
 def test_inpainting_of_a_gaussian_is_its_conditional_distribution():
     """x₂ given x₁ = 1.5 is N(ρ·1.5, 1 − ρ²).
 

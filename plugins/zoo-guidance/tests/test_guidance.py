@@ -115,6 +115,7 @@ def trained(steps: int = 120) -> NoisyClassifier:
     return model.eval().requires_grad_(False)
 
 
+@pytest.mark.long
 def test_the_classifier_learns_the_posterior_and_guides_to_the_class():
     """p(y | x_t) within 0.1 of Bayes' on average at every level of noise, on two paths though trained on none; and
     samples that are guided to a class have its mean to 0.25, where unguided ones are 0.5 and more away."""

@@ -76,6 +76,7 @@ def test_training_touches_no_global_generator_and_standardises():
         assert group.mean().item() == pytest.approx(1.0, rel=1e-2)
 
 
+@pytest.mark.long
 @pytest.mark.needs_data("mnist", "fashion-mnist")
 @pytest.mark.parametrize(("name", "least"), [("mnist-v1", 0.985), ("fashion-v1", 0.89)])
 def test_it_can_classify(name, least):

@@ -60,6 +60,7 @@ def test_it_has_the_parameters_of_the_published_network():
     assert len(network.state_dict()) == 566
 
 
+@pytest.mark.long
 def test_features_are_those_of_torch_fidelity():
     """The same weights in torch-fidelity 0.4.0's extractor gave these numbers; float32, hence 1e-4."""
     with torch.inference_mode():
@@ -78,6 +79,7 @@ def test_resizing_has_no_half_pixel_centres():
     assert torch.equal(resize(x, 4), x)
 
 
+@pytest.mark.long
 def test_weights_are_read_once_they_are_the_published_ones(published):
     assert torch.equal(inception.network().fc.weight, filled().fc.weight)
     published.write_bytes(published.read_bytes()[:-1] + b"!")
@@ -86,6 +88,7 @@ def test_weights_are_read_once_they_are_the_published_ones(published):
         inception.network()
 
 
+@pytest.mark.long
 def test_a_pickle_that_is_no_table_of_tensors_is_not_run(published, monkeypatch):
     """Even with the right hash only tensors are read."""
 

@@ -130,6 +130,7 @@ def test_metrics_of_one_run_share_the_log_densities():
     assert images.asked == 60
 
 
+@pytest.mark.long
 def test_the_result_does_not_depend_on_the_batches():
     data = datasets.load("digits", "test")
     import zoo_core

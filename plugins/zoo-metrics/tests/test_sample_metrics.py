@@ -85,6 +85,7 @@ def test_real_test_images_score_the_floor(digits, test_digits):
     assert 5 < found["inception-score"].value < 10
 
 
+@pytest.mark.long
 def test_the_mean_over_missing_classes_is_one(digits, test_digits):
     """r of exactly those images that the anchor is made of, averaged over the classes."""
     n, scores = 300, []
@@ -96,6 +97,7 @@ def test_the_mean_over_missing_classes_is_one(digits, test_digits):
     assert all(s.value > 0.2 for s in scores)
 
 
+@pytest.mark.long
 def test_worse_images_score_worse(digits, test_digits):
     clean = test_digits.scaled(0, 1)
     noise = torch.rand(clean.shape, generator=torch.Generator().manual_seed(0))
@@ -108,6 +110,7 @@ def test_worse_images_score_worse(digits, test_digits):
         assert a < b < c
 
 
+@pytest.mark.long
 def test_results_do_not_depend_on_batches_and_leave_the_global_generator_alone(digits, test_digits):
     model, state = Replay(test_digits.scaled(0, 1)), torch.random.get_rng_state()
     one, other = (measure(model, DIGITS, digits, n=200, batch_size=size) for size in (7, 200))
@@ -168,6 +171,7 @@ def test_what_does_not_fit_says_why(digits, test_digits):
         measure(model, ["r-digits-v1"], digits, n=400)
 
 
+@pytest.mark.long
 def test_the_true_mixture():
     data = datasets.load("eight-gaussians")
     names = ["high-quality", "mode-coverage", "js", "entropy", "kid", "mmd", "sliced-wasserstein"]

@@ -45,12 +45,14 @@ def test_metropolis_steps_leave_the_density_invariant(step_size):
     assert x.mean().abs() < 5 * 0.5 / math.sqrt(8000)
 
 
+@pytest.mark.long
 def test_too_long_steps_are_refused_and_not_taken():
     """ULA with a > 2·2s² runs away; MALA stays where it is."""
     assert not torch.isfinite(drawn(Langevin(steps=3000, step_size=2.0, metropolis=False), n=2)).all()
     assert drawn(Langevin(steps=200, step_size=2.0), n=100).abs().max() < 5.0
 
 
+@pytest.mark.long
 def test_draws_of_a_flow():
     """On nsf-moons the mean log p of the samples is that of direct ones, within five standard errors of 200 each."""
     model = zoo_core.load("nsf-moons")

@@ -153,6 +153,7 @@ def test_binarisation_is_seeded_and_leaves_binary_data_alone():
     assert torch.equal(Prepared(shades, grey, 0).rows(every).x, grey.tensor)
 
 
+@pytest.mark.long
 def test_a_discrete_log_probability_sums_to_one():
     """Two binary pixels, four pictures: the importance-weighted estimates of their probabilities add up to 1."""
     model = VAE([2], 1, MLP, {"kind": "bernoulli"}).double()

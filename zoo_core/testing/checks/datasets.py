@@ -14,7 +14,7 @@ from zoo_core.testing.subjects import DataSetSubject
 ROWS = 64
 
 
-@check("dataset")
+@check("dataset", long=True)
 def check_data_set_is_the_same_at_every_call(subject: DataSetSubject) -> None:
     """Two calls give the same examples and columns to the bit, and with ``n`` the first n of them.
 

@@ -46,6 +46,7 @@ def _bounds(subject: ModelSubject) -> bool:
     needs=("Density",),
     when=lambda subject: not subject.is_spoken_for,
     slow=lambda subject: subject.is_slow_density and (subject.plan.many_passes or not subject.is_small),
+    long=True,
 )
 def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
     """``log_prob(x)`` is ``(n,)`` and finite for data; asked again it is the same; a row does not depend on the others.
@@ -71,7 +72,7 @@ def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
     require(torch.equal(one, two), f"{subject.name}: log_prob without streams gives {one.item()}, then {two.item()}")
 
 
-@check("model", needs=("Density",), when=_integrates, slow=lambda subject: subject.plan.many_passes)
+@check("model", needs=("Density",), when=_integrates, slow=lambda subject: subject.plan.many_passes, long=True)
 def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
     """∫ exp(log_prob(x)) dx = 1 ± 0.002 over the whole line or plane, for exact densities in one or two dimensions.
 
@@ -91,6 +92,7 @@ def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
     needs=("Density",),
     when=lambda subject: _integrates(subject) and subject.can_be_drawn,
     slow=lambda subject: subject.plan.many_passes,
+    long=True,
 )
 def check_samples_agree_with_log_prob(subject: ModelSubject) -> None:
     """4,000 samples fall into 48 regions as often as ``log_prob`` says, by a χ² test, in one or two dimensions.

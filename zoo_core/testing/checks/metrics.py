@@ -82,7 +82,7 @@ def check_metric_measures(subject: MetricSubject) -> None:
     _check_measures(subject, _trial(subject))
 
 
-@check("metric")
+@check("metric", long=True)
 def check_metric_states_merge(subject: MetricSubject) -> None:
     """States of three batches, merged in either grouping and in one batch, give one result within 1e-5 of its size.
 

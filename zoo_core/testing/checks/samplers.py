@@ -40,7 +40,7 @@ def check_sampler_draws_what_is_asked(subject: SamplerSubject) -> None:
         require(torch.equal(frames[-1].state, x), f"sampler {subject.name!r}: the last frame is not the sample")
 
 
-@check("sampler")
+@check("sampler", long=True)
 def check_sampler_is_seeded_by_its_streams(subject: SamplerSubject) -> None:
     """The same streams give the same samples to the bit, others others; torch's global generator stays as it was.
 
@@ -58,7 +58,7 @@ def check_sampler_is_seeded_by_its_streams(subject: SamplerSubject) -> None:
     require(not moved, f"sampler {subject.name!r} draws from torch's global generator; draw from the streams")
 
 
-@check("sampler")
+@check("sampler", long=True)
 def check_sampler_lets_no_batch_mate_matter(subject: SamplerSubject) -> None:
     """Sample i is the same alone and among others, within 1e-4 of the largest value."""
     candidate, sampler = _tried(subject)
@@ -68,7 +68,7 @@ def check_sampler_lets_no_batch_mate_matter(subject: SamplerSubject) -> None:
     require(gap <= slack, f"sampler {subject.name!r}: samples differ by {gap:.3g} alone and among others")
 
 
-@check("sampler")
+@check("sampler", long=True)
 def check_sampler_draws_the_right_distribution(subject: SamplerSubject) -> None:
     """With an exact model and its default settings 600 samples have the model's density: χ² over 24 regions.
 

@@ -101,7 +101,7 @@ def check_samples_do_not_depend_on_the_batch(subject: ModelSubject) -> None:
         )
 
 
-@check("model", when=lambda subject: subject.can_be_drawn)
+@check("model", when=lambda subject: subject.can_be_drawn, long=True)
 def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
     """Each sampler that accepts the model draws finite samples of its shape, in 3 steps.
 

@@ -93,7 +93,7 @@ def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
     require(not moved or drawing, f"{subject.name} draws from torch's global generator; draw from the streams")
 
 
-@check("objective", when=lambda subject: _is_gradient(subject) and subject.smallest)
+@check("objective", when=lambda subject: _is_gradient(subject) and subject.smallest, long=True)
 def check_training_lowers_the_loss(subject: ObjectiveSubject) -> None:
     """At most 300 steps on 256 generated examples lower the loss of each player, the others held still, by 0.1 %.
 
