@@ -14,7 +14,7 @@ import torch
 from comparison import Row, in_turns
 from torch import Tensor, distributions, nn
 
-from zoo_core.interfaces import Streams
+from zoo_core.interfaces import Batch, Streams
 from zoo_flows.flow import Flow
 from zoo_flows.nsf import NSF
 from zoo_flows.realnvp import RealNVP
@@ -35,7 +35,7 @@ def ours(kind: str, d: int) -> Parts:
         if kind == "RealNVP"
         else NSF([d], layers=layers, bins=BINS, linear=False)
     )
-    model.start(data(BATCH, d))
+    model.start(Batch(data(BATCH, d)), Streams(0, "start", 0, BATCH))
     return list(model.parameters()), model.log_prob, lambda n: model.decode(torch.randn(n, d))
 
 

@@ -78,6 +78,7 @@ def measure() -> list[Row]:
         assert isinstance(model, Density)
         assert model.entry is not None
         x = datasets.load(model.entry.recipe["data"]["name"], "test", n=POINTS).x
+        assert isinstance(x, Tensor)
         truth, _ = peers_log_prob(zoo_core.load(name, dtype="float64"), x[:JUDGED].double(), 1e-9)
         found: dict[str, Tensor] = {}
         calls: list[int] = []

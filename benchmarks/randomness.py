@@ -66,6 +66,7 @@ def samples() -> list[Row]:
         (mixture, "scikit-learn's sample", lambda: theirs.sample(POINTS)),
         (flow, "the bare network, noise at hand", bare),
     ):
+        assert model.entry is not None
         name = model.entry.id
         took = in_turns({"ours": lambda model=model: zoo_core.sample(model, POINTS), "peer": work}, ROUNDS)
         rows.append(Row(f"{name}: {POINTS:,} samples", peer, took["ours"], took["peer"], ASKED[name]))

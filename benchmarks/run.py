@@ -25,6 +25,7 @@ SUBJECTS = (
     "metrics",
     "flows",
     "likelihood",
+    "training_step",
     "time_to_quality",
 )
 
@@ -43,8 +44,9 @@ def main() -> None:
         for row in rows:
             asked = "" if row.asked is None else f" (asked: {row.asked:.2f})"
             pair = f"{row.ours:.3f} {row.unit}, {row.peer} {row.theirs:.3f} {row.unit}"
-            print(f"{row.what}: {pair}: {row.ratio:.2f}×{asked} {row.note}")
-    RESULTS.write_text(json.dumps({k: results[k] for k in SUBJECTS if k in results}, indent=2) + "\n", encoding="utf-8")
+            print(f"{row.what}: {pair}: {row.ratio:.2f}×{asked} {row.note}", flush=True)
+        kept = {k: results[k] for k in SUBJECTS if k in results}
+        RESULTS.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def machine() -> str:

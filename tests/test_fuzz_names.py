@@ -213,7 +213,7 @@ def answer(source: random.Random, true: dict[str, str]) -> Fault:
     )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_hundred_and_sixty_answers_of_a_hub(server, tmp_path, monkeypatch, judged):
     """Whatever it answers, what loads is the model; nothing is written outside of the cache; next time it works."""
     commit = server.add_repo("org/ring", contents())

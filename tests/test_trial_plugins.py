@@ -126,7 +126,7 @@ def test_a_broken_data_set_is_said_with_its_plugin_and_by_the_doctor(plugin, cha
     assert any(words in finding.cause for finding in doctor.examine(record))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_hmm_learns_the_casino_from_sequences_of_every_length(plugin, tmp_path):
     """Baum–Welch in batches of 100: the likelihood never falls, and the truth is found to the accuracy of 400 games."""
     plugin("hmm")
