@@ -13,15 +13,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo_core.catalogue import Catalogue
     from zoo_core.errors import ZooError
+    from zoo_core.hookspecs import hookimpl
     from zoo_core.loading import load
     from zoo_core.lookup import find, info
     from zoo_core.sampling import sample
 
 __version__ = "0.1.0"
-__all__ = ["ZooError", "find", "info", "load", "sample"]
+__all__ = ["Catalogue", "ZooError", "find", "hookimpl", "info", "load", "sample"]
 
-_HOMES = {"ZooError": "errors", "find": "lookup", "info": "lookup", "load": "loading", "sample": "sampling"}
+_HOMES = {
+    "Catalogue": "catalogue",
+    "ZooError": "errors",
+    "find": "lookup",
+    "hookimpl": "hookspecs",
+    "info": "lookup",
+    "load": "loading",
+    "sample": "sampling",
+}
 
 
 def __getattr__(name: str) -> Any:

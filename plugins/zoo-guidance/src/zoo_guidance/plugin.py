@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from zoo_core.catalogue import Catalogue
-from zoo_core.hookspecs import hookimpl
+from zoo_core import Catalogue, hookimpl
 
 ZOO_API = (1, 0)
 
