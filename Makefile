@@ -8,7 +8,7 @@ TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 TEST_TOOLS := pytest pytest-xdist ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc torchdiffeq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo check test slow lint bench readme clean
+.PHONY: demo check test slow lint wheels bench readme clean
 
 demo: .venv/installed
 	$(BIN)/zoo load ddpm-mnist
@@ -32,6 +32,15 @@ lint: .venv/tested
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/python docs/faults.py --check
 
+# zoo-core[all] as a reader would install it: from wheels, into an environment of its own.
+wheels: .venv/installed
+	rm -rf dist .venv-wheels
+	for p in $(PROJECTS); do $(BIN)/python -m pip wheel --quiet --no-deps -w dist ./$$p || exit 1; done
+	$(PYTHON) -m venv .venv-wheels
+	.venv-wheels/bin/python -m pip install --quiet -c constraints.txt --find-links dist "zoo-core[all]"
+	cd dist && ../.venv-wheels/bin/zoo load ddpm-mnist
+	cd dist && ../.venv-wheels/bin/zoo sample ddpm-mnist -n 4 --steps 5 --out four.png && test -s four.png
+
 bench: .venv/tested
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 	$(BIN)/python docs/tables.py
@@ -52,4 +61,4 @@ readme: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv samples.png
+	rm -rf .venv .venv-wheels dist samples.png

@@ -19,6 +19,7 @@ def project(folder: Path) -> dict:
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)
 def test_metadata(folder):
     said = project(folder)
+    assert said["name"] == (folder.name if folder != ROOT else "zoo-core")
     assert said["authors"]
     assert said["keywords"]
     assert (folder / said["readme"]).read_text(encoding="utf-8").startswith("# ")
@@ -32,3 +33,10 @@ def test_our_packages_name_the_versions_they_work_with(folder):
     major, minor, _ = project(ROOT)["version"].split(".")
     for dependency in ours:
         assert re.fullmatch(rf"zoo-[a-z-]+>={major}\.{minor},<{major}\.{int(minor) + 1}", dependency)
+
+
+def test_all_is_every_plugin():
+    """``zoo-core[all]``; the packages that register nothing come with those that need them."""
+    wanted = {re.split("[>=<]", d)[0] for d in project(ROOT)["optional-dependencies"]["all"]}
+    registering = {folder.name for folder in PROJECTS[1:] if "entry-points" in project(folder)}
+    assert wanted - {"zoo-core[datasets,train,plot]"} == registering
