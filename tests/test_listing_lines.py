@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from zoo_core import plugins, registry
+from zoo_core import lookup, plugins, registry
 from zoo_core.catalogue import KINDS
 
 LEANS_ON_ANOTHER = re.compile(r"^(the same|another|as above|likewise|ditto)\b|\bibid\b", re.IGNORECASE)
@@ -27,3 +28,11 @@ def test_every_line_of_a_listing_stands_alone():
 @pytest.mark.parametrize("summary", ["the same, in bits", "Another sampler, guided", "reverse SDE (ibid.)"])
 def test_lines_that_lean_on_another_are_seen(summary):
     assert LEANS_ON_ANOTHER.search(summary)
+
+
+def test_weights_of_a_plugin_that_is_not_installed():
+    """The listing says what to install; ``missing`` is left for an installed plugin whose file is gone."""
+    entry = registry.load().get("gmm-eight-gaussians")
+    elsewhere = replace(entry, plugin="zoo-nowhere", factory="zoo_nowhere.model:Model")
+    assert lookup.where(elsewhere) == "zoo-nowhere is not installed"
+    assert lookup.where(replace(entry, id="gmm-without-a-file")) == "missing"

@@ -33,6 +33,7 @@ __all__ = [
     "git_hash",
     "inside",
     "is_bundled",
+    "package_folders",
     "read",
     "remove_cached",
 ]
@@ -266,15 +267,17 @@ def delete(path: Path) -> None:
 
 def bundled_folder(entry: Entry) -> Path | None:
     """The snapshot in the plugin's package, found without importing it; ``None`` where there is none."""
+    folders = (Path(package) / "weights" / entry.id for package in package_folders(entry))
+    return next((folder for folder in folders if os.path.isdir(folder)), None)
+
+
+def package_folders(entry: Entry) -> list[str]:
+    """Returns the folders of the plugin's package, found without importing it; none where it is not installed."""
     try:
         spec = importlib.util.find_spec(entry.factory.partition(":")[0].partition(".")[0])
     except (ImportError, ValueError):
-        return None
-    for package in (spec.submodule_search_locations or []) if spec else []:
-        folder = Path(package) / "weights" / entry.id
-        if os.path.isdir(folder):
-            return folder
-    return None
+        return []
+    return list(spec.submodule_search_locations or []) if spec else []
 
 
 def is_bundled(entry: Entry) -> bool:

@@ -77,11 +77,23 @@ def facts(entry: Entry) -> dict[str, Any]:
 
 
 def where(entry: Entry) -> str:
-    """Says where the weights are: ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``missing``, ``none``."""
+    """Says where the weights are.
+
+    Args:
+        entry: entry of any plugin, installed or not.
+
+    Returns:
+        ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``missing``, ``none``; or which plugin is not
+        installed, where it would bring them.
+    """
     if entry.weights is None:
         return "none"
     if isinstance(entry.origin, FromFolder):
         return "in the folder"
     if hub.is_bundled(entry):
         return "bundled"
-    return "cached" if hub.cached(entry) else "on the Hub" if entry.weights.repo_id else "missing"
+    if hub.cached(entry):
+        return "cached"
+    if entry.weights.repo_id:
+        return "on the Hub"
+    return "missing" if hub.package_folders(entry) else f"{entry.plugin} is not installed"
