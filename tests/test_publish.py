@@ -114,6 +114,7 @@ def package() -> publishing.Package:
 # The round trip, each step in a process of its own.
 
 
+@pytest.mark.slow
 def test_a_folder_is_published_pinned_and_loaded_elsewhere(either, die, zoo, tmp_path):
     """Somebody publishes a model of a plugin of their own; others load it by ``hf:`` or by the pinned registry."""
     site, folder = die

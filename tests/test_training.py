@@ -65,6 +65,7 @@ def straight(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_killed_at_any_moment_it_resumes_to_the_bit(straight, tmp_path, kind):
     """``kill -9`` after the first checkpoint and again later: the log and the weights are those of one run."""
