@@ -58,6 +58,7 @@ def entry(name):
     return registry.load().get(name)
 
 
+@pytest.mark.needs_data("mnist")
 def test_nothing_changed_is_the_model_itself():
     base = entry("ddpm-moons")
     for changes in (
@@ -86,6 +87,7 @@ def test_another_value_is_another_model_with_words_of_its_own():
     assert changed(base, {"objective": "flow-matching"}).paper == ""
 
 
+@pytest.mark.needs_data("mnist", "fashion-mnist")
 def test_other_data_are_in_the_id_the_summary_and_the_tags(own):
     assert changed(entry("ddpm-mnist"), {"data.name": "fashion-mnist"}).id == "ddpm-fashion-mnist"
     assert changed(entry("ddpm-moons"), {"data.name": "five"}).id == "ddpm-five"
@@ -162,7 +164,7 @@ def test_a_run_says_whose_weights_it_starts_from(tmp_path, capsys):
         ("glow", "rgb32", "glow-mnist-plain", [3, 32, 32]),
         ("realnvp", "five", "realnvp-eight-gaussians", [5]),
         ("gmm", "wide", "gmm-digits", [3, 17, 31]),
-        ("gmm", "mnist", "gmm-mnist0", [1, 28, 28]),
+        pytest.param("gmm", "mnist", "gmm-mnist0", [1, 28, 28], marks=pytest.mark.needs_data("mnist")),
     ],
 )
 def test_a_family_has_a_recipe_for_data_of_any_shape(own, family, dataset, recipe, shape):
