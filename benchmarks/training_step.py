@@ -11,6 +11,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from unittest import mock
 
@@ -30,28 +31,24 @@ STEPS, ROUNDS = 500, 5
 class GeneratorPerExample(Streams):
     """Streams that draw each row from a generator object of its own."""
 
-    def _rows(self) -> list[torch.Generator]:
-        if "_sources" not in self.__dict__:
-            self._sources = [generator(self.seed, self.purpose, i) for i in range(self.start, self.start + len(self))]
-        return self._sources
+    @cached_property
+    def sources(self) -> list[torch.Generator]:
+        """The generator of each row."""
+        return [generator(self.seed, self.purpose, i) for i in range(self.start, self.start + len(self))]
+
+    def _fill(self, out: Tensor, draw: str, *args: int) -> Tensor:
+        for row, source in zip(out, self.sources, strict=True):
+            getattr(row, draw)(*args, generator=source)
+        return out
 
     def normal(self, *shape: int) -> Tensor:
-        out = torch.empty((len(self), *shape), dtype=self.dtype)
-        for row, source in zip(out, self._rows(), strict=True):
-            row.normal_(generator=source)
-        return out
+        return self._fill(torch.empty((len(self), *shape), dtype=self.dtype), "normal_")
 
     def uniform(self, *shape: int) -> Tensor:
-        out = torch.empty((len(self), *shape), dtype=self.dtype)
-        for row, source in zip(out, self._rows(), strict=True):
-            row.uniform_(generator=source)
-        return out
+        return self._fill(torch.empty((len(self), *shape), dtype=self.dtype), "uniform_")
 
     def integers(self, high: int, *shape: int) -> Tensor:
-        out = torch.empty((len(self), *shape), dtype=torch.int64)
-        for row, source in zip(out, self._rows(), strict=True):
-            row.random_(0, high, generator=source)
-        return out
+        return self._fill(torch.empty((len(self), *shape), dtype=torch.int64), "random_", 0, high)
 
 
 def run(name: str) -> None:

@@ -25,7 +25,7 @@ import tomlkit
 import torch
 
 import zoo_core
-from zoo_core import hub, lookup, registry, snapshot, weights_file
+from zoo_core import bundled, lookup, registry, snapshot, weights_file
 from zoo_core.cli import info
 from zoo_core.errors import RegistryError, WeightsError
 
@@ -149,7 +149,7 @@ def test_five_hundred_configs(tmp_path, judged):
     source, seen = random.Random(2), Counter()
     bases = {}
     for name in ("gmm-eight-gaussians", "ddpm-moons", "vae-moons", "gan-eight-gaussians"):
-        folder = hub.bundled_folder(registry.load().get(name))
+        folder = bundled.folder_of(registry.load().get(name))
         assert folder is not None
         shutil.copytree(folder, tmp_path / name)
         right = zoo_core.load(name).state_dict()
@@ -181,7 +181,7 @@ GREEDY = {
 @pytest.mark.parametrize("kind", GREEDY)
 def test_a_config_cannot_make_the_model_larger_than_its_weights(tmp_path, kind):
     """The shapes are compared with the file's before there is memory for them."""
-    folder = hub.bundled_folder(registry.load().get("gmm-eight-gaussians"))
+    folder = bundled.folder_of(registry.load().get("gmm-eight-gaussians"))
     shutil.copytree(folder, tmp_path / "ring")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["config"] |= GREEDY[kind]
@@ -201,7 +201,7 @@ def resident() -> int:
 
 
 def test_a_config_cannot_ask_for_layers_without_end(tmp_path):
-    folder = hub.bundled_folder(registry.load().get("vae-moons"))
+    folder = bundled.folder_of(registry.load().get("vae-moons"))
     shutil.copytree(folder, tmp_path / "vae")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["config"]["network"]["hidden"] = [1] * 50_000

@@ -21,7 +21,7 @@ import torch
 from huggingface_hub.utils import logging
 
 import zoo_core
-from zoo_core import hub, registry
+from zoo_core import bundled, hub, registry
 from zoo_core.errors import NetworkError, WeightsError
 from zoo_core.references import entry_of
 from zoo_core.testing.hub_standin import Fault, HubStandIn
@@ -39,7 +39,7 @@ PARTS = [
 
 
 def contents() -> dict[str, bytes]:
-    folder = hub.bundled_folder(registry.load().get(NAME))
+    folder = bundled.folder_of(registry.load().get(NAME))
     assert folder is not None
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import hub
+from zoo_core import bundled, hub
 from zoo_core.entry import Entry, Weights
 from zoo_core.errors import AccessError, ChecksumError, NetworkError, WeightsError
 from zoo_core.testing.hub_standin import TOKEN, HubStandIn
@@ -150,7 +150,7 @@ def test_bundled_comes_first_and_imports_nothing(server, home, tmp_path, monkeyp
     entry = bundle(tmp_path / "site", CONTENT)
     fetched = hub.fetch(entry)
     assert (fetched.came_from, fetched.content) == ("bundled", CONTENT)
-    assert hub.is_bundled(entry)
+    assert bundled.has_weights(entry)
     assert server.requests == []
     (tmp_path / "site" / "zoo_bundled" / "weights" / "toy-moons" / "model.safetensors").write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(ChecksumError, match="reinstall the plugin"):

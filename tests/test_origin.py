@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import zoo_core
-from zoo_core import hub, loading, lookup, registry, snapshot, weights_file
+from zoo_core import bundled, hub, loading, lookup, registry, snapshot, weights_file
 from zoo_core.entry import FromFolder, FromHub, FromRegistry
 from zoo_core.errors import WeightsError
 from zoo_core.references import entry_of
@@ -29,7 +29,7 @@ def server(tmp_path, monkeypatch):
         for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        folder = hub.bundled_folder(registry.load().get(RING))
+        folder = bundled.folder_of(registry.load().get(RING))
         assert folder is not None
         standin.add_repo("org/ring", {p.name: p.read_bytes() for p in folder.iterdir()})
         yield standin
@@ -38,7 +38,7 @@ def server(tmp_path, monkeypatch):
 @pytest.fixture
 def ring(tmp_path) -> Path:
     """The ring's bundled snapshot, copied to a folder of the same name as its id."""
-    folder = hub.bundled_folder(registry.load().get(RING))
+    folder = bundled.folder_of(registry.load().get(RING))
     assert folder is not None
     return Path(shutil.copytree(folder, tmp_path / RING))
 
@@ -103,7 +103,7 @@ def test_a_folder_does_not_say_that_it_is_bundled(ring):
     assert entry.weights is not None
     assert (entry.weights.bundled, entry.weights.repo_id, entry.weights.revision) == (False, "", "")
     assert lookup.where(entry) == "in the folder"
-    assert not hub.is_bundled(entry)
+    assert not bundled.has_weights(entry)
     assert hub.fetch(entry).came_from == "folder"
     with pytest.raises(WeightsError, match=rf"{RING} is in no repository on the Hub; it is in {ring}"):
         hub.fetch(entry, weights_from="hub")

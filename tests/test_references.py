@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import hub, registry
+from zoo_core import bundled, registry
 from zoo_core.errors import AccessError, NetworkError, PluginError, UnknownNameError, WeightsError
 from zoo_core.references import entry_of
 from zoo_core.testing.hub_standin import HubStandIn
@@ -18,7 +18,7 @@ NAME = "gmm-eight-gaussians"
 
 
 def snapshot_files() -> dict[str, bytes]:
-    folder = hub.bundled_folder(registry.load().get(NAME))
+    folder = bundled.folder_of(registry.load().get(NAME))
     assert folder is not None
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 

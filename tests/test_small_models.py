@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 import torch
@@ -199,3 +200,9 @@ def test_a_family_without_small_sizes_is_asked_at_its_own(big, line, instead):
 def test_small_ones_are_asked_with_data_of_their_size(large):
     (subject,) = [s.small for s in large if s.name == "vae-mnist"]
     assert tiny_data.batch(subject.model, 3).x.shape == (3, 1, 8, 8)
+
+
+def test_a_large_model_whose_code_cannot_be_imported_has_no_small_one():
+    """Collecting the kit's items goes on; the checks of the model itself say what is wrong."""
+    entry = replace(registry.load().get("ddpm-mnist"), factory="zoo_ddpm.nowhere:Model")
+    assert small_models.small_entry(entry) is None

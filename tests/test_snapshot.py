@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import hub, registry, snapshot
+from zoo_core import bundled, hub, registry, snapshot
 from zoo_core.errors import ChecksumError, PluginError, WeightsError
 
 NAME = "gmm-eight-gaussians"
@@ -157,7 +157,7 @@ def test_every_bundled_snapshot_is_what_the_registry_says():
     entries = [e for e in registry.load().entries.values() if e.weights and e.weights.bundled]
     assert len(entries) >= 7
     for entry in entries:
-        folder = hub.bundled_folder(entry)
+        folder = bundled.folder_of(entry)
         assert folder is not None, entry.id
         assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
         fetched = hub.fetch(entry, weights_from="bundled")

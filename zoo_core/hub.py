@@ -7,7 +7,6 @@ request.  ``huggingface_hub`` does the transfers (:mod:`zoo_core.connection`).
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 from collections.abc import Iterable
@@ -15,14 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo_core import connection
+from zoo_core import bundled, connection
 from zoo_core.connection import asking, cache_dir, endpoint, is_offline, require_connection
 from zoo_core.entry import Entry, FromFolder, Weights
 from zoo_core.errors import ChecksumError, NetworkError, WeightsError
 
 __all__ = [
     "Fetched",
-    "bundled_folder",
     "cache_dir",
     "cached",
     "cached_repos",
@@ -32,8 +30,6 @@ __all__ = [
     "fetch",
     "git_hash",
     "inside",
-    "is_bundled",
-    "package_folders",
     "read",
     "remove_cached",
 ]
@@ -96,7 +92,7 @@ def fetch(entry: Entry, *, weights_from: str = "auto", offline: bool | None = No
         return _checked(inside(expanded(weights_from), weights.file), weights, "folder")
     if weights_from == "auto" and isinstance(entry.origin, FromFolder):
         return _checked(inside(entry.origin.path, weights.file), weights, "folder")
-    folder = bundled_folder(entry)
+    folder = bundled.folder_of(entry)
     if weights_from == "bundled" or (weights_from == "auto" and weights.bundled and folder is not None):
         if folder is None:
             raise WeightsError(f"{entry.id} is not bundled with {entry.plugin}; try --weights-from hub")
@@ -263,27 +259,6 @@ def delete(path: Path) -> None:
     """The snapshot's link and the blob behind it, so that nothing loads it again."""
     for victim in (path.resolve(), path):
         victim.unlink(missing_ok=True)
-
-
-def bundled_folder(entry: Entry) -> Path | None:
-    """The snapshot in the plugin's package, found without importing it; ``None`` where there is none."""
-    folders = (Path(package) / "weights" / entry.id for package in package_folders(entry))
-    return next((folder for folder in folders if os.path.isdir(folder)), None)
-
-
-def package_folders(entry: Entry) -> list[str]:
-    """Returns the folders of the plugin's package, found without importing it; none where it is not installed."""
-    try:
-        spec = importlib.util.find_spec(entry.factory.partition(":")[0].partition(".")[0])
-    except (ImportError, ValueError):
-        return []
-    return list(spec.submodule_search_locations or []) if spec else []
-
-
-def is_bundled(entry: Entry) -> bool:
-    """Whether the plugin's package has the weights."""
-    folder = bundled_folder(entry)
-    return bool(entry.weights and entry.weights.bundled and folder and _is_file(folder / entry.weights.file))
 
 
 def cached(entry: Entry) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from zoo_core import hub, plugins, registry
+from zoo_core import bundled, hub, plugins, registry
 from zoo_core.entry import Entry, FromFolder
 from zoo_core.errors import PluginError, UnknownNameError
 from zoo_core.fitting import fitting
@@ -90,10 +90,10 @@ def where(entry: Entry) -> str:
         return "none"
     if isinstance(entry.origin, FromFolder):
         return "in the folder"
-    if hub.is_bundled(entry):
+    if bundled.has_weights(entry):
         return "bundled"
     if hub.cached(entry):
         return "cached"
     if entry.weights.repo_id:
         return "on the Hub"
-    return "missing" if hub.package_folders(entry) else f"{entry.plugin} is not installed"
+    return "missing" if bundled.package_folders(entry) else f"{entry.plugin} is not installed"

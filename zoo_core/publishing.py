@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from zoo_core import connection, hub, registry_schema, snapshot
+from zoo_core import bundled, connection, hub, registry_schema, snapshot
 from zoo_core.connection import asking, checked_commit, checked_repo_id, endpoint, retry_after, status_of
 from zoo_core.entry import Entry, FromFolder, Weights
 from zoo_core.errors import AccessError, ChecksumError, NetworkError, RegistryError, WeightsError, ZooError
@@ -103,7 +103,7 @@ def prepare(name: str, repo_id: str, *, offline: bool | None = None) -> Package:
     if isinstance(entry.origin, FromFolder):
         entry = replace(entry, id=snapshot.declared_id(entry.origin.path) or entry.id)
     file = entry.weights.file if entry.weights else snapshot.FILE
-    weights = Weights(file, fetched.sha256, fetched.size, hub.is_bundled(entry))
+    weights = Weights(file, fetched.sha256, fetched.size, bundled.has_weights(entry))
     entry = replace(entry, weights=weights, parameters=sum(t.numel() for t in state.values()))
     _require_words(entry)
     if wrong := [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]:

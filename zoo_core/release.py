@@ -17,7 +17,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from zoo_core import hub, measurements, plugins, registry, snapshot, weights_file
+from zoo_core import bundled, measurements, plugins, registry, snapshot, weights_file
 from zoo_core.entry import Entry, Evaluation, FromRegistry
 from zoo_core.errors import RegistryError, WeightsError, ZooError
 from zoo_core.loading import build, fill, load
@@ -130,7 +130,7 @@ def _main() -> None:
             print(f"{row.metric}: {row.text()} (n = {row.n:,})")
     plugins.reset()
     entry = registry.load().get(entry.id)
-    folder = hub.bundled_folder(entry)
+    folder = bundled.folder_of(entry)
     if folder is not None:
         snapshot.annotate(folder, entry)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo_core import hub, lookup, plugins, registry
+from zoo_core import bundled, hub, lookup, plugins, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, table
 
 
@@ -43,7 +43,7 @@ def command(
         there = {record.distribution for record, _ in plugins.discover()}
         entries = [e for e in entries if e.plugin in there]
     if cached:
-        entries = [e for e in entries if hub.is_bundled(e) or hub.cached(e)]
+        entries = [e for e in entries if bundled.has_weights(e) or hub.cached(e)]
     for problem in known.problems:
         click.echo(f"zoo: {problem}", err=True)
     if as_json:

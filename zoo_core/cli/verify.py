@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo_core import hub, registry
+from zoo_core import bundled, hub, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, table
 from zoo_core.entry import Entry
 from zoo_core.errors import WeightsError
@@ -41,7 +41,7 @@ def _verified(entry: Entry) -> dict[str, str]:
     row = {"id": entry.id, "status": "absent", "detail": ""}
     if entry.weights is None:
         return row | {"detail": f"no weights yet; zoo train {entry.id}" if entry.recipe else "no weights"}
-    if not (hub.is_bundled(entry) or hub.cached(entry)):
+    if not (bundled.has_weights(entry) or hub.cached(entry)):
         return row | {"detail": f"not on this machine; zoo download {entry.id}"}
     try:
         fetched = hub.fetch(entry, offline=True)

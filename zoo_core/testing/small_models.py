@@ -25,6 +25,7 @@ import torch
 from zoo_core import loading, registry, snapshot
 from zoo_core.catalogue import resolve
 from zoo_core.entry import Entry
+from zoo_core.errors import PluginError
 from zoo_core.interfaces import Denoiser, Density, DirectSampler, LatentVariable, Model, Streams
 from zoo_core.testing import tiny_data
 
@@ -37,6 +38,10 @@ SHAKE = 0.2
 """How far fresh parameters are moved: the standard deviation of what is added, times the root of the inputs of a unit.
 Layers that begin at zero, as the last of a U-Net and of a flow's couplings do, would give the same answer to all."""
 
+_size_that_works: dict[tuple[Any, str], int | None] = {}
+_shared: dict[tuple[Any, str], Model] = {}
+"""Both are found once for all entries of the same code and config."""
+
 
 def small_entry(entry: Entry) -> Entry | None:
     """Returns an entry whose model is a small one of the same kind; it has no weights.
@@ -47,7 +52,10 @@ def small_entry(entry: Entry) -> Entry | None:
     Returns:
         The entry, or ``None`` where the family refuses every size that is tried, or has none to cut.
     """
-    key = (resolve(entry.factory), kind_of(entry))
+    try:
+        key = _code_and_config(entry)
+    except PluginError:
+        return None  # its checks will say so
     if key not in _size_that_works:
         tried = (size for size in SIZES if _cut(entry.config, size) != _cut(entry.config, None))
         _size_that_works[key] = next((size for size in tried if _works(_entry_of(entry, size))), None)
@@ -55,8 +63,9 @@ def small_entry(entry: Entry) -> Entry | None:
     return None if size is None else _entry_of(entry, size)
 
 
-_size_that_works: dict[tuple[Any, str], int | None] = {}
-"""Found once for all entries of the same code and config."""
+def _code_and_config(entry: Entry) -> tuple[Any, str]:
+    """Returns the key of a kind: the factory itself, since a name may stand for other code after a plugin changed."""
+    return resolve(entry.factory), kind_of(entry)
 
 
 def _entry_of(entry: Entry, size: int) -> Entry:
@@ -71,13 +80,10 @@ def kind_of(entry: Entry) -> str:
 
 def shared_model(entry: Entry) -> Model:
     """Returns the model of a small entry that all checks of this process share: none may change it."""
-    key = (resolve(entry.factory), kind_of(entry))
+    key = _code_and_config(entry)
     if key not in _shared:
         _shared[key] = build_small(entry)
     return _shared[key]
-
-
-_shared: dict[tuple[Any, str], Model] = {}
 
 
 def build_small(entry: Entry) -> Model:

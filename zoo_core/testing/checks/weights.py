@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core import hub, loading, weights_file
+from zoo_core import bundled, loading, weights_file
 from zoo_core.errors import NetworkError
 from zoo_core.testing.behaviour import answers
 from zoo_core.testing.check import ConformanceError, check, require, skip
@@ -70,7 +70,7 @@ def check_loads_without_pickle(subject: ModelSubject) -> None:
     A pickle runs code.  Python's own audit events tell of every class that an unpickler looks up, whoever calls it.
     """
     assert subject.entry is not None
-    folder = hub.bundled_folder(subject.entry)
+    folder = bundled.folder_of(subject.entry)
     found = sorted(p.name for p in folder.rglob("*") if p.suffix in PICKLED) if folder is not None else []
     require(not found, f"{subject.name}: its snapshot holds {', '.join(found)}; weights are safetensors and JSON only")
     assert subject.entry.weights is not None
