@@ -91,7 +91,9 @@ class GradientRun:
         self.objective.restore(
             {k.removeprefix("objective."): v for k, v in tensors.items() if k.startswith("objective.")}
         )
-        self._sums = {k.removeprefix("sum."): v for k, v in tensors.items() if k.startswith("sum.")}
+        self._sums = {
+            k.removeprefix("sum."): v.to(self.processes.device) for k, v in tensors.items() if k.startswith("sum.")
+        }
         self.step = state["step"]
 
     def save(self) -> None:
@@ -163,12 +165,14 @@ class GradientRun:
             torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
         its.step()
         name = "loss" if loss.player == "model" else f"loss/{loss.player}"
+        # The sums stay where they are computed: reading one would wait for the device at every step.
+        none = torch.zeros((), dtype=torch.float64, device=self.processes.device)
         for key, value in {name: loss.value, **loss.terms}.items():
-            self._sums[key] = self._sums.get(key, torch.zeros((), dtype=torch.float64)) + value.detach().double().cpu()
-            self._sums[f"#{key}"] = self._sums.get(f"#{key}", torch.zeros((), dtype=torch.float64)) + 1.0
+            self._sums[key] = self._sums.get(key, none) + value.detach().to(none)
+            self._sums[f"#{key}"] = self._sums.get(f"#{key}", none) + 1.0
 
     def _report(self, journal: Journal) -> None:
-        sums = self.processes.sum({k: v.to(self.processes.device) for k, v in self._sums.items()})
+        sums = self.processes.sum(self._sums)
         self._sums = {}
         values = {k: (v / sums[f"#{k}"]).item() for k, v in sorted(sums.items()) if not k.startswith("#")}
         for name, value in values.items():
