@@ -10,7 +10,7 @@ from comparison import Row, in_turns
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 
 import zoo_core
-from zoo_core.exporting import export
+from zoo_core.saving.exporting import export
 from zoo_ddpm.diffusers_export import scheduler_config
 
 

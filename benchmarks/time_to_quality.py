@@ -19,8 +19,8 @@ from diffusers import DDPMPipeline
 import zoo_core
 from zoo_core import registry
 from zoo_core.evaluation import describe
-from zoo_core.exporting import export
 from zoo_core.sampling import make_sampler
+from zoo_core.saving.exporting import export
 
 MODELS = ("consistency-mnist", "cfm-mnist", "ddpm-mnist")
 METRIC, ENOUGH, IMAGES, ASKED = "r-mnist-v1", 0.5, 64, 30.0

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo_core import errors, formats, hookspecs, registry_schema
-from zoo_core.catalogue import KINDS, Catalogue
+from zoo_core import errors
 from zoo_core.cli import VERBS
 from zoo_core.cli.env import VARIABLES
-from zoo_core.fitting import FACTS
+from zoo_core.files import formats
 from zoo_core.interfaces import (
     CAPABILITIES,
     Batch,
@@ -39,7 +38,11 @@ from zoo_core.interfaces import (
     StatisticsObjective,
     Streams,
 )
-from zoo_core.registry_schema import Key
+from zoo_core.lookup.compatibility import FACTS
+from zoo_core.plugins import hookspecs
+from zoo_core.plugins.catalogue import KINDS, Catalogue
+from zoo_core.registry import schema
+from zoo_core.registry.schema import Key
 from zoo_core.testing import conformance, pytest_plugin
 from zoo_core.testing.check import CHECKS
 
@@ -61,12 +64,12 @@ TYPES = (
 )
 INTERFACES = (Model, GradientObjective, StatisticsObjective, Sampler, Metric)
 TABLES = {
-    "models.ID": registry_schema.MODEL,
-    "models.ID.sampler": registry_schema.SAMPLER,
-    "models.ID.recipe": registry_schema.RECIPE,
-    "models.ID.recipe.data": registry_schema.DATA,
-    "models.ID.weights": registry_schema.WEIGHTS,
-    "[models.ID.eval]": registry_schema.EVAL,
+    "models.ID": schema.MODEL,
+    "models.ID.sampler": schema.SAMPLER,
+    "models.ID.recipe": schema.RECIPE,
+    "models.ID.recipe.data": schema.DATA,
+    "models.ID.weights": schema.WEIGHTS,
+    "[models.ID.eval]": schema.EVAL,
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "table", list: "array"}
 

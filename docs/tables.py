@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from zoo_core import registry, registry_schema
+from zoo_core import registry
 from zoo_core.cli.output import size_of
-from zoo_core.entry import Entry
+from zoo_core.registry import schema
+from zoo_core.registry.entry import Entry
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -27,7 +28,7 @@ def models() -> Iterator[str]:
     """One row per model of the central registry."""
     yield "| model | what it is | numbers learned | weights | measured |"
     yield "|---|---|---|---|---|"
-    central = {e.id for e in registry.read(registry.central_file())[0]}
+    central = {e.id for e in registry.read(registry.central_file()).entries}
     for entry in registry.load().find():
         if entry.id in central:
             size = f"{size_of(entry.weights.size)}B, `{entry.weights.sha256[:8]}…`" if entry.weights else "none yet"
@@ -100,8 +101,7 @@ def main() -> None:
     files = {
         readme: written(readme.read_text(encoding="utf-8"), {"models": models, "benchmarks": benchmarks}),
         samplers: written(samplers.read_text(encoding="utf-8"), {"matrix": matrix}),
-        ROOT / "docs" / "registry.schema.json": json.dumps(registry_schema.json_schema(), indent=2, ensure_ascii=False)
-        + "\n",
+        ROOT / "docs" / "registry.schema.json": json.dumps(schema.json_schema(), indent=2, ensure_ascii=False) + "\n",
     }
     stale = [p for p, text in files.items() if not p.exists() or p.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:

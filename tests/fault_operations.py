@@ -27,10 +27,13 @@ import huggingface_hub
 import torch
 
 import zoo_core
-from zoo_core import hub, publishing, registry, registry_writer, snapshot
-from zoo_core.entry import Entry
+from zoo_core import fetching, registry
+from zoo_core.authoring import publishing
 from zoo_core.errors import NetworkError
-from zoo_core.references import entry_of
+from zoo_core.fetching.references import entry_of
+from zoo_core.registry import writer
+from zoo_core.registry.entry import Entry
+from zoo_core.saving import snapshot
 from zoo_core.training import checkpoint
 
 NAME = "gmm-eight-gaussians"
@@ -98,30 +101,30 @@ class Checkpoint:
 
 
 class Download:
-    """``hub.fetch`` into an empty cache, from a Hub that takes its time."""
+    """``fetching.fetch`` into an empty cache, from a Hub that takes its time."""
 
     span = 0.25
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.tries = folder, 0
         revision, sha256, size = os.environ["FAULT_WEIGHTS"].split()
-        weights = zoo_core.entry.Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
+        weights = zoo_core.registry.entry.Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
         self.entry = Entry("toy-moons", "toy", "zoo-toy", "zoo_not_there.model:Toy", {}, "a toy", weights=weights)
         os.environ["HF_HOME"] = str(folder / "0")
 
     def run(self, first: int, done: Done) -> None:
-        hub.fetch(self.entry)
+        fetching.fetch(self.entry)
         done(first)
 
     def judge(self, finished: int) -> str:
         try:
-            fetched = hub.fetch(self.entry, offline=True)
+            fetched = fetching.fetch(self.entry, offline=True)
             outcome = "whole"
         except NetworkError:
             outcome = "cut short"
             assert not list(Path(os.environ["HF_HOME"]).rglob("snapshots/*/model.safetensors"))
         assert outcome == "whole" or finished < self.tries + 1, "it was finished, and is lost"
-        fetched = hub.fetch(self.entry)
+        fetched = fetching.fetch(self.entry)
         assert fetched.sha256 == self.entry.weights.sha256
         huggingface_hub.close_session()
         self.tries += 1
@@ -129,11 +132,11 @@ class Download:
         return outcome
 
     def together(self, number: int) -> None:
-        assert hub.fetch(self.entry).sha256 == self.entry.weights.sha256
+        assert fetching.fetch(self.entry).sha256 == self.entry.weights.sha256
 
     def judge_together(self) -> None:
         home = Path(os.environ["HF_HOME"]) / "hub" / "models--org--toy"
-        assert hub.fetch(self.entry, offline=True).came_from == "cache"
+        assert fetching.fetch(self.entry, offline=True).came_from == "cache"
         assert len([p for p in (home / "blobs").iterdir() if p.suffix != ".incomplete"]) == 1
         assert len(list(home.rglob("snapshots/*/*"))) == 1
 
@@ -157,7 +160,7 @@ class Publish:
         return publishing.Package(entry, "org/ring", self.files | words, (), ())
 
     def publish(self, k: int) -> None:
-        registry_writer.pin_published(self.file, publishing.upload(self.package(k)).entry)
+        writer.pin_published(self.file, publishing.upload(self.package(k)).entry)
 
     def run(self, first: int, done: Done) -> None:
         for k in range(first, first + 100_000):
@@ -178,11 +181,11 @@ class Publish:
         return middle
 
     def is_right(self, finished: int) -> None:
-        (entry,), _, _ = registry.read(self.file)
+        (entry,) = registry.read(self.file).entries
         assert entry.weights is not None
         os.environ["HF_HOME"] = str(self.folder / "homes" / f"{self.tries}")
         self.tries += 1
-        assert hub.fetch(entry).sha256 == self.base.weights.sha256
+        assert fetching.fetch(entry).sha256 == self.base.weights.sha256
         there = entry_of(f"hf:org/ring@{entry.weights.revision}")
         number = int(there.summary.removeprefix("try "))
         assert number >= finished, f"try {number} is pinned after {finished}"

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 import zoo_core
-from zoo_core.comparison import compare, headlines, network_evaluations, samplers_for
 from zoo_core.errors import IncompatibleError
 from zoo_core.evaluation import evaluate
+from zoo_core.evaluation.comparison import compare, headlines, network_evaluations, samplers_for
 from zoo_core.sampling import make_sampler
 
 RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from zoo_core import datasets
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError
 from zoo_core.evaluation import evaluate
 from zoo_core.interfaces import DataSet, Model, Ragged, SampleSpace, Values
+from zoo_core.registry.entry import Entry
 from zoo_core.training import Options, train
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.statistics import fit

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import registry_schema, scaffold
-from zoo_core.catalogue import KINDS
+from zoo_core.authoring import scaffold
 from zoo_core.interfaces import CAPABILITIES
+from zoo_core.plugins.catalogue import KINDS
+from zoo_core.registry import schema
 from zoo_core.testing.hub_standin import HubStandIn
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +103,7 @@ def test_every_variable_that_is_read_is_in_the_reference():
 
 def test_what_a_reader_may_rely_on_is_in_the_reference():
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    for name in (*CAPABILITIES, *(f"catalogue.{kind}" for kind in KINDS), "zoo_register", *registry_schema.RECIPE):
+    for name in (*CAPABILITIES, *(f"catalogue.{kind}" for kind in KINDS), "zoo_register", *schema.RECIPE):
         assert re.search(rf"[`# ]{re.escape(name)}\b", text), name
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import plugins
+from zoo_core.installed import discover
 from zoo_core.testing.fake_plugins import install
 
 PLUGIN = """
-    from zoo_core.hookspecs import hookimpl
+    from zoo_core.plugins.hookspecs import hookimpl
 
     ZOO_API = (1, 0)
 
@@ -345,7 +345,7 @@ def test_the_traceback_is_shown_for_one(site, run):
 
 
 def test_with_every_plugin_broken_the_verbs_that_repair_still_work(site, zoo):
-    for record, _ in plugins.discover():
+    for record, _ in discover():
         package = record.module.partition(".")[0]
         (site / package).mkdir()
         (site / package / "__init__.py").write_text("raise RuntimeError('all is lost')\n", encoding="utf-8")
@@ -365,8 +365,8 @@ def test_with_every_plugin_broken_the_verbs_that_repair_still_work(site, zoo):
         assert done.returncode == code, (arguments, done.stderr)
         assert "Traceback" not in done.stderr, arguments
         if arguments[:2] == ("plugins", "doctor"):
-            assert done.stdout.count("RuntimeError: all is lost") == len(list(plugins.discover()))
-            assert done.stdout.count("  next:  correct line 1 of ") == len(list(plugins.discover()))
+            assert done.stdout.count("RuntimeError: all is lost") == len(list(discover()))
+            assert done.stdout.count("  next:  correct line 1 of ") == len(list(discover()))
     done = zoo("load", "ddpm-moons", path=site)
     assert done.returncode == 6
     assert "run 'zoo plugins doctor ddpm'" in done.stderr

@@ -10,16 +10,17 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import datasets, registry, snapshot
+from zoo_core import datasets, registry
 from zoo_core.cli import eval as eval_verb
-from zoo_core.entry import Evaluation
 from zoo_core.errors import IncompatibleError
 from zoo_core.evaluation import data_for, default_metrics, describe, evaluate, evaluate_all, fitting
+from zoo_core.evaluation.measurements import Settings, agrees, measure
 from zoo_core.interfaces import ConditionSpec, DirectSampler, Metric, Model, Result, SampleSpace
 from zoo_core.interfaces.dataset import DataSet
 from zoo_core.loading import build
-from zoo_core.measurements import Settings, agrees, measure
+from zoo_core.registry.entry import Evaluation
 from zoo_core.sampling import make_sampler, sample
+from zoo_core.saving import snapshot
 
 RING, MOONS = "gmm-eight-gaussians", "ddpm-moons"
 
@@ -324,7 +325,7 @@ def test_wrong_usage_is_one_line(run, arguments, reason):
 
 SHADES = """
 import torch
-from zoo_core.hookspecs import hookimpl
+from zoo_core.plugins.hookspecs import hookimpl
 from zoo_core.interfaces import DataSet
 ZOO_API = (1, 0)
 

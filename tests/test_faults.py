@@ -22,9 +22,12 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import folders, hub, plugins, registry, registry_writer, snapshot
-from zoo_core.entry import Entry, Weights
+from zoo_core import fetching, plugins, registry
 from zoo_core.errors import NetworkError, RegistryError, WeightsError, ZooError
+from zoo_core.files import folders
+from zoo_core.registry import writer
+from zoo_core.registry.entry import Entry, Weights
+from zoo_core.saving import snapshot
 from zoo_core.testing.fake_plugins import install
 from zoo_core.testing.hub_standin import HubStandIn
 from zoo_core.training import checkpoint
@@ -205,13 +208,13 @@ def test_disk_full_at_a_download(toy, disk, monkeypatch, survived):
     for room in ROOMS:
         disk.leave(room)
         with pytest.raises(ZooError) as caught:
-            hub.fetch(toy)
+            fetching.fetch(toy)
         assert caught.value.exit_code in (4, 5), caught.value
         assert "\n" not in str(caught.value)
         with pytest.raises(NetworkError):
-            hub.fetch(toy, offline=True)
+            fetching.fetch(toy, offline=True)
     disk.free()
-    assert hub.fetch(toy).content == CONTENT
+    assert fetching.fetch(toy).content == CONTENT
     survived("disk full (tmpfs)", "download", len(ROOMS), "one line, nothing that loads; works once there is room")
 
 
@@ -255,11 +258,11 @@ def test_disk_full_at_a_pin(disk, survived):
     file.write_text(text, encoding="utf-8")
     disk.leave(0)
     with pytest.raises(RegistryError, match="cannot be written: No space left on device; nothing was changed"):
-        registry_writer.pin_published(file, pinned)
+        writer.pin_published(file, pinned)
     assert file.read_text(encoding="utf-8") == text
     disk.free()
-    registry_writer.pin_published(file, pinned)
-    assert len(registry.read(file)[0]) > 5
+    writer.pin_published(file, pinned)
+    assert len(registry.read(file).entries) > 5
     survived("disk full (tmpfs)", "pin in a registry file", 1, "one line, the file unchanged; works once there is room")
 
 
@@ -299,22 +302,22 @@ def test_a_limit_on_files_at_a_snapshot(tmp_path, survived):
 
 def test_read_only_cache(server, toy, home, survived):
     """A bind mount that is read only, because modes do not stop root: what is there loads, the rest is one line."""
-    hub.fetch(toy)
+    fetching.fetch(toy)
     commit = server.add_repo("org/other", {"model.safetensors": CONTENT})
     other = replace(toy, weights=replace(toy.weights, repo_id="org/other", revision=commit))
     for options in (["--bind", str(home), str(home)], ["-o", "remount,ro,bind", str(home)]):
         if subprocess.run(["mount", *options], capture_output=True).returncode:
             pytest.skip("a read-only mount needs the right to mount; a cache that is no folder is tried instead")
     try:
-        assert hub.fetch(toy).came_from == "cache"
-        assert hub.fetch(toy, weights_from="hub").content == CONTENT  # asked for, and found to be there
+        assert fetching.fetch(toy).came_from == "cache"
+        assert fetching.fetch(toy, weights_from="hub").content == CONTENT  # asked for, and found to be there
         with pytest.raises(
             WeightsError, match=r"cannot write file .*Read-only file system; free it, then zoo download"
         ):
-            hub.fetch(other)
+            fetching.fetch(other)
     finally:
         subprocess.run(["umount", "-l", str(home)], check=True)
-    assert hub.fetch(other).content == CONTENT
+    assert fetching.fetch(other).content == CONTENT
     survived("read-only cache (mount)", "load, download", 3, "what is there loads, the rest is one line, exit code 4")
 
 
@@ -322,17 +325,17 @@ def test_a_cache_that_is_no_folder(toy, home, survived):
     home.parent.mkdir(exist_ok=True)
     home.write_text("in the way", encoding="utf-8")
     with pytest.raises(WeightsError, match=r"cannot write file 'model\.safetensors' to the cache"):
-        hub.fetch(toy)
+        fetching.fetch(toy)
     assert home.read_text(encoding="utf-8") == "in the way"
     home.unlink()
-    assert hub.fetch(toy).content == CONTENT
+    assert fetching.fetch(toy).content == CONTENT
     survived("a file where the cache should be", "download", 1, "one line with exit code 4")
 
 
 # Two versions of a plugin.
 
 PLUGIN = """
-from zoo_core.hookspecs import hookimpl
+from zoo_core.plugins.hookspecs import hookimpl
 ZOO_API = (1, 0)
 VERSION = "{version}"
 @hookimpl
@@ -372,15 +375,15 @@ time.time_ns = lambda: int(time.time() * 1e9)
 import torch
 import zoo_core
 from zoo_core import hub, registry, registry_writer, snapshot
-from zoo_core.entry import Entry, Weights
+from zoo_core.registry.entry import Entry, Weights
 from zoo_core.training import checkpoint
 from dataclasses import replace
 home = Path(sys.argv[1])
 sha256, size, revision = sys.argv[2:]
 weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
 toy = Entry("toy-moons", "toy", "zoo-toy", "zoo_not_there.model:Toy", {}, "a toy", weights=weights)
-assert hub.fetch(toy, offline=True).came_from == "cache"
-assert hub.fetch(toy, weights_from="hub").sha256 == sha256
+assert fetching.fetch(toy, offline=True).came_from == "cache"
+assert fetching.fetch(toy, weights_from="hub").sha256 == sha256
 tensors, state = checkpoint.read(checkpoint.latest(home / "checkpoints"))
 assert state["k"] == 2, state
 checkpoint.write(home / "checkpoints", 3, {"x": torch.zeros(1)}, {"k": 3})
@@ -389,14 +392,14 @@ model = zoo_core.load(str(home / "model"))
 snapshot.save(home / "model", model.entry, model.state_dict())
 entry = registry.load().get("gmm-eight-gaussians")
 pinned = replace(entry, weights=replace(entry.weights, repo_id="org/x", revision="a" * 40, bundled=False))
-registry_writer.pin_published(home / "registry.toml", pinned)
+writer.pin_published(home / "registry.toml", pinned)
 print("all well")
 """
 
 
 def test_clock_gone_back(toy, home, tmp_path, survived):
     """Every file is twenty years newer than now, as far as Python's clock says: nothing here asks for the time."""
-    hub.fetch(toy)
+    fetching.fetch(toy)
     model = zoo_core.load(NAME)
     snapshot.save(tmp_path / "model", model.entry, model.state_dict())
     for step in (1, 2):

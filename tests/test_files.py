@@ -13,11 +13,11 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from zoo_core import formats
+from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import DataError, IncompatibleError
+from zoo_core.files import formats
 from zoo_core.interfaces import Column, Ragged, SampleSpace
-from zoo_core.reading import read_samples
-from zoo_core.writing import save_one, save_samples
+from zoo_core.saving.samples import save_one, save_samples
 
 COLUMNS = (Column("age", "integer"), Column("colour", "category", ("red", "light, blue")), Column("height"))
 SPACES = {
@@ -356,7 +356,7 @@ def test_empty_samples_of_open_length(tmp_path):
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
-    from zoo_core import folders
+    from zoo_core.files import folders
 
     (tmp_path / "x.csv").write_text("before")
     monkeypatch.setattr(folders.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))

@@ -25,9 +25,12 @@ import tomlkit
 import torch
 
 import zoo_core
-from zoo_core import bundled, lookup, registry, snapshot, weights_file
+from zoo_core import lookup, registry
 from zoo_core.cli import info
 from zoo_core.errors import RegistryError, WeightsError
+from zoo_core.fetching import bundled
+from zoo_core.loading import weights_file
+from zoo_core.saving import snapshot
 
 NASTY: list[Any] = [
     None, True, False, -1, 0, 1, 7, 1 << 20, 1 << 31, 1 << 63, 1 << 64, 10**30, 10**400, -(10**400), 0.5, -0.0, 1e308,

@@ -21,9 +21,11 @@ import torch
 from huggingface_hub.utils import logging
 
 import zoo_core
-from zoo_core import bundled, hub, registry
+from zoo_core import registry
 from zoo_core.errors import NetworkError, WeightsError
-from zoo_core.references import entry_of
+from zoo_core.fetching import bundled
+from zoo_core.fetching.references import entry_of
+from zoo_core.files import reading
 from zoo_core.testing.hub_standin import Fault, HubStandIn
 
 NAME = "gmm-eight-gaussians"
@@ -152,7 +154,7 @@ def server(tmp_path, monkeypatch):
         for module in ("utils._http", "file_download"):
             monkeypatch.setattr(f"huggingface_hub.{module}.time", SimpleNamespace(sleep=lambda _: None, time=time.time))
         monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)  # where less comes than was promised
-        monkeypatch.setattr("zoo_core.connection.FIRST_WORD", 0.3)
+        monkeypatch.setattr("zoo_core.fetching.hub_client.FIRST_WORD", 0.3)
         verbosity = logging.get_verbosity()
         logging.set_verbosity(50)
         yield standin
@@ -219,7 +221,7 @@ def test_a_hundred_and_sixty_answers_of_a_hub(server, tmp_path, monkeypatch, jud
     commit = server.add_repo("org/ring", contents())
     right = zoo_core.load(NAME).state_dict()
     source, seen = random.Random(6), Counter()
-    true = {"X-Repo-Commit": commit, "ETag": f'"{hub.git_hash(contents()["config.json"])}"'}
+    true = {"X-Repo-Commit": commit, "ETag": f'"{reading.git_hash(contents()["config.json"])}"'}
 
     def same(model: Any) -> bool:
         return all(torch.equal(value, right[key]) for key, value in model.state_dict().items())

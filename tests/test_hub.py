@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import bundled, hub
-from zoo_core.entry import Entry, Weights
+from zoo_core import fetching
 from zoo_core.errors import AccessError, ChecksumError, NetworkError, WeightsError
+from zoo_core.fetching import bundled
+from zoo_core.registry.entry import Entry, Weights
 from zoo_core.testing.hub_standin import TOKEN, HubStandIn
 
 CONTENT = bytes(range(256)) * 2048  # half a megabyte: eight chunks
@@ -46,92 +47,92 @@ def toy(server, home):
 
 def snapshot_of(entry: Entry) -> Path:
     assert entry.weights is not None
-    return hub.cache_dir() / "models--org--toy" / "snapshots" / entry.weights.revision / entry.weights.file
+    return fetching.cache_dir() / "models--org--toy" / "snapshots" / entry.weights.revision / entry.weights.file
 
 
 def test_first_fetch_downloads_second_asks_nothing(server, toy):
-    first = hub.fetch(toy)
+    first = fetching.fetch(toy)
     assert (first.came_from, first.content, first.size) == ("hub", CONTENT, len(CONTENT))
     assert len(server.downloads()) == 1
     server.requests.clear()
-    second = hub.fetch(toy)
+    second = fetching.fetch(toy)
     assert (second.came_from, second.sha256) == ("cache", first.sha256)
     assert server.requests == []
 
 
 def test_offline_works_once_it_is_cached(toy):
     with pytest.raises(NetworkError, match=r"offline, and file .* of org/toy@.* zoo download toy-moons"):
-        hub.fetch(toy, offline=True)
-    hub.fetch(toy)
-    assert hub.fetch(toy, offline=True).came_from == "cache"
+        fetching.fetch(toy, offline=True)
+    fetching.fetch(toy)
+    assert fetching.fetch(toy, offline=True).came_from == "cache"
 
 
 def test_a_flipped_byte_on_the_way_is_seen_and_leaves_nothing(server, toy):
     server.corrupt("model.safetensors")
     with pytest.raises(ChecksumError, match="it was deleted"):
-        hub.fetch(toy)
+        fetching.fetch(toy)
     assert len(server.downloads()) == 2  # it tried once more
     assert not snapshot_of(toy).exists()
-    assert not [p for p in (hub.cache_dir() / "models--org--toy" / "blobs").iterdir() if p.is_file()]
+    assert not [p for p in (fetching.cache_dir() / "models--org--toy" / "blobs").iterdir() if p.is_file()]
     server.corrupt("model.safetensors", wrong=False)
-    assert hub.fetch(toy).content == CONTENT
+    assert fetching.fetch(toy).content == CONTENT
 
 
 def test_a_flipped_byte_in_the_cache_is_fetched_again(server, toy):
-    hub.fetch(toy)
+    fetching.fetch(toy)
     blob = snapshot_of(toy).resolve()
     blob.write_bytes(CONTENT[:1000] + b"\xff" + CONTENT[1001:])
     with pytest.raises(ChecksumError):
-        hub.fetch(toy, offline=True)
+        fetching.fetch(toy, offline=True)
     assert not blob.exists()
-    assert hub.fetch(toy).content == CONTENT
+    assert fetching.fetch(toy).content == CONTENT
 
 
 @pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT + b"\0", b""])
 def test_another_size_is_refused(server, home, wrong):
     commit = server.add_repo("org/toy", {"model.safetensors": wrong})
     with pytest.raises(ChecksumError, match="bytes, the registry says"):
-        hub.fetch(entry_for(commit))
+        fetching.fetch(entry_for(commit))
 
 
 def test_a_cut_connection_fails_and_leaves_nothing_that_loads(server, toy):
     server.cut_after(100_000)
     with pytest.raises((NetworkError, WeightsError)):
-        hub.fetch(toy)
+        fetching.fetch(toy)
     assert not snapshot_of(toy).exists()
     server.cut_after(None)
-    assert hub.fetch(toy).content == CONTENT
+    assert fetching.fetch(toy).content == CONTENT
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
 def test_an_outage_is_survived_by_trying_again(server, toy, status):
     server.fail_next(status)
-    assert hub.fetch(toy).content == CONTENT
+    assert fetching.fetch(toy).content == CONTENT
 
 
 def test_no_server_is_said_at_once(server, toy, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(NetworkError, match=r"cannot reach http://127\.0\.0\.1:9"):
-        hub.fetch(toy)
+        fetching.fetch(toy)
 
 
 def test_private_and_gated_and_missing(server, home, monkeypatch):
     private = entry_for(server.add_repo("org/toy", {"model.safetensors": CONTENT}, private=True))
     with pytest.raises(AccessError, match="does not exist, or is private"):
-        hub.fetch(private)
+        fetching.fetch(private)
     server.repos["org/toy"].private, server.repos["org/toy"].gated = False, True
     with pytest.raises(AccessError, match="is gated"):
-        hub.fetch(private)
+        fetching.fetch(private)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
-    assert hub.fetch(private).content == CONTENT
+    assert fetching.fetch(private).content == CONTENT
 
 
 def test_no_such_revision_and_no_such_file(server, toy):
     with pytest.raises(WeightsError, match="has no revision"):
-        hub.fetch(entry_for("0" * 40))
+        fetching.fetch(entry_for("0" * 40))
     with pytest.raises(WeightsError, match=r"has no file 'other\.safetensors'"):
-        hub.fetch(replace(toy, weights=replace(toy.weights, file="other.safetensors")))
+        fetching.fetch(replace(toy, weights=replace(toy.weights, file="other.safetensors")))
 
 
 def bundle(site: Path, content: bytes, name: str = "model.safetensors") -> Entry:
@@ -148,13 +149,13 @@ def bundle(site: Path, content: bytes, name: str = "model.safetensors") -> Entry
 def test_bundled_comes_first_and_imports_nothing(server, home, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     entry = bundle(tmp_path / "site", CONTENT)
-    fetched = hub.fetch(entry)
+    fetched = fetching.fetch(entry)
     assert (fetched.came_from, fetched.content) == ("bundled", CONTENT)
     assert bundled.has_weights(entry)
     assert server.requests == []
     (tmp_path / "site" / "zoo_bundled" / "weights" / "toy-moons" / "model.safetensors").write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(ChecksumError, match="reinstall the plugin"):
-        hub.fetch(entry)
+        fetching.fetch(entry)
 
 
 @pytest.mark.parametrize("escape", ["../secret", "/etc/passwd", "..", "."])
@@ -163,7 +164,7 @@ def test_a_path_cannot_leave_its_folder(home, tmp_path, monkeypatch, escape):
     entry = bundle(tmp_path / "site", CONTENT)
     (tmp_path / "site" / "zoo_bundled" / "weights" / "secret").write_bytes(CONTENT)
     with pytest.raises(WeightsError, match=r"leads out of|not a regular file|no file"):
-        hub.fetch(replace(entry, weights=replace(entry.weights, file=escape)))
+        fetching.fetch(replace(entry, weights=replace(entry.weights, file=escape)))
 
 
 def test_a_link_out_of_the_folder_and_a_device_are_refused(home, tmp_path):
@@ -172,32 +173,32 @@ def test_a_link_out_of_the_folder_and_a_device_are_refused(home, tmp_path):
     folder.mkdir()
     (folder / "model.safetensors").symlink_to(tmp_path / "secret")
     with pytest.raises(WeightsError, match="leads out of"):
-        hub.fetch(entry_for(""), weights_from=str(folder))
+        fetching.fetch(entry_for(""), weights_from=str(folder))
     (folder / "model.safetensors").unlink()
     os.mkfifo(folder / "model.safetensors")
     with pytest.raises(WeightsError, match="not a regular file"):
-        hub.fetch(entry_for(""), weights_from=str(folder))
+        fetching.fetch(entry_for(""), weights_from=str(folder))
 
 
 def test_cache_verbs(toy):
-    assert not hub.cached(toy)
-    assert hub.cached_repos([toy]) == []
-    hub.fetch(toy)
-    assert hub.cached(toy)
-    assert hub.cached_repos([toy])[0]["size"] == len(CONTENT)
-    assert hub.remove_cached(toy) >= len(CONTENT)
-    assert not hub.cached(toy)
-    assert hub.remove_cached(toy) == 0
+    assert not fetching.cached(toy)
+    assert fetching.cached_repos([toy]) == []
+    fetching.fetch(toy)
+    assert fetching.cached(toy)
+    assert fetching.cached_repos([toy])[0]["size"] == len(CONTENT)
+    assert fetching.remove_cached(toy) >= len(CONTENT)
+    assert not fetching.cached(toy)
+    assert fetching.remove_cached(toy) == 0
 
 
 FETCH = """
 import sys
 from zoo_core import hub
-from zoo_core.entry import Entry, Weights
+from zoo_core.registry.entry import Entry, Weights
 sha256, size, revision = sys.argv[1:]
 weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
 entry = Entry("toy-moons", "toy", "zoo-toy", "zoo_toy_is_not_there.model:Toy", {}, "a toy", weights=weights)
-print(hub.fetch(entry).came_from)
+print(fetching.fetch(entry).came_from)
 """
 
 
@@ -219,7 +220,7 @@ def test_eight_at_once_on_an_empty_cache_leave_one_good_copy(server, toy, home):
     assert len(list((home / "hub").rglob("snapshots/*/*"))) == 1
     blobs = [p for p in (home / "hub" / "models--org--toy" / "blobs").iterdir() if p.is_file()]
     assert [p.read_bytes() for p in blobs] == [CONTENT]
-    assert hub.fetch(toy, offline=True).content == CONTENT
+    assert fetching.fetch(toy, offline=True).content == CONTENT
 
 
 def test_killed_in_the_middle_leaves_nothing_that_loads(server, toy, home):
@@ -233,9 +234,9 @@ def test_killed_in_the_middle_leaves_nothing_that_loads(server, toy, home):
     process.communicate(timeout=10)
     assert not snapshot_of(toy).exists()
     with pytest.raises(NetworkError):
-        hub.fetch(toy, offline=True)
+        fetching.fetch(toy, offline=True)
     server.slow(0.0)
-    assert hub.fetch(toy).content == CONTENT
+    assert fetching.fetch(toy).content == CONTENT
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the client's own transport

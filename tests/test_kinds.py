@@ -14,15 +14,17 @@ import torch
 from PIL import Image
 
 import zoo_core
-from zoo_core import formats, plugins, snapshot
-from zoo_core.entry import Entry, SamplerChoice
+from zoo_core import plugins
+from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import ConditionError, DivergenceError, IncompatibleError
+from zoo_core.files import formats
 from zoo_core.interfaces import Ragged
 from zoo_core.loading import load
-from zoo_core.reading import read_samples
+from zoo_core.registry.entry import Entry, SamplerChoice
+from zoo_core.saving import snapshot
+from zoo_core.saving.samples import save_samples
 from zoo_core.testing.fake_plugins import install
 from zoo_core.translation import translate
-from zoo_core.writing import save_samples
 
 HERE = Path(__file__).parent / "kinds_plugin"
 KINDS = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from zoo_core import lookup, plugins, registry
-from zoo_core.catalogue import KINDS
+from zoo_core.plugins.catalogue import KINDS
 
 LEANS_ON_ANOTHER = re.compile(r"^(the same|another|as above|likewise|ditto)\b|\bibid\b", re.IGNORECASE)
 

@@ -131,12 +131,12 @@ def test_the_public_names_have_docstrings():
 
 
 def test_a_factory_that_makes_no_model_is_refused(site, monkeypatch):
-    from zoo_core.entry import Entry
     from zoo_core.errors import PluginError
+    from zoo_core.registry.entry import Entry
     from zoo_core.testing.fake_plugins import install
 
     source = """
-    from zoo_core.hookspecs import hookimpl
+    from zoo_core.plugins.hookspecs import hookimpl
     ZOO_API = (1, 0)
     @hookimpl
     def zoo_register(catalogue):

@@ -10,12 +10,12 @@ import zoo_core
 from zoo_core import datasets
 from zoo_core.errors import ZooError
 from zoo_core.interfaces import Condition, Streams
-from zoo_core.ode import EULER, HEUN, MIDPOINT, RK4, adams, dormand_prince, runge_kutta
 from zoo_core.paths import (
     LinearPath,
     VariancePreserving,
 )
 from zoo_core.samplers.likelihood import decode, encode, ode_log_prob
+from zoo_core.samplers.ode import EULER, HEUN, MIDPOINT, RK4, adams, dormand_prince, runge_kutta
 from zoo_core.testing.exact_denoisers import MIXTURE, PATHS, ExactDenoiser
 
 

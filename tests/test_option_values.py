@@ -12,9 +12,9 @@ import pytest
 
 import zoo_core
 from zoo_core import plugins
-from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError, ZooError
-from zoo_core.option_values import wrong_option
+from zoo_core.plugins.catalogue import resolve
+from zoo_core.plugins.option_values import wrong_option
 from zoo_core.sampling import make_sampler
 
 if TYPE_CHECKING:

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 import zoo_core
-from zoo_core import bundled, hub, loading, lookup, registry, snapshot, weights_file
-from zoo_core.entry import FromFolder, FromHub, FromRegistry
+from zoo_core import fetching, loading, lookup, registry
 from zoo_core.errors import WeightsError
-from zoo_core.references import entry_of
+from zoo_core.fetching import bundled
+from zoo_core.fetching.references import entry_of
+from zoo_core.loading import weights_file
+from zoo_core.registry.entry import FromFolder, FromHub, FromRegistry
+from zoo_core.saving import snapshot
 from zoo_core.testing.hub_standin import HubStandIn
 
 RING = "gmm-eight-gaussians"
@@ -104,9 +107,9 @@ def test_a_folder_does_not_say_that_it_is_bundled(ring):
     assert (entry.weights.bundled, entry.weights.repo_id, entry.weights.revision) == (False, "", "")
     assert lookup.where(entry) == "in the folder"
     assert not bundled.has_weights(entry)
-    assert hub.fetch(entry).came_from == "folder"
+    assert fetching.fetch(entry).came_from == "folder"
     with pytest.raises(WeightsError, match=rf"{RING} is in no repository on the Hub; it is in {ring}"):
-        hub.fetch(entry, weights_from="hub")
+        fetching.fetch(entry, weights_from="hub")
 
 
 def test_a_strangers_config_is_rehearsed_before_its_tensors_are_read(ring, monkeypatch):

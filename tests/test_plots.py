@@ -13,7 +13,7 @@ import zoo_core
 from zoo_core.cli import main
 from zoo_core.errors import IncompatibleError, UnknownNameError
 from zoo_core.interfaces import Column, Model, Ragged, SampleSpace
-from zoo_core.model_facts import read_facts
+from zoo_core.lookup.model_facts import read_facts
 from zoo_core.plots.draw import draw, show_samples
 from zoo_core.plots.latent import slerp
 

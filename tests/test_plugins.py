@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import doctor, hookspecs, plugins, registry
-from zoo_core.catalogue import KINDS, Catalogue
+from zoo_core import plugins, registry
+from zoo_core.authoring import doctor
 from zoo_core.errors import AmbiguousNameError, PluginError
+from zoo_core.installed import discover
+from zoo_core.plugins import hookspecs
+from zoo_core.plugins.catalogue import KINDS, Catalogue
 from zoo_core.testing.fake_plugins import install
 
 GOOD = """
-    from zoo_core.hookspecs import hookimpl
+    from zoo_core.plugins.hookspecs import hookimpl
 
     ZOO_API = (1, 0)
 
@@ -43,17 +46,17 @@ BROKEN = {
     "syntax-error": ("def zoo_register(:", "broken", "SyntaxError"),
     "system-exit": ("raise SystemExit(3)", "broken", "SystemExit: 3"),
     "wrong-signature": (
-        "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(catalog): pass",
+        "from zoo_core import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(catalog): pass",
         "broken",
         "catalog",
     ),
     "misspelled-hook": (
-        "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_regster(catalogue): pass",
+        "from zoo_core import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_regster(catalogue): pass",
         "broken",
         "did you mean zoo_register?",
     ),
     "raising-hook": (
-        "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(catalogue): 1 / 0",
+        "from zoo_core import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(catalogue): 1 / 0",
         "broken",
         "ZeroDivisionError",
     ),
@@ -86,7 +89,7 @@ def test_a_broken_plugin_is_named_with_its_cause(site, kind):
     assert record.status == status
     assert cause in record.line()
     assert "\n" not in record.line()
-    assert {r.status for r in found.records if r.distribution in plugins.first_party()} == {"loaded"}
+    assert {r.status for r in found.records if r.distribution in registry.load().first_party} == {"loaded"}
 
 
 def test_two_claims_to_one_entry_point_name_both(site):
@@ -170,8 +173,8 @@ def test_strictness_makes_the_first_bad_plugin_an_error(site, monkeypatch):
 
 OF_1_0 = """
     # As plugins were written for ZOO_API 1.0, with every argument that the catalogue's methods had.  It stays as it is.
-    from zoo_core.catalogue import Catalogue
-    from zoo_core.hookspecs import hookimpl
+    from zoo_core.plugins.catalogue import Catalogue
+    from zoo_core.plugins.hookspecs import hookimpl
 
     ZOO_API = (1, 0)
 
@@ -223,7 +226,7 @@ def test_an_old_plugin_still_loads(site, core, monkeypatch):
 
 
 def test_an_implementation_may_take_fewer_arguments(site):
-    source = "from zoo_core.hookspecs import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(): pass"
+    source = "from zoo_core import hookimpl\nZOO_API = (1, 0)\n@hookimpl\ndef zoo_register(): pass"
     install(site, "zoo-old", source)
     assert {r.distribution: r.status for r in plugins.load().records}["zoo-old"] == "loaded"
 
@@ -267,7 +270,7 @@ def test_every_plugin_module_is_light(zoo):
     import subprocess
     import sys
 
-    for record, _ in plugins.discover():
+    for record, _ in discover():
         heavy = ("torch", "numpy", "diffusers", "huggingface_hub")
         code = f"import sys, {record.module}; print([m for m in {heavy} if m in sys.modules])"
         done = subprocess.run(
@@ -286,7 +289,7 @@ def test_declared_capabilities_are_those_of_the_class(fresh_plugins):
 
 
 def test_every_registered_target_exists(fresh_plugins):
-    from zoo_core.catalogue import resolve
+    from zoo_core.plugins.catalogue import resolve
 
     catalogue = plugins.load().catalogue
     for kind in KINDS:
@@ -328,7 +331,7 @@ def test_a_factory_that_no_plugin_registered_is_not_run(site, tmp_path):
 
 
 def test_a_family_whose_dependency_is_missing_says_what_to_install(site):
-    from zoo_core.catalogue import resolve
+    from zoo_core.plugins.catalogue import resolve
 
     install(site, "zoo-needy", "")
     (site / "zoo_needy" / "model.py").write_text("import a_package_that_is_not_there\n", encoding="utf-8")

@@ -18,9 +18,13 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import hub, publishing, registry, registry_writer, snapshot
-from zoo_core.entry import Entry, Evaluation, SamplerChoice
+from zoo_core import registry
+from zoo_core.authoring import publishing
 from zoo_core.errors import AccessError, ChecksumError, NetworkError, RegistryError, WeightsError, ZooError
+from zoo_core.files import reading
+from zoo_core.registry import writer
+from zoo_core.registry.entry import Entry, Evaluation, SamplerChoice
+from zoo_core.saving import snapshot
 from zoo_core.testing.fake_plugins import install
 from zoo_core.testing.hub_standin import READ_TOKEN, TOKEN, Fault, HubStandIn
 
@@ -28,7 +32,7 @@ NAME = "gmm-eight-gaussians"
 REPO = "org/ring"
 
 PLUGIN = """
-from zoo_core.hookspecs import hookimpl
+from zoo_core.plugins.hookspecs import hookimpl
 ZOO_API = (1, 0)
 @hookimpl
 def zoo_register(catalogue):
@@ -101,7 +105,7 @@ def quick(server, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     waits: list[float] = []
-    monkeypatch.setattr("zoo_core.publishing.time", SimpleNamespace(sleep=waits.append))
+    monkeypatch.setattr("zoo_core.authoring.publishing.time", SimpleNamespace(sleep=waits.append))
     monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda _: None))
     return waits
 
@@ -138,7 +142,7 @@ def test_a_folder_is_published_pinned_and_loaded_elsewhere(either, die, zoo, tmp
     assert f"unchanged: org/die@{commit} has it already; no commit was made" in again.stdout
     assert len(either.repos["org/die"].commits) == 2  # the empty one of a new repository, and ours
 
-    (entry,), _, _ = registry.read(file)
+    (entry,) = registry.read(file).entries
     assert (entry.id, entry.weights.repo_id, entry.weights.revision) == ("die-loaded", "org/die", commit)
     assert entry.weights.sha256 == facts["files"][1]["sha256"]
     assert (entry.config, entry.recipe, entry.evaluations) == (DIE.config, DIE.recipe, DIE.evaluations)
@@ -262,7 +266,7 @@ def test_numbers_of_any_size_are_numbers_in_the_card():
 
 def test_what_is_not_published(die, monkeypatch, tmp_path):
     """Every check has a model that it stops, before anything is asked."""
-    monkeypatch.setattr("zoo_core.connection.require_connection", pytest.fail)
+    monkeypatch.setattr("zoo_core.fetching.hub_client.require_connection", pytest.fail)
     model = zoo_core.load(NAME)
     good = model.entry
 
@@ -443,7 +447,9 @@ def test_other_bytes_on_the_hub_are_not_pinned(quick, server):
     publishing.upload(package())
     _, files = server.repos[REPO].commits[-1]
     files["config.json"] = files["config.json"].replace(b"8", b"9")
-    body = json.dumps([{"type": "file", "path": n, "size": len(c), "oid": hub.git_hash(c)} for n, c in files.items()])
+    body = json.dumps(
+        [{"type": "file", "path": n, "size": len(c), "oid": reading.git_hash(c)} for n, c in files.items()]
+    )
     server.fault(Fault("paths-info", (200, {"Content-Type": "application/json"}, body.encode())))
     with pytest.raises(ChecksumError, match=r"org/ring@[0-9a-f]{12} has another config\.json than was sent"):
         publishing.upload(package())
@@ -489,11 +495,11 @@ def test_pinning_leaves_the_rest_of_the_file_alone(tmp_path):
     file = tmp_path / "registry.toml"
     text = registry.central_file().read_text(encoding="utf-8")
     file.write_text(text, encoding="utf-8")
-    registry_writer.pin_published(file, published())
+    writer.pin_published(file, published())
     lines = file.read_text(encoding="utf-8").splitlines()
     added = ['repo_id = "org/ring"', f'revision = "{"a" * 40}"']
     assert [line for line in lines if line not in added] == text.splitlines()
-    registry_writer.pin_published(file, published())
+    writer.pin_published(file, published())
     assert file.read_text(encoding="utf-8").splitlines() == lines
 
 
@@ -501,12 +507,12 @@ def test_other_weights_take_the_place_of_the_old_with_their_own_numbers(tmp_path
     file = tmp_path / "registry.toml"
     file.write_text(registry.central_file().read_text(encoding="utf-8"), encoding="utf-8")
     entry = published(sha256="b" * 64, size=7)
-    registry_writer.pin_published(file, replace(entry, evaluations=()))
-    found = next(e for e in registry.read(file)[0] if e.id == NAME)
+    writer.pin_published(file, replace(entry, evaluations=()))
+    found = next(e for e in registry.read(file).entries if e.id == NAME)
     assert found.weights == replace(entry.weights, bundled=False)
     assert found.evaluations == ()
-    registry_writer.pin_published(file, published(sha256="c" * 64, size=7))
-    assert next(e for e in registry.read(file)[0] if e.id == NAME).evaluations == entry.evaluations
+    writer.pin_published(file, published(sha256="c" * 64, size=7))
+    assert next(e for e in registry.read(file).entries if e.id == NAME).evaluations == entry.evaluations
 
 
 BAD_FILES = {
@@ -531,10 +537,10 @@ def test_a_registry_file_with_mistakes_is_said_before_anything_is_sent(quick, se
 
 def test_no_folder_for_the_registry_file_and_no_tomlkit(tmp_path, monkeypatch):
     with pytest.raises(RegistryError, match="cannot be written: No such file or directory"):
-        registry_writer.pin_published(tmp_path / "nowhere" / "registry.toml", published())
+        writer.pin_published(tmp_path / "nowhere" / "registry.toml", published())
     monkeypatch.setitem(sys.modules, "tomlkit", None)
     with pytest.raises(RegistryError, match="pip install tomlkit"):
-        registry_writer.pin_published(tmp_path / "registry.toml", published())
+        writer.pin_published(tmp_path / "registry.toml", published())
 
 
 PIN = """
@@ -547,7 +553,7 @@ entry = registry.load().get("gmm-eight-gaussians")
 for i in range(5):
     name = f"ring-{sys.argv[2]}-{i}"
     weights = replace(entry.weights, repo_id="org/ring", revision="a" * 40, bundled=False)
-    registry_writer.pin_published(Path(sys.argv[1]), replace(entry, id=name, weights=weights))
+    writer.pin_published(Path(sys.argv[1]), replace(entry, id=name, weights=weights))
 """
 
 
@@ -556,7 +562,7 @@ def test_several_who_pin_at_once_lose_nothing(tmp_path):
     command = [sys.executable, "-c", PIN, str(file)]
     processes = [subprocess.Popen([*command, str(i)], env=os.environ) for i in range(4)]
     assert [process.wait(timeout=60) for process in processes] == [0] * 4
-    assert {e.id for e in registry.read(file)[0]} == {f"ring-{i}-{j}" for i in range(4) for j in range(5)}
+    assert {e.id for e in registry.read(file).entries} == {f"ring-{i}-{j}" for i in range(4) for j in range(5)}
     assert [p.name for p in tmp_path.iterdir()] == ["registry.toml"]
 
 
@@ -566,8 +572,8 @@ def test_the_token_is_the_one_that_was_given(quick, server):
 
 def test_a_silent_hub_is_given_up(quick, server, monkeypatch):
     """The Hub's client itself waits without end for the answer to an upload."""
-    monkeypatch.setattr("zoo_core.connection.TIMEOUT", 0.2)
-    monkeypatch.setattr("zoo_core.publishing.WAITS", ())
+    monkeypatch.setattr("zoo_core.fetching.hub_client.TIMEOUT", 0.2)
+    monkeypatch.setattr("zoo_core.authoring.publishing.WAITS", ())
     huggingface_hub.close_session()
     server.fault(Fault(STEPS["commit"], wait=2.0, times=9))
     with pytest.raises(NetworkError, match=r"the connection broke .*timed out"):

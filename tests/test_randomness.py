@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from zoo_core import randomness
-from zoo_core.philox import Philox
 from zoo_core.randomness import Streams, generator, stable_seed
+from zoo_core.randomness.philox import Philox
 
 CPU = torch.device("cpu")
 HALF = 2**32

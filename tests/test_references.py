@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import bundled, registry
+from zoo_core import registry
 from zoo_core.errors import AccessError, NetworkError, PluginError, UnknownNameError, WeightsError
-from zoo_core.references import entry_of
+from zoo_core.fetching import bundled
+from zoo_core.fetching.references import entry_of
 from zoo_core.testing.hub_standin import HubStandIn
 
 NAME = "gmm-eight-gaussians"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import registry, registry_schema
-from zoo_core.entry import FromRegistry
+from zoo_core import registry
 from zoo_core.errors import RegistryError, UnknownNameError
+from zoo_core.registry import schema
+from zoo_core.registry.entry import FromRegistry
 
 GOOD = """
 schema = 1
@@ -84,7 +85,8 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_good_file(tmp_path):
-    (entry,), deprecated, warnings = registry.read(write(tmp_path, GOOD))
+    read = registry.read(write(tmp_path, GOOD))
+    (entry,), deprecated, warnings = read.entries, read.deprecated, read.warnings
     assert entry.sampler is not None
     assert (entry.sampler.name, dict(entry.sampler.options)) == ("ddim", {"steps": 5})
     assert entry.weights is not None
@@ -120,14 +122,14 @@ def test_the_json_schema_agrees(old):
     text = GOOD if old is None else GOOD.replace(old, BAD[old][0], 1)
     if old is not None and "plugin" in old:
         pytest.skip("a plugin's fragment may leave the plugin out, so the schema cannot demand it")
-    validator = jsonschema.Draft202012Validator(registry_schema.json_schema())
-    jsonschema.Draft202012Validator.check_schema(registry_schema.json_schema())
+    validator = jsonschema.Draft202012Validator(schema.json_schema())
+    jsonschema.Draft202012Validator.check_schema(schema.json_schema())
     assert validator.is_valid(tomllib.loads(text)) == (old is None)
 
 
 def test_unknown_keys_warn(tmp_path):
     text = GOOD.replace('summary = "a toy"', 'summary = "a toy"\ncolour = "red"')
-    _, _, warnings = registry.read(write(tmp_path, text))
+    warnings = registry.read(write(tmp_path, text)).warnings
     assert warnings == ["registry.toml: models.toy-moons.colour: unknown key, ignored"]
 
 
@@ -136,7 +138,7 @@ def test_unknown_keys_warn_in_every_table(tmp_path, where):
     new = GOOD.replace("n = 100 }", "n = 100, colour = 3 }") if where == "recipe.data" else GOOD
     if where != "recipe.data":
         new = new.replace(f"[models.toy-moons.{where}]", f"[models.toy-moons.{where}]\ncolour = 3")
-    _, _, warnings = registry.read(write(tmp_path, new))
+    warnings = registry.read(write(tmp_path, new)).warnings
     assert warnings == [f"registry.toml: models.toy-moons.{where}.colour: unknown key, ignored"]
 
 
@@ -145,7 +147,7 @@ def test_the_schema_knows_every_key_of_a_recipe():
 
     from zoo_core.training.recipe import Recipe
 
-    assert set(registry_schema.RECIPE) == {f.name for f in fields(Recipe)} | {"how"}
+    assert set(schema.RECIPE) == {f.name for f in fields(Recipe)} | {"how"}
 
 
 @pytest.mark.parametrize("text", ["schema = ", "\x00", "schema = 1\n[models]\nx = 1", "[" * 3000])

@@ -13,7 +13,8 @@ import tomllib
 
 import pytest
 
-from zoo_core import plugins, registry_schema, scaffold
+from zoo_core import plugins
+from zoo_core.authoring import scaffold
 from zoo_core.errors import NameTakenError
 from zoo_core.testing.fake_plugins import install
 
@@ -136,7 +137,7 @@ def test_an_editor_finds_the_schema(tmp_path):
     directive, _, path = fragment.read_text(encoding="utf-8").splitlines()[0].partition(" ")
     assert directive == "#:schema"
     schema = json.loads((fragment.parent / path).read_text(encoding="utf-8"))
-    assert schema == registry_schema.json_schema()
+    assert schema == schema.json_schema()
     assert jsonschema.Draft202012Validator(schema).is_valid(tomllib.loads(fragment.read_text(encoding="utf-8")))
 
 
@@ -171,7 +172,9 @@ def test_a_model_without_weights_says_how_to_make_them(package, run, arguments):
 
 
 def test_release_writes_into_the_plugin_that_has_the_model(package, tmp_path, monkeypatch):
-    from zoo_core import loading, registry, release, snapshot
+    from zoo_core import loading, registry
+    from zoo_core.authoring import release
+    from zoo_core.saving import snapshot
 
     entry = registry.load().get("hyper-flow-moons")
     snapshot.save(tmp_path / "run", entry, loading.build(entry).state_dict())
@@ -187,8 +190,9 @@ def test_release_writes_into_the_plugin_that_has_the_model(package, tmp_path, mo
 
 
 def released(monkeypatch, *arguments):
-    """Exit code of ``python -m zoo_core.release hyper-flow-moons …``, and the entry as the registry has it then."""
-    from zoo_core import registry, release
+    """The exit code of a release of hyper-flow-moons, and the entry as the registry has it then."""
+    from zoo_core import registry
+    from zoo_core.authoring import release
 
     monkeypatch.setattr(sys, "argv", ["release", "hyper-flow-moons", *map(str, arguments)])
     try:
@@ -202,7 +206,8 @@ def released(monkeypatch, *arguments):
 
 def test_release_refuses_weights_that_another_recipe_or_config_made(package, tmp_path, monkeypatch, capsys):
     """The run's own config.json says how they were made; ``--adopt`` takes that into the registry."""
-    from zoo_core import loading, registry, snapshot
+    from zoo_core import loading, registry
+    from zoo_core.saving import snapshot
     from zoo_core.training.variants import changed
 
     entry = registry.load().get("hyper-flow-moons")
@@ -244,7 +249,7 @@ def test_release_refuses_a_run_that_was_stopped(package, tmp_path, monkeypatch, 
     ],
 )
 def test_release_says_what_it_lacks(package, weights, message, monkeypatch, capsys, tmp_path):
-    from zoo_core import release
+    from zoo_core.authoring import release
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["release", "hyper-flow-moons", "--weights", weights])
@@ -255,7 +260,7 @@ def test_release_says_what_it_lacks(package, weights, message, monkeypatch, caps
 
 
 def test_release_writes_into_no_installed_copy(tmp_path, monkeypatch, fresh_plugins, capsys):
-    from zoo_core import release
+    from zoo_core.authoring import release
 
     site = tmp_path / "site-packages"
     site.mkdir()

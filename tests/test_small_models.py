@@ -17,7 +17,7 @@ from zoo_core.testing.conformance import items, marks
 from zoo_core.testing.subjects import LARGE, ModelSubject
 
 PLUGIN = """
-    from zoo_core.hookspecs import hookimpl
+    from zoo_core.plugins.hookspecs import hookimpl
 
     ZOO_API = (1, 0)
 

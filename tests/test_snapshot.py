@@ -16,8 +16,10 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import bundled, hub, registry, snapshot
+from zoo_core import fetching, registry
 from zoo_core.errors import ChecksumError, PluginError, WeightsError
+from zoo_core.fetching import bundled
+from zoo_core.saving import snapshot
 
 NAME = "gmm-eight-gaussians"
 
@@ -160,7 +162,7 @@ def test_every_bundled_snapshot_is_what_the_registry_says():
         folder = bundled.folder_of(entry)
         assert folder is not None, entry.id
         assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
-        fetched = hub.fetch(entry, weights_from="bundled")
+        fetched = fetching.fetch(entry, weights_from="bundled")
         assert fetched.size < 10 * 2**20
         assert (folder / "README.md").read_text(encoding="utf-8") == snapshot.card(entry), entry.id
         assert (folder / "config.json").read_text(encoding="utf-8") == snapshot.config(entry), entry.id

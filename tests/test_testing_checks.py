@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
-from zoo_core import loading, plugins, registry, snapshot, weights_file
+from zoo_core import loading, plugins, registry
 from zoo_core.errors import PluginError
+from zoo_core.loading import weights_file
+from zoo_core.saving import snapshot
 from zoo_core.testing import checks_for, parametrize_with_checks
 from zoo_core.testing.check import CHECKS, ConformanceError
 from zoo_core.testing.checks import devices

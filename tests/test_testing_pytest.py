@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from zoo_core import plugins
-from zoo_core.hub import download
+from zoo_core.fetching import download
 from zoo_core.interfaces import SampleSpace
 from zoo_core.testing.comparing import same
 
 PLUGIN = """
-    from zoo_core.hookspecs import hookimpl
+    from zoo_core.plugins.hookspecs import hookimpl
 
     ZOO_API = (1, 0)
 

@@ -17,8 +17,9 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import datasets, registry, weights_file
+from zoo_core import datasets, registry
 from zoo_core.errors import IncompatibleError, WeightsError, ZooError
+from zoo_core.loading import weights_file
 from zoo_core.training import Options, checkpoint, run, train
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.recipe import Recipe, learning_rate

@@ -18,13 +18,15 @@ import pytest
 import torch
 
 import zoo_core
-from zoo_core import datasets, doctor, fitting, plugins, registry
+from zoo_core import datasets, plugins, registry
+from zoo_core.authoring import doctor
 from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import IncompatibleError, PluginError
 from zoo_core.evaluation import evaluate
 from zoo_core.interfaces import Density, Ragged, Streams, can, capabilities
 from zoo_core.loading import build
-from zoo_core.model_facts import read_facts
+from zoo_core.lookup import compatibility
+from zoo_core.lookup.model_facts import read_facts
 from zoo_core.samplers.annealed_importance import annealed_importance
 from zoo_core.sampling import make_sampler
 from zoo_core.testing.check import ConformanceError
@@ -235,7 +237,7 @@ def test_a_capability_depends_on_the_size(plugin):
         evaluate(model, "nll", data=datasets.load("digits", "test"), n=10)
     x = zoo_core.sample(model, 3, sampler="gibbs", steps=2)
     assert set(x.unique().tolist()) <= {0.0, 1.0}
-    fits = dict(fitting.fitting(replace(entry, facts=read_facts(model)), plugins.load().catalogue.all("metric")))
+    fits = dict(compatibility.fitting(replace(entry, facts=read_facts(model)), plugins.load().catalogue.all("metric")))
     assert {c.name: why for c, why in fits.items()}["nll"] == "needs Density"
 
 

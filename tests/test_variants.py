@@ -8,13 +8,15 @@ import re
 import pytest
 
 import zoo_core
-from zoo_core import registry, registry_schema, snapshot
+from zoo_core import registry
 from zoo_core.errors import IncompatibleError, UnknownNameError, ZooError
+from zoo_core.registry import schema
+from zoo_core.saving import snapshot
 from zoo_core.training import Options, train
 from zoo_core.training.variants import changed, for_data
 
 DATA = """
-from zoo_core.hookspecs import hookimpl
+from zoo_core.plugins.hookspecs import hookimpl
 ZOO_API = (1, 0)
 IMAGES = {"grey28": (1, 28, 28), "told": (1, 28, 28), "rgb32": (3, 32, 32), "wide": (3, 17, 31)}
 SHAPES = {**IMAGES, "five": (5,), "words": (6,)}
@@ -111,9 +113,9 @@ def test_every_entry_of_the_registry_can_be_varied():
             continue
         made = changed(base, {"seed": 12345})
         assert made.id not in known.entries, base.id
-        assert re.fullmatch(registry_schema.ID, made.id)
+        assert re.fullmatch(schema.ID, made.id)
         table = {k: v for k, v in made.table().items() if k not in ("schema", "id")}
-        assert registry_schema.problems({"schema": 1, "models": {made.id: table}}, "x") == []
+        assert schema.problems({"schema": 1, "models": {made.id: table}}, "x") == []
 
 
 def test_null_takes_a_value_out_and_start_may_be_empty():

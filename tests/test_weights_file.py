@@ -11,8 +11,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from zoo_core import weights_file
 from zoo_core.errors import WeightsError
+from zoo_core.loading import weights_file
 
 STATE = {"a": torch.arange(6, dtype=torch.float32).view(2, 3), "b": torch.ones(4, dtype=torch.int64)}
 GOOD = weights_file.serialise(STATE)

@@ -13,21 +13,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo_core.catalogue import Catalogue
     from zoo_core.errors import ZooError
-    from zoo_core.hookspecs import hookimpl
     from zoo_core.loading import load
     from zoo_core.lookup import find, info
+    from zoo_core.plugins.catalogue import Catalogue
+    from zoo_core.plugins.hookspecs import hookimpl
     from zoo_core.sampling import sample
 
 __version__ = "0.1.0"
 __all__ = ["Catalogue", "ZooError", "find", "hookimpl", "info", "load", "sample"]
 
 _HOMES = {
-    "Catalogue": "catalogue",
+    "Catalogue": "plugins.catalogue",
     "ZooError": "errors",
     "find": "lookup",
-    "hookimpl": "hookspecs",
+    "hookimpl": "plugins.hookspecs",
     "info": "lookup",
     "load": "loading",
     "sample": "sampling",

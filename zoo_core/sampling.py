@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from zoo_core import plugins
-from zoo_core.catalogue import resolve
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Call, Condition, Frame, Model, Ragged, Sampler, Streams, Values
 from zoo_core.interfaces.values import cat
 from zoo_core.loading import load
-from zoo_core.option_values import wrong_option
+from zoo_core.plugins.catalogue import resolve
+from zoo_core.plugins.option_values import wrong_option
 from zoo_core.processes import Processes
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_core.catalogue import Catalogue
-from zoo_core.hookspecs import hookimpl
+from zoo_core.plugins.catalogue import Catalogue
+from zoo_core.plugins.hookspecs import hookimpl
 
 ZOO_API = (1, 0)
 

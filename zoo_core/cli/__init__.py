@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> Any:
     except Exception as err:  # a fault of ours, or of a plugin
         if debug:
             sys.excepthook(type(err), err, err.__traceback__)
-        from zoo_core.plugin_errors import culprit
+        from zoo_core.plugins import culprit
 
         reason = " ".join(str(err).split())[:300]
         click.echo(f"zoo: {culprit(err)}: {type(err).__name__}: {reason}; --debug shows where", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo_core import hub, registry
+from zoo_core import fetching, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, table
 
 
@@ -31,7 +31,7 @@ def ls(as_json: bool) -> None:
     Examples:
       zoo cache ls --json
     """
-    rows = hub.cached_repos(registry.load().find())
+    rows = fetching.cached_repos(registry.load().find())
     if as_json:
         print_json(rows)
         return
@@ -51,7 +51,7 @@ def rm(names: tuple[str, ...]) -> None:
       zoo cache rm ddpm-mnist
     """
     for name in names:
-        freed = hub.remove_cached(registry.load().get(name))
+        freed = fetching.remove_cached(registry.load().get(name))
         click.echo(f"{name}: {size_of(freed)} bytes freed")
 
 
@@ -63,4 +63,4 @@ def path() -> None:
     Examples:
       du -sh "$(zoo cache path)"
     """
-    click.echo(str(hub.cache_dir()))
+    click.echo(str(fetching.cache_dir()))

@@ -19,7 +19,7 @@ from zoo_core.cli.output import complete_model, json_option, print_json, progres
 from zoo_core.errors import IncompatibleError, PluginError
 
 if TYPE_CHECKING:
-    from zoo_core.comparison import Point
+    from zoo_core.evaluation.comparison import Point
 
 COLUMNS = ("model", "sampler", "NFE", "s/1,000", "metric", "value", "stderr", "n", "floor", "protocol")
 MORE = ("kind", "direction", "unit", "seed")
@@ -87,7 +87,7 @@ def command(
     A long comparison that was interrupted goes on with what it has:
       zoo compare ddpm-mnist cfm-mnist --nfe 5,10 --from x.csv --out x.csv
     """
-    from zoo_core.comparison import compare, headlines
+    from zoo_core.evaluation.comparison import compare, headlines
     from zoo_core.loading import load
 
     if steps and nfe:
@@ -166,7 +166,7 @@ def read_csv(path: Path, seed: int) -> list[Point]:
     Raises:
         IncompatibleError: it is no comparison, or one with another seed.
     """
-    from zoo_core.comparison import Point
+    from zoo_core.evaluation.comparison import Point
     from zoo_core.interfaces import Result
 
     points = []
@@ -204,7 +204,7 @@ def read_csv(path: Path, seed: int) -> list[Point]:
 
 def write(path: Path, content: bytes) -> None:
     """All of it or nothing."""
-    from zoo_core.folders import write_whole
+    from zoo_core.files.folders import write_whole
 
     write_whole(path, lambda beside: beside.write_bytes(content))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from zoo_core import plugins
-from zoo_core.catalogue import Component
 from zoo_core.cli import VERBS
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
-from zoo_core.fitting import fitting
-from zoo_core.references import entry_of
+from zoo_core.fetching.references import entry_of
+from zoo_core.lookup.compatibility import fitting
+from zoo_core.plugins.catalogue import Component
 
 _PLURALS = {
     "family": "families",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from zoo_core import hub, registry
+from zoo_core import fetching, registry
 from zoo_core.cli.output import complete_model, json_option, print_json
-from zoo_core.references import entry_of
+from zoo_core.fetching.references import entry_of
 
 
 @click.command("download", short_help="Fetch and verify weights for later, offline use.")
@@ -26,7 +26,7 @@ def command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
     entries = [e for e in registry.load().find() if e.weights] if everything else [entry_of(n) for n in names]
     rows = []
     for entry in entries:
-        fetched = hub.fetch(entry)
+        fetched = fetching.fetch(entry)
         rows.append(
             {
                 "id": entry.id,

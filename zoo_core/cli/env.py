@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from zoo_core import __version__, hookspecs, hub, registry
+from zoo_core import __version__, fetching, registry
 from zoo_core import plugins as loader
 from zoo_core.cli.output import json_option, print_json
+from zoo_core.plugins import hookspecs
 
 _PACKAGES = ("torch", "numpy", "safetensors", "huggingface-hub", "pluggy", "click", "diffusers", "scikit-learn")
 VARIABLES = {
@@ -50,7 +51,7 @@ def command(as_json: bool) -> None:
         "registry": str(registry.central_file()),
         "models": len(registry.load().entries),
         "plugins": ", ".join(f"{r.name} ({r.status})" for r in loader.load().records),
-        "weights cache": str(hub.cache_dir()),
+        "weights cache": str(fetching.cache_dir()),
         **{name: "set" if name in _SECRET else os.environ[name] for name in VARIABLES if name in os.environ},
     }
     if as_json:

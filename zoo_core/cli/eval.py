@@ -12,9 +12,9 @@ from zoo_core.cli.output import complete_model, json_option, print_json, progres
 from zoo_core.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo_core.entry import Entry
-    from zoo_core.measurements import Settings
+    from zoo_core.evaluation.measurements import Settings
     from zoo_core.processes import Processes
+    from zoo_core.registry.entry import Entry
 
 
 @click.command("eval", short_help="Measure a model on held-out data.")
@@ -73,10 +73,10 @@ def command(
       zoo eval --all --check
     """
     from zoo_core import registry
-    from zoo_core.entry import FromFolder
-    from zoo_core.measurements import Settings
+    from zoo_core.evaluation.measurements import Settings
+    from zoo_core.fetching.references import entry_of
     from zoo_core.processes import Processes, world_size
-    from zoo_core.references import entry_of
+    from zoo_core.registry.entry import FromFolder
 
     if every == (name is not None):
         raise click.UsageError("name a model, or say --all")
@@ -146,10 +146,10 @@ class _Run:
         self, entry: Entry, label: str, metrics: list[str], settings: Settings, save: bool
     ) -> list[dict[str, Any]]:
         """Measures a model, says what was found, and gives the rows as JSON."""
-        from zoo_core import snapshot
         from zoo_core.evaluation import default_metrics, metric_named
+        from zoo_core.evaluation.measurements import measure
         from zoo_core.loading import load
-        from zoo_core.measurements import measure
+        from zoo_core.saving import snapshot
 
         for metric in metrics:
             metric_named(metric)  # a misspelt one is said before anything is loaded
@@ -167,8 +167,8 @@ class _Run:
 
     def checked(self, entry: Entry, label: str) -> tuple[list[dict[str, Any]], int]:
         """Measures the entry's numbers again; the rows with what was found, and how many are wrong."""
+        from zoo_core.evaluation.measurements import check
         from zoo_core.loading import load
-        from zoo_core.measurements import check
 
         if not entry.evaluations:
             return [], 0

@@ -21,7 +21,7 @@ def command(name: str, folder: Path, form: str, force: bool) -> None:
     Examples:
       zoo export ddpm-mnist --format diffusers ddpm-mnist-diffusers
     """
-    from zoo_core.exporting import export
+    from zoo_core.saving.exporting import export
 
     export(name, form, folder, force=force)
     warn_about_plugins()

@@ -8,8 +8,8 @@ import click
 
 from zoo_core import lookup
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, warn_about_plugins
-from zoo_core.entry import Evaluation
-from zoo_core.references import entry_of
+from zoo_core.fetching.references import entry_of
+from zoo_core.registry.entry import Evaluation
 
 
 @click.command("info", short_help="Show all that is known about a model.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from zoo_core import bundled, hub, lookup, plugins, registry
+from zoo_core import fetching, lookup, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, table
+from zoo_core.fetching import bundled
+from zoo_core.installed import discover
 
 
 @click.command("list", short_help="Show the models there are.")
@@ -40,10 +42,10 @@ def command(
     known = registry.load()
     entries = known.find(patterns, family=family, dataset=dataset, tag=tag, plugin=plugin)
     if installed:
-        there = {record.distribution for record, _ in plugins.discover()}
+        there = {record.distribution for record, _ in discover()}
         entries = [e for e in entries if e.plugin in there]
     if cached:
-        entries = [e for e in entries if bundled.has_weights(e) or hub.cached(e)]
+        entries = [e for e in entries if bundled.has_weights(e) or fetching.cached(e)]
     for problem in known.problems:
         click.echo(f"zoo: {problem}", err=True)
     if as_json:

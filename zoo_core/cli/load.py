@@ -26,10 +26,10 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
       zoo load ./runs/my-model
     """
     from zoo_core import plugins
-    from zoo_core.fitting import family_of, fitting
-    from zoo_core.formats import default_target
+    from zoo_core.files.formats import default_target
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import describe, load_with_weights
+    from zoo_core.lookup.compatibility import family_of, fitting
     from zoo_core.sampling import plain_condition, quick_sampler, sample
 
     model, fetched = load_with_weights(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)

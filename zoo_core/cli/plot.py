@@ -8,9 +8,9 @@ import click
 
 from zoo_core import plugins
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
-from zoo_core.fitting import fitting
-from zoo_core.formats import file_stem
-from zoo_core.references import entry_of
+from zoo_core.fetching.references import entry_of
+from zoo_core.files.formats import file_stem
+from zoo_core.lookup.compatibility import fitting
 
 
 @click.command("plot", short_help="Draw what a model can show.")

@@ -60,7 +60,7 @@ def doctor(name: str | None, as_json: bool) -> None:
       zoo plugins doctor
       zoo plugins doctor my-family --json
     """
-    from zoo_core import doctor as healer
+    from zoo_core.authoring import doctor as healer
 
     records = [r for r in loader.load().records if name in (None, r.name, r.distribution)]
     if name is not None and not records:
@@ -106,14 +106,14 @@ def new(name: str, folder: Path) -> None:
       zoo plugins new my-family
       zoo plugins new my-family --dir ~/src
     """
-    from zoo_core import scaffold
+    from zoo_core.authoring import scaffold
 
     home = scaffold.new(name, folder)
     click.echo(home)
     for line in (
         f"pip install -e '{home}[dev]'",
         f"zoo train {name}-moons",
-        f"python -m zoo_core.release {name}-moons --weights runs/{name}-moons/model --measure nll",
+        f"python -m zoo_core.authoring.release {name}-moons --weights runs/{name}-moons/model --measure nll",
         f"pytest {home}",
     ):
         click.echo(f"zoo: next: {line}", err=True)

@@ -11,8 +11,8 @@ import click
 from zoo_core.cli.output import complete_model, json_option, print_json, table
 
 if TYPE_CHECKING:
-    from zoo_core.entry import Entry
-    from zoo_core.publishing import Package
+    from zoo_core.authoring.publishing import Package
+    from zoo_core.registry.entry import Entry
 
 
 @click.command("publish", short_help="Put a model on the Hub and pin it.")
@@ -38,20 +38,21 @@ def command(name: str, repo_id: str, private: bool, dry_run: bool, file: Path | 
       zoo publish gmm-eight-gaussians --repo me/ring --dry-run
       zoo publish ./runs/ring/model --repo me/ring --registry registry.toml
     """
-    from zoo_core import publishing, registry_writer
+    from zoo_core.authoring import publishing
+    from zoo_core.registry import writer
 
     if not dry_run:
         publishing.require_token()
     package = publishing.prepare(name, repo_id, offline=True if dry_run else None)
     if file is not None:
-        registry_writer.pin_published(file, _pinned(package.entry, repo_id, "0" * 40), dry_run=True)
+        writer.pin_published(file, _pinned(package.entry, repo_id, "0" * 40), dry_run=True)
     for warning in package.warnings:
         click.echo(f"zoo: {package.entry.id}: {warning}", err=True)
     if not as_json:
         _show(package)
     published = None if dry_run else publishing.upload(package, private=private)
     if published is not None and file is not None:
-        registry_writer.pin_published(file, published.entry)
+        writer.pin_published(file, published.entry)
     if as_json:
         print_json(
             {

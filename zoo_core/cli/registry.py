@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from zoo_core import registry as reader
-from zoo_core import registry_schema
 from zoo_core.cli.output import print_json
 from zoo_core.errors import RegistryError
+from zoo_core.registry import schema as rules
 
 
 @click.group("registry")
@@ -36,14 +36,14 @@ def validate(file: Path, distribution: str) -> None:
       zoo registry validate src/zoo_mine/registry.toml
     """
     try:
-        entries, _, warnings = reader.read(file, distribution=distribution or _owner(file))
+        found = reader.read(file, distribution=distribution or _owner(file))
     except RegistryError as err:
         for problem in err.problems:
             click.echo(problem, err=True)
         raise
-    for warning in warnings:
+    for warning in found.warnings:
         click.echo(f"zoo: {warning}", err=True)
-    click.echo(f"{file}: {len(entries)} model{'' if len(entries) == 1 else 's'}, all well")
+    click.echo(f"{file}: {len(found.entries)} model{'' if len(found.entries) == 1 else 's'}, all well")
 
 
 def _owner(file: Path) -> str:
@@ -63,4 +63,4 @@ def schema() -> None:
     Examples:
       zoo registry schema > registry.schema.json
     """
-    print_json(registry_schema.json_schema())
+    print_json(rules.json_schema())

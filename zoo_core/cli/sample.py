@@ -93,14 +93,14 @@ def command(
     """
     from zoo_core.errors import DivergenceError
     from zoo_core.evaluation import describe
-    from zoo_core.formats import PICTURES, check_target, default_target, file_stem
+    from zoo_core.files.formats import PICTURES, check_target, default_target, file_stem
     from zoo_core.interfaces import Condition
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import load
     from zoo_core.pictures import check_trajectory, render, save_trajectory, shown
     from zoo_core.processes import Processes, world_size
     from zoo_core.sampling import make_sampler, sample, sample_in_processes
-    from zoo_core.writing import save_samples
+    from zoo_core.saving.samples import save_samples
 
     options = sampler_options(options, steps, nfe)
     condition = with_flags(condition, "--condition", label=label)

@@ -13,9 +13,9 @@ from zoo_core import plugins, registry
 from zoo_core.cli.options import placement
 from zoo_core.cli.output import json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError, IncompatibleError, RegistryError
-from zoo_core.fitting import facts_of, family_of
-from zoo_core.formats import PICTURES, check_source, check_target, is_folder, is_one_picture
-from zoo_core.references import entry_of
+from zoo_core.fetching.references import entry_of
+from zoo_core.files.formats import PICTURES, check_source, check_target, is_folder, is_one_picture
+from zoo_core.lookup.compatibility import facts_of, family_of
 
 if TYPE_CHECKING:
     from zoo_core.interfaces import SampleSpace, Values
@@ -69,9 +69,9 @@ def command(
       zoo translate NAME --to winter summer.png --out winter.png
       zoo translate NAME --to 1 --from 0 photos/*.png --out translated/
     """
+    from zoo_core.datasets.reading import read_samples
     from zoo_core.interfaces.values import cat, finite_rows
     from zoo_core.loading import load
-    from zoo_core.reading import read_samples
     from zoo_core.translation import domain, translate
 
     check_target(out)
@@ -153,7 +153,7 @@ def _plan(files: tuple[str, ...], counts: list[int], out: str, space: SampleSpac
 
 
 def _write(samples: Values, path: Path, space: SampleSpace) -> None:
-    from zoo_core.writing import save_one, save_samples
+    from zoo_core.saving.samples import save_one, save_samples
 
     if len(samples) == 1 and path.suffix.lower() in PICTURES and is_one_picture(space):
         save_one(next(iter(samples)), path, space)  # pixel by pixel, not enlarged

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from zoo_core import bundled, hub, registry
+from zoo_core import fetching, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, table
-from zoo_core.entry import Entry
 from zoo_core.errors import WeightsError
+from zoo_core.fetching import bundled
+from zoo_core.registry.entry import Entry
 
 
 @click.command("verify", short_help="Hash the weights on this machine against the registry.")
@@ -41,10 +42,10 @@ def _verified(entry: Entry) -> dict[str, str]:
     row = {"id": entry.id, "status": "absent", "detail": ""}
     if entry.weights is None:
         return row | {"detail": f"no weights yet; zoo train {entry.id}" if entry.recipe else "no weights"}
-    if not (bundled.has_weights(entry) or hub.cached(entry)):
+    if not (bundled.has_weights(entry) or fetching.cached(entry)):
         return row | {"detail": f"not on this machine; zoo download {entry.id}"}
     try:
-        fetched = hub.fetch(entry, offline=True)
+        fetched = fetching.fetch(entry, offline=True)
     except WeightsError as err:
         return row | {"status": "wrong", "detail": str(err)}
     return row | {"status": "ok", "detail": f"{fetched.came_from} sha256 {fetched.sha256}"}

@@ -11,22 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zoo_core.interfaces.dataset import DataSet
 
-__all__ = ["BUILTIN", "load"]
-
-BUILTIN = {
-    "mnist": ("zoo_core.datasets.images:mnist", "handwritten digits, 28×28, 60,000 and 10,000 (LeCun et al. 1998)"),
-    "fashion-mnist": ("zoo_core.datasets.images:fashion_mnist", "clothes, 28×28, 60,000 and 10,000 (Xiao et al. 2017)"),
-    "digits": ("zoo_core.datasets.images:digits", "handwritten digits, 8×8 in 17 levels, 1,437 and 360 (scikit-learn)"),
-    "eight-gaussians": ("zoo_core.datasets.densities:eight_gaussians", "a ring of 8 modes, radius 2, σ = 0.02"),
-    "25-grid": ("zoo_core.datasets.densities:grid_25", "5 × 5 modes, two apart, σ = 0.05"),
-    "two-moons": ("zoo_core.datasets.densities:two_moons", "two half circles, σ = 0.05"),
-    "swiss-roll": ("zoo_core.datasets.densities:swiss_roll", "a spiral strip, σ = 0.2"),
-    "two-spirals": ("zoo_core.datasets.densities:two_spirals", "two spirals, σ = 0.1"),
-    "checkerboard": ("zoo_core.datasets.densities:checkerboard", "8 squares of 4 × 4"),
-    "pinwheel": ("zoo_core.datasets.densities:pinwheel", "five bent arms"),
-    "two-gaussians-1d": ("zoo_core.datasets.densities:two_gaussians_1d", "0.3·N(−2, 0.5²) + 0.7·N(2, 0.7²)"),
-}
-"""The data sets of the core: name → (target, one line)."""
+__all__ = ["load"]
 
 
 def load(name: str, split: str = "train", *, classes: list[int] | None = None, n: int | None = None) -> DataSet:
@@ -46,9 +31,9 @@ def load(name: str, split: str = "train", *, classes: list[int] | None = None, n
     import torch
 
     from zoo_core import plugins
-    from zoo_core.catalogue import resolve
     from zoo_core.errors import IncompatibleError, PluginError, ZooError
     from zoo_core.interfaces.dataset import DataSet
+    from zoo_core.plugins.catalogue import resolve
 
     if split not in ("train", "test"):
         raise IncompatibleError(f"split = {split!r}; expected train or test")

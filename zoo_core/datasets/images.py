@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from zoo_core.connection import is_offline
 from zoo_core.datasets.idx import read_idx
 from zoo_core.errors import ChecksumError, NetworkError, PluginError
+from zoo_core.fetching.hub_client import is_offline
 from zoo_core.interfaces import DataSet
 
 __all__ = ["digits", "fashion_mnist", "fetch", "mnist"]

@@ -1,7 +1,8 @@
 """The four interfaces (model, objective, sampler, metric) and what they speak of."""
 
 from zoo_core.interfaces.batch import Batch
-from zoo_core.interfaces.condition import Condition, ConditionSpec
+from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.dataset import DataSet
 from zoo_core.interfaces.metric import Metric, Result
 from zoo_core.interfaces.model import (

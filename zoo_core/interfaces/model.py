@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo_core.entry import Entry
 from zoo_core.interfaces.batch import Batch
-from zoo_core.interfaces.condition import Condition, ConditionSpec
+from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.space import SampleSpace
 from zoo_core.interfaces.values import X
 from zoo_core.paths import GaussianPath, Prediction, PredictionType
 from zoo_core.randomness import Streams
+
+if TYPE_CHECKING:
+    from zoo_core.registry.entry import Entry
 
 __all__ = [
     "CAPABILITIES",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.errors import ConditionError
+from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.values import Ragged, Values
 
-if TYPE_CHECKING:
-    from zoo_core.interfaces.condition import ConditionSpec
-
-__all__ = ["expected", "read_rows"]
+__all__ = ["read_rows"]
 
 
 def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
@@ -36,10 +34,10 @@ def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
     words = [value] if isinstance(value, str) else value
     if isinstance(words, (list, tuple)) and words and all(isinstance(word, str) for word in words):
         if spec.classes is None:
-            raise ConditionError(f"condition {name!r} = {shown} is no number; expected {expected(spec)}")
+            raise ConditionError(f"condition {name!r} = {shown} is no number; expected {spec.expected()}")
         value = [spec.number(name, word) for word in words]
     if _has_truth_values(value):
-        raise ConditionError(f"condition {name!r} = {shown.lower()} is a truth value; expected {expected(spec)}")
+        raise ConditionError(f"condition {name!r} = {shown.lower()} is a truth value; expected {spec.expected()}")
     try:
         if spec.kind == "tokens":
             sentences = value if torch.as_tensor(value[0]).ndim else [value]
@@ -47,7 +45,7 @@ def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
         tensor = _read(value, spec)
         return tensor[None] if tensor.ndim == len(spec.shape) else tensor[:]  # a single number has no rows
     except (TypeError, ValueError, RuntimeError, OverflowError, IndexError, KeyError) as err:
-        raise ConditionError(f"condition {name!r} = {shown} cannot be read; expected {expected(spec)}") from err
+        raise ConditionError(f"condition {name!r} = {shown} cannot be read; expected {spec.expected()}") from err
 
 
 def _has_truth_values(value: Any) -> bool:
@@ -69,12 +67,3 @@ def _shown(value: Any) -> str:
     """What a user wrote, in a part of a line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def expected(spec: ConditionSpec) -> str:
-    """Says what one row of a kind is, as the end of a message."""
-    if spec.kind == "tokens":
-        return f"a list of integers below {spec.classes}"
-    if spec.classes is not None:
-        return f"an integer 0 … {spec.classes - 1}"
-    return f"numbers of shape {spec.shape}" if spec.shape else "a number"

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from zoo_core.folders import write_whole
+from zoo_core.files.folders import write_whole
 
 __all__ = ["AXIS", "FINE", "INK", "PAPER", "Colour", "Panel", "Picture", "hue", "reach", "write_picture"]
 

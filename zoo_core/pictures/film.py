@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.folders import write_whole
-from zoo_core.formats import PICTURES, has_picture
+from zoo_core.files.folders import write_whole
+from zoo_core.files.formats import PICTURES, has_picture
 from zoo_core.interfaces import SampleSpace
 from zoo_core.pictures.canvas import PAPER, Picture, write_picture
 

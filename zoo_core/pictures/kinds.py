@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.formats import has_picture, is_one_picture
+from zoo_core.files.formats import has_picture, is_one_picture
 from zoo_core.interfaces import Ragged, SampleSpace, Values
 from zoo_core.pictures.canvas import Picture, reach
 from zoo_core.pictures.images import GAP_LEVEL, grid, tiles

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from zoo_core import fitting, plugins
-from zoo_core.catalogue import resolve
+from zoo_core import plugins
 from zoo_core.errors import IncompatibleError, PluginError
-from zoo_core.folders import write_whole
+from zoo_core.files.folders import write_whole
 from zoo_core.interfaces import Model, Values
+from zoo_core.lookup import compatibility
+from zoo_core.plugins.catalogue import resolve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,8 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
         PluginError: Matplotlib is not installed.
     """
     plot = plugins.load().catalogue.get("plot", kind)
-    if model.entry is not None and (reason := fitting.misfit(plot, model.entry, fitting.family_of(model.entry))):
+    entry = model.entry
+    if entry is not None and (reason := compatibility.misfit(plot, entry, compatibility.family_of(entry))):
         raise IncompatibleError(f"plot {kind!r} {reason}")
     if out.suffix.lower() not in SUFFIXES or not out.resolve().parent.is_dir():
         raise IncompatibleError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from zoo_core.entry import FromFolder
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Model
 from zoo_core.plots.draw import INK, subplots
+from zoo_core.registry.entry import FromFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

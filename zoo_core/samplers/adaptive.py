@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Call, Denoiser, Frame, Sampler
-from zoo_core.ode import dormand_prince
+from zoo_core.samplers.ode import dormand_prince
 from zoo_core.samplers.path import head_misfit
 from zoo_core.samplers.probability_flow import ProbabilityFlow
 

@@ -8,7 +8,7 @@ In few dimensions div v is exact, one backward pass for each; otherwise it is es
 drawn once for the whole solution (Hutchinson 1990; Skilling 1989), div v ≈ E zᵀ(∂v/∂y)z.  z has entries ±1, which have
 less variance than Gaussian ones.
 
-**The steps** are given ones, the same for all models and samples, taken by :func:`zoo_core.ode.adams` with one
+**The steps** are given ones, the same for all models and samples, taken by :func:`zoo_core.samplers.ode.adams` with one
 evaluation each.  An evaluation with its backward passes is all that this costs, and a network is too rough for long
 steps of high order: 64 evaluations are more exact on points than the 92 to 170 that Dormand and Prince's method takes
 for a tolerance of 1e-5.  Adaptive steps would also let a sample depend on its batch-mates: where all share a step by
@@ -51,7 +51,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.interfaces import Condition, Denoiser, Model, Streams
-from zoo_core.ode import adams, dormand_prince
+from zoo_core.samplers.ode import adams, dormand_prince
 from zoo_core.samplers.probability_flow import ProbabilityFlow
 
 __all__ = ["ODELikelihood", "decode", "encode", "ode_log_prob"]

@@ -21,8 +21,8 @@ from typing import Literal, get_args
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser
-from zoo_core.ode import EULER, HEUN, MIDPOINT, RK4, Tableau
 from zoo_core.paths import GaussianPath, Spacing
+from zoo_core.samplers.ode import EULER, HEUN, MIDPOINT, RK4, Tableau
 from zoo_core.samplers.path import PathSampler, Stage, Step
 
 __all__ = ["RK", "Coordinate", "Euler", "Heun", "Midpoint"]

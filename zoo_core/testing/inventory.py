@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from zoo_core import plugins, registry
-from zoo_core.catalogue import Component
 from zoo_core.interfaces import GradientObjective
+from zoo_core.plugins.catalogue import Component
 from zoo_core.testing import small_models, toy_models
 from zoo_core.testing.subjects import (
     DataSetSubject,

@@ -22,11 +22,12 @@ from typing import Any
 
 import torch
 
-from zoo_core import loading, registry, snapshot
-from zoo_core.catalogue import resolve
-from zoo_core.entry import Entry
+from zoo_core import loading, registry
 from zoo_core.errors import PluginError
 from zoo_core.interfaces import Denoiser, Density, DirectSampler, LatentVariable, Model, Streams
+from zoo_core.plugins.catalogue import resolve
+from zoo_core.registry.entry import Entry
+from zoo_core.saving import snapshot
 from zoo_core.testing import tiny_data
 
 __all__ = ["build_small", "kind_of", "saved", "shared_model", "small_entry"]

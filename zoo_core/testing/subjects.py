@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from zoo_core import loading, plugins, registry
-from zoo_core.catalogue import Component, resolve
-from zoo_core.entry import Entry
 from zoo_core.errors import NetworkError
+from zoo_core.installed import PluginRecord
 from zoo_core.interfaces import Condition, GradientObjective, Model, Sampler, StatisticsObjective
-from zoo_core.plugins import PluginRecord
+from zoo_core.plugins.catalogue import Component, resolve
+from zoo_core.registry.entry import Entry
 from zoo_core.sampling import make_sampler, sample
 from zoo_core.testing import small_models, tiny_data
 from zoo_core.testing.check import Kind

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core import weights_file
 from zoo_core.errors import WeightsError
-from zoo_core.folders import remove_folder, write_folder
+from zoo_core.files.folders import remove_folder, write_folder
+from zoo_core.loading import weights_file
 from zoo_core.training.identity import Facts, differences, shown
 
 __all__ = ["latest", "load_optimiser", "optimiser_tensors", "read", "require_same", "write"]

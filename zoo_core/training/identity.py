@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zoo_core.entry import Entry
+from zoo_core.registry.entry import Entry
 from zoo_core.training.recipe import Recipe
 
 __all__ = ["Facts", "differences", "facts", "shown"]

@@ -40,10 +40,11 @@ from typing import Any
 
 import torch
 
-from zoo_core import plugins, registry_schema
-from zoo_core.catalogue import resolve
+from zoo_core import plugins
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import GradientObjective, StatisticsObjective
+from zoo_core.plugins.catalogue import resolve
+from zoo_core.registry import schema
 
 __all__ = ["Recipe", "learning_rate", "objective", "optimiser"]
 
@@ -90,9 +91,9 @@ class Recipe:
             IncompatibleError: a key is missing, unknown or out of its range.
         """
         known = {f.name for f in fields(cls)}
-        _require_keys(table, registry_schema.RECIPE, "")
-        _require_keys(table["data"], registry_schema.DATA, "data.")
-        own = {key: registry_schema.RECIPE[key] for key in ("lr", "betas")}
+        _require_keys(table, schema.RECIPE, "")
+        _require_keys(table["data"], schema.DATA, "data.")
+        own = {key: schema.RECIPE[key] for key in ("lr", "betas")}
         for name, player in table.get("players", {}).items():
             if not isinstance(player, Mapping):
                 raise IncompatibleError(f"the recipe's players.{name}: expected a table with lr or betas")
@@ -115,7 +116,7 @@ class Recipe:
             raise IncompatibleError(f"augment = {list(self.augment)}; expected 'flip' or nothing")
 
 
-def _require_keys(table: Mapping[str, Any], keys: Mapping[str, registry_schema.Key], prefix: str) -> None:
+def _require_keys(table: Mapping[str, Any], keys: Mapping[str, schema.Key], prefix: str) -> None:
     """Raises :class:`IncompatibleError` where a key is missing or unknown, or its value is not of its kind."""
     for name, key in keys.items():
         if key.required and name not in table:

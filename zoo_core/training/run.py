@@ -16,21 +16,22 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo_core import datasets, snapshot
+from zoo_core import datasets
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import DataSet, GradientObjective, Model, Ragged, StatisticsObjective
 from zoo_core.loading import build, fill, load
-from zoo_core.model_facts import read_facts
+from zoo_core.lookup.model_facts import read_facts
 from zoo_core.processes import Processes
+from zoo_core.registry.entry import Entry
 from zoo_core.sampling import quick_sampler, sample
+from zoo_core.saving import snapshot
+from zoo_core.saving.samples import save_samples
 from zoo_core.training import checkpoint, identity
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
 from zoo_core.training.statistics import fit
-from zoo_core.writing import save_samples
 
 __all__ = ["Options", "train"]
 

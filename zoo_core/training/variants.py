@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from zoo_core import datasets, registry, registry_schema
+from zoo_core import datasets, registry
 from zoo_core.datasets.prepared import check_fit
-from zoo_core.entry import Entry
 from zoo_core.errors import IncompatibleError, UnknownNameError, WeightsError
 from zoo_core.interfaces import DataSet
 from zoo_core.loading import build, fill, load
+from zoo_core.registry import schema
+from zoo_core.registry.entry import Entry
 from zoo_core.training import identity
 from zoo_core.training.recipe import Recipe
 
@@ -131,7 +132,7 @@ def _with(entry: Entry, changes: Mapping[str, Any]) -> Entry:
             if not isinstance(table, dict):
                 raise IncompatibleError(f"--set {key}: {part!r} is not a table")
         if value is None or (key == "start" and value == ""):
-            if path[-1] not in table and not (head == "recipe" and path[0] in registry_schema.RECIPE):
+            if path[-1] not in table and not (head == "recipe" and path[0] in schema.RECIPE):
                 raise IncompatibleError(f"--set {key}=null: there is no {key} to take out of {entry.id}")
             table.pop(path[-1], None)
         else:

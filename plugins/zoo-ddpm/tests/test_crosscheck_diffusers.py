@@ -169,7 +169,7 @@ def test_unet_is_diffusers_unet(network):
 def test_exported_pipeline_draws_the_same_images(tmp_path):
     """``DDPMPipeline.from_pretrained`` on our export: the same images from the same noise."""
     import zoo_core
-    from zoo_core.exporting import export
+    from zoo_core.saving.exporting import export
 
     export("ddpm-mnist", "diffusers", tmp_path / "pipeline")
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "pipeline")
@@ -194,7 +194,7 @@ def test_exported_pipeline_draws_the_same_images(tmp_path):
 def test_exported_pipeline_runs_all_thousand_steps(monkeypatch, tmp_path):
     """The pipeline's own call, with our noise handed to it, draws what our ancestral sampler draws."""
     import zoo_core
-    from zoo_core.exporting import export
+    from zoo_core.saving.exporting import export
 
     export("ddpm-mnist", "diffusers", tmp_path / "pipeline")
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "pipeline")

@@ -78,7 +78,7 @@ def test_bad_configurations_are_named(change, message):
 
 
 def test_export_refuses_what_diffusers_does_not_have(tmp_path):
-    from zoo_core.exporting import export
+    from zoo_core.saving.exporting import export
 
     with pytest.raises(IncompatibleError, match="with a U-Net only"):
         export("ddpm-moons", "diffusers", tmp_path / "out")

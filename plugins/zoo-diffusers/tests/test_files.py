@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import zoo_core
-from zoo_core import hub
+from zoo_core import fetching
 from zoo_core.cli import main
 from zoo_core.errors import ChecksumError, WeightsError
-from zoo_core.exporting import export as export_model
+from zoo_core.fetching.references import entry_of
 from zoo_core.interfaces import Model, Streams
-from zoo_core.references import entry_of
+from zoo_core.saving.exporting import export as export_model
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -197,15 +197,15 @@ def test_every_shard_of_a_repository_is_checked(server, tmp_path):
         with pytest.raises(ChecksumError, match=r"has the SHA-256 .*, the Hub said .*; it was deleted"):
             zoo_core.load("hf:org/shards")
         server.heal()
-        shutil.rmtree(hub.cache_dir())  # the others were fetched well, and are not asked for again
+        shutil.rmtree(fetching.cache_dir())  # the others were fetched well, and are not asked for again
     model = zoo_core.load("hf:org/shards")
     assert torch.equal(answer(model), expected)
-    assert hub.cached(model.entry)
+    assert fetching.cached(model.entry)
     server.requests.clear()
     assert torch.equal(answer(zoo_core.load(f"hf:org/shards@{commit}", offline=True)), expected)
     assert server.requests == []
-    (hub.cache_dir() / "models--org--shards" / "snapshots" / commit / "unet" / names[-1]).unlink()
-    assert not hub.cached(model.entry)
+    (fetching.cache_dir() / "models--org--shards" / "snapshots" / commit / "unet" / names[-1]).unlink()
+    assert not fetching.cached(model.entry)
 
 
 def test_a_shard_that_changes_after_it_was_hashed(tmp_path):

@@ -13,8 +13,8 @@ import torch
 import zoo_core
 from zoo_core.cli import main
 from zoo_core.errors import ChecksumError, WeightsError
-from zoo_core.exporting import export as export_model
 from zoo_core.interfaces import Model, Streams
+from zoo_core.saving.exporting import export as export_model
 from zoo_diffusers.export import export
 from zoo_diffusers.schedules import alpha_bars, table_config
 

@@ -11,10 +11,10 @@ import torch
 from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core import weights_file
 from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Batch, Condition, DataSet, Streams
+from zoo_core.loading import weights_file
 from zoo_core.plots.latent import interpolation
 from zoo_core.sampling import sample
 from zoo_core.testing import quadrature

@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 import zoo_core
-from zoo_core import snapshot
 from zoo_core.cli import main
-from zoo_core.entry import Entry
 from zoo_core.errors import DataError, IncompatibleError
 from zoo_core.interfaces import Call, Condition, Denoiser, Model, Prediction, SampleSpace, Streams
 from zoo_core.paths import DiscretePath, GaussianPath, LinearPath, VariancePreserving
+from zoo_core.registry.entry import Entry
+from zoo_core.saving import snapshot
 from zoo_core.testing.exact_denoisers import ExactDenoiser
 from zoo_guidance.editing import SDEdit, ShortenedModel
 from zoo_guidance.given_images import given
@@ -115,7 +115,7 @@ def test_interpolation_begins_at_its_ends_and_depends_on_the_index_only(tmp_path
     model = ExactDenoiser(VariancePreserving(), ((-1.0, 0.0), (1.0, 0.5)), 0.4)
     ends = torch.tensor([[-1.2, 0.1], [0.9, 0.4], [1.3, 0.8]])
     file = tmp_path / "ends.safetensors"
-    from zoo_core.writing import save_samples
+    from zoo_core.saving.samples import save_samples
 
     save_samples(ends, str(file), model.space)
     sampler = Interpolate(str(file), points=4, tolerance=1e-4)

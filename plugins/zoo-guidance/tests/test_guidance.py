@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from zoo_core import sampling
-from zoo_core.entry import Entry, SamplerChoice
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Batch, Condition, Streams
 from zoo_core.paths import (
@@ -21,6 +20,7 @@ from zoo_core.paths import (
     VarianceExploding,
     VariancePreserving,
 )
+from zoo_core.registry.entry import Entry, SamplerChoice
 from zoo_core.samplers.ddim import DDIM
 from zoo_core.samplers.path import guided
 from zoo_core.testing.exact_denoisers import ExactDenoiser

@@ -15,12 +15,14 @@ from typing import Any
 
 import torch
 
-from zoo_core import loading, plugins, registry, registry_schema
-from zoo_core.catalogue import Component, resolve
-from zoo_core.entry import Entry, FromRegistry
+from zoo_core import loading, plugins, registry
 from zoo_core.errors import ZooError
+from zoo_core.installed import registry_files
 from zoo_core.interfaces import GradientObjective, Metric, Model, Sampler, StatisticsObjective, capabilities
-from zoo_core.model_facts import read_facts
+from zoo_core.lookup.model_facts import read_facts
+from zoo_core.plugins.catalogue import Component, resolve
+from zoo_core.registry import schema
+from zoo_core.registry.entry import Entry, FromRegistry
 from zoo_core.testing.check import ConformanceError, check, require
 from zoo_core.testing.subjects import FamilySubject, ModelSubject, PluginSubject
 from zoo_core.training.recipe import Recipe
@@ -38,7 +40,7 @@ ASK = """
 import sys
 from importlib.metadata import EntryPoint
 from zoo_core import plugins
-from zoo_core.catalogue import Catalogue
+from zoo_core.plugins.catalogue import Catalogue
 module = EntryPoint({name!r}, {value!r}, "zoo.plugins").load()
 plugins.call_hooks(module, Catalogue())
 print(",".join(name for name in {heavy!r} if name in sys.modules))
@@ -118,17 +120,17 @@ def check_registry_file_is_valid(subject: PluginSubject) -> None:
     path = _fragment(subject)
     assert path is not None
     try:
-        entries, _, warnings = registry.read(path, distribution=subject.name)
+        found = registry.read(path, distribution=subject.name)
     except ZooError as err:
         raise ConformanceError(f"zoo registry validate {path} says: {err}") from err
-    require(not warnings, "; ".join(warnings))
+    require(not found.warnings, "; ".join(found.warnings))
     listed = registry.load().entries
-    lost = [e.id for e in entries if e.id not in listed or listed[e.id].plugin != subject.name]
+    lost = [e.id for e in found.entries if e.id not in listed or listed[e.id].plugin != subject.name]
     require(not lost, f"{', '.join(lost)}: listed for another plugin or left out; choose another id")
 
 
 def _fragment(subject: PluginSubject) -> Path | None:
-    return dict(plugins.fragments()).get(subject.name)
+    return dict(registry_files()).get(subject.name)
 
 
 @check("family")
@@ -189,8 +191,8 @@ def _check_table(entry: Entry) -> None:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     data["models"] = {entry.id: data["models"][entry.id]}
     table = f"models.{entry.id}"
-    problems = registry_schema.problems(data, path.name, fragment="plugin" in data)
-    problems += [line for line in registry_schema.unknown_keys(data, path.name) if table in line]
+    problems = schema.problems(data, path.name, fragment="plugin" in data)
+    problems += [line for line in schema.unknown_keys(data, path.name) if table in line]
     require(not problems, "; ".join(problems))
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from zoo_core import plugins
-from zoo_core.catalogue import resolve
 from zoo_core.interfaces import Ragged, Values
 from zoo_core.interfaces.values import finite_rows
+from zoo_core.plugins.catalogue import resolve
 from zoo_core.sampling import make_sampler, sample
 from zoo_core.testing import tiny_data
 from zoo_core.testing.behaviour import answers, streams_for

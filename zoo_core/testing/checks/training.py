@@ -251,7 +251,7 @@ def _gradient(subject: ObjectiveSubject) -> GradientObjective:
 
 
 def _statistics(subject: ObjectiveSubject, *, default: bool = False) -> StatisticsObjective:
-    from zoo_core.catalogue import resolve
+    from zoo_core.plugins.catalogue import resolve
 
     made = resolve(subject.component.target)() if default else subject.make()
     assert isinstance(made, StatisticsObjective)

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core import bundled, loading, weights_file
+from zoo_core import loading
 from zoo_core.errors import NetworkError
+from zoo_core.fetching import bundled
+from zoo_core.loading import weights_file
 from zoo_core.testing.behaviour import answers
 from zoo_core.testing.check import ConformanceError, check, require, skip
 from zoo_core.testing.comparing import gap, same
@@ -95,7 +97,9 @@ class _Watch:
 def _no_pickle() -> Iterator[None]:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         _Watch.seen = True
-        raise ConformanceError("loading unpickles; read weights with zoo_core.weights_file and settings as JSON")
+        raise ConformanceError(
+            "loading unpickles; read weights with zoo_core.loading.weights_file and settings as JSON"
+        )
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
         if _Watch.active and event == "pickle.find_class":
@@ -116,7 +120,7 @@ def _no_pickle() -> Iterator[None]:
         _Watch.active = False
         for (module, name), value in zip(places, saved, strict=True):
             setattr(module, name, value)
-    require(not _Watch.seen, "loading unpickles and hides it; read weights with zoo_core.weights_file")
+    require(not _Watch.seen, "loading unpickles and hides it; read weights with zoo_core.loading.weights_file")
 
 
 def _is_finite(value: Tensor) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import WeightsError
-from zoo_core.layouts import Repository
+from zoo_core.fetching.repository_formats import Repository
 
 __all__ = ["entry_table"]
 
@@ -28,7 +28,7 @@ SHARD_LIMIT = 1000
 
 
 def entry_table(repository: Repository) -> dict[str, Any]:
-    """What a registry would say about a pipeline: see :meth:`zoo_core.catalogue.Catalogue.layout`.
+    """What a registry would say about a pipeline: see :meth:`zoo_core.plugins.catalogue.Catalogue.layout`.
 
     Args:
         repository: where the files are.

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zoo_core.interfaces import Condition, Density, DirectSampler, LatentVariable, Model, SampleSpace, Streams
-from zoo_core.ode import RK4, Field, dormand_prince, runge_kutta
+from zoo_core.samplers.ode import RK4, Field, dormand_prince, runge_kutta
 from zoo_nets.mlp import TimeMLP
 from zoo_nets.timed_model import make_network
 

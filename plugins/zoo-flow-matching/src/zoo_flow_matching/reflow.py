@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from zoo_core import plugins
-from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Condition, Denoiser, GradientObjective, Loss, Model, Streams
 from zoo_core.loading import load
+from zoo_core.plugins.catalogue import resolve
 from zoo_core.samplers.path import PathSampler
 from zoo_flow_matching.model import RectifiedFlow
 from zoo_flow_matching.objective import velocity_loss

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from zoo_core import datasets
 from zoo_core.datasets.prepared import Prepared
+from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import DataError, IncompatibleError
 from zoo_core.interfaces import Model, Streams
-from zoo_core.reading import read_samples
 
 __all__ = ["given", "given_misfit", "rows_for"]
 
@@ -24,7 +24,7 @@ def given(source: str, model: Model) -> Tensor:
 
     Args:
         source: path of a picture or of a file of samples, as ``zoo sample --out`` writes it
-            (:func:`zoo_core.reading.read_samples`); or a data set, ``mnist/test``.
+            (:func:`zoo_core.datasets.reading.read_samples`); or a data set, ``mnist/test``.
         model: model whose samples they could be.
 
     Raises:

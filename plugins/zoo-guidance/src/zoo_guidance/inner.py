@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo_core import plugins
-from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Model
+from zoo_core.plugins.catalogue import resolve
 from zoo_core.sampling import make_sampler
 
 __all__ = ["inner_evaluations", "inner_misfit"]

@@ -16,9 +16,9 @@ from typing import Any
 from torch import Tensor
 
 from zoo_core import plugins
-from zoo_core.catalogue import resolve
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Examples, GradientObjective, Loss, Model, Streams
+from zoo_core.plugins.catalogue import resolve
 
 __all__ = ["LabelDropout"]
 

@@ -84,7 +84,7 @@ _REQUIRES = {
     "iwae-5000": ["importance"],
     "iwae-5000-bits": ["importance", "image", "!binarises"],
 }
-"""What a model must be, in the facts of :mod:`zoo_core.fitting`; the metrics check the same on a built model."""
+"""Facts that must be true of a model for each metric; the metrics check the same on a built model."""
 
 
 @hookimpl

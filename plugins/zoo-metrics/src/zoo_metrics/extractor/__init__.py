@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core import weights_file
 from zoo_core.errors import ChecksumError, IncompatibleError
 from zoo_core.interfaces.dataset import DataSet
+from zoo_core.loading import weights_file
 from zoo_metrics.extractor.network import FEATURES, Classifier
 
 __all__ = ["FEATURES", "PINNED", "Extractor", "Pinned", "Statistics", "extractor_for", "images", "load"]

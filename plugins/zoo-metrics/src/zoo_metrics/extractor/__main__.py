@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo_core import datasets, weights_file
+from zoo_core import datasets
+from zoo_core.loading import weights_file
 from zoo_core.randomness import generator
 from zoo_metrics.extractor import PINNED, images
 from zoo_metrics.extractor.network import Classifier

@@ -1,0 +1,135 @@
+"""What a user may call a model: an id, a repository on the Hub, a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from zoo_core import fetching, registry
+from zoo_core.errors import ChecksumError, NetworkError, UnknownNameError, WeightsError
+from zoo_core.fetching import hub_client, repository_formats
+from zoo_core.fetching.hub_client import (
+    asking,
+    checked_commit,
+    checked_repo_id,
+    endpoint,
+    is_offline,
+    require_connection,
+)
+from zoo_core.fetching.repository_formats import CONFIG_LIMIT
+from zoo_core.files import reading
+from zoo_core.registry import schema
+from zoo_core.registry.entry import Entry, FromFolder, FromHub
+
+__all__ = ["entry_of"]
+
+
+def entry_of(name: str, *, offline: bool | None = None) -> Entry:
+    """The entry that a name means.
+
+    Args:
+        name: an id of the registry; ``hf:org/repo[@revision]``; ``./folder``, ``/folder`` or ``local-dir:folder``.
+        offline: for ``hf:``, make no request.
+
+    Raises:
+        UnknownNameError: no such id, or a name with a slash that has neither prefix.
+        WeightsError: the reference has no valid ``config.json``.
+        NetworkError: the Hub was needed and cannot be used.
+    """
+    if name.startswith("hf:"):
+        return _from_hub(name.removeprefix("hf:"), offline)
+    if name.startswith(("local-dir:", "./", "../", "/", "~")) or name in (".", ".."):
+        folder = reading.expanded(name.removeprefix("local-dir:"))
+        try:
+            own = folder.resolve().name
+        except (ValueError, OSError):  # no name that a folder can have: whoever reads it says so
+            own = ""
+        origin = FromFolder(folder)
+        found = repository_formats.entry(lambda file: reading.inside(folder, file), own, origin)
+        return found or _entry(reading.inside(folder, "config.json"), own, origin)
+    if "/" in name:
+        shown = name if name.isprintable() and len(name) <= 200 else "…"
+        hint = f"say hf:{shown} for a repository on the Hub, or ./{shown} for a folder"
+        raise UnknownNameError("model", name, None, hint)
+    return registry.load().get(name)
+
+
+def _from_hub(reference: str, offline: bool | None) -> Entry:
+    repo_id, _, revision = reference.partition("@")
+    checked_repo_id(repo_id)
+    revision = revision or "main"
+    if not re.fullmatch(r"[\w.][\w./-]{0,199}", revision, re.ASCII) or ".." in revision:
+        raise UnknownNameError("revision", revision[:200], None, "expected a branch, a tag or a commit")
+    commit = _commit(repo_id, revision, offline)
+
+    def fetch(file: str) -> Path:
+        path = fetching.download(repo_id, file, commit, name=f"hf:{reference}", offline=offline)
+        _check_blob(path)
+        return path
+
+    origin = FromHub(repo_id, commit)
+    found = repository_formats.entry(fetch, f"hf:{repo_id}", origin, offline=is_offline(offline))
+    return found or _entry(fetch("config.json"), f"hf:{repo_id}", origin)
+
+
+def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
+    """The commit that a branch or tag means now; from the cache when offline."""
+    if re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    where = f"{repo_id}@{revision}"
+    if is_offline(offline):
+        ref = fetching.cache_dir() / f"models--{repo_id.replace('/', '--')}" / "refs" / revision
+        if not ref.is_file():
+            raise NetworkError(f"offline, and {where} is not in the cache {fetching.cache_dir()}; load it once online")
+        return checked_commit(ref.read_text(encoding="utf-8", errors="replace").strip(), where)
+    import huggingface_hub
+
+    require_connection()
+    with asking("the revision", where, f"zoo load hf:{where}"):
+        api = huggingface_hub.HfApi(endpoint=endpoint(), library_name="zoo")
+        sha = api.model_info(repo_id, revision=revision, timeout=hub_client.FIRST_WORD).sha
+    return checked_commit(sha, where)
+
+
+def _check_blob(path: Path) -> None:
+    """A text file of a repository is named by its git hash in the cache; one that does not match is deleted.
+
+    The Hub's client compares sizes only.  (Names of 64 digits may be of another hash: those are left alone.)
+    """
+    link = Path(os.readlink(path)) if path.is_symlink() else path
+    if not re.fullmatch(r"[0-9a-f]{40}", link.name) or path.stat().st_size > CONFIG_LIMIT:
+        return
+    found = reading.git_hash(path.read_bytes())
+    if found != link.name:
+        fetching.delete(path)
+        raise ChecksumError(f"{path} has the git hash {found}, the Hub said {link.name}; it was deleted, try again")
+
+
+def _entry(path: Path, name: str, origin: FromHub | FromFolder) -> Entry:
+    """An entry from a snapshot's ``config.json``: a registry table in JSON."""
+    if path.stat().st_size > CONFIG_LIMIT:
+        raise WeightsError(f"{path} has {path.stat().st_size:,} bytes; a config has at most {CONFIG_LIMIT:,}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as err:
+        raise WeightsError(f"{path} is not JSON: {err}") from err
+    if not isinstance(data, dict):
+        raise WeightsError(f"{path} is not a JSON object")
+    weights: Any = data.get("weights")
+    if not isinstance(weights, dict) or not isinstance(weights.get("file"), str):
+        raise WeightsError(f"{path}: weights.file: missing; is this a model of the zoo?")
+    if isinstance(origin, FromFolder) and "sha256" not in weights:
+        file = reading.inside(origin.path, weights["file"])
+        size = file.stat().st_size
+        weights = {"file": weights["file"], "sha256": reading.read(file, size)[1], "size": size}
+    weights = {k: v for k, v in weights.items() if k not in ("repo_id", "revision", "bundled")}
+    if isinstance(origin, FromHub):
+        weights |= {"repo_id": origin.repo_id, "revision": origin.commit}
+    table = {k: v for k, v in data.items() if k not in ("schema", "id")} | {"weights": weights}
+    found = schema.problems({"schema": data.get("schema"), "models": {"it": table}}, str(path), snapshot=True)
+    if found:
+        raise WeightsError(found[0].replace("models.it.", ""))
+    return registry.entry(name, table, origin)

@@ -1,0 +1,100 @@
+"""Looking models up, from a program.  Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from zoo_core import fetching, plugins, registry
+from zoo_core.errors import PluginError, UnknownNameError
+from zoo_core.fetching import bundled
+from zoo_core.fetching.references import entry_of
+from zoo_core.installed import package_folders
+from zoo_core.lookup.compatibility import fitting
+from zoo_core.registry.entry import Entry, FromFolder
+
+__all__ = ["facts", "find", "info", "where"]
+
+
+def find(
+    pattern: str = "*",
+    *,
+    family: str | None = None,
+    dataset: str | None = None,
+    tag: str | None = None,
+    plugin: str | None = None,
+    capability: str | None = None,
+) -> list[Entry]:
+    """The registry's entries that match, in natural order.
+
+    Args:
+        pattern: a shell pattern (``"ddpm-*"``); a plain word matches as a part of the id.
+        family: of this family only; likewise ``dataset``, ``tag`` and ``plugin`` (a distribution).
+        capability: with models that can do this (``"Density"``); asks the installed plugins.
+
+    Raises:
+        UnknownNameError: no such capability.
+    """
+    entries = registry.load().find([pattern], family=family, dataset=dataset, tag=tag, plugin=plugin)
+    if capability is None:
+        return entries
+    known = {c.name: c.capabilities for c in plugins.load().catalogue.all("family")}
+    every = sorted({name for names in known.values() for name in names})
+    if capability not in every:
+        raise UnknownNameError("capability", capability, None, f"installed families have {', '.join(every)}")
+    return [e for e in entries if capability in known.get(e.family, ())]
+
+
+def info(name: str) -> dict[str, Any]:
+    """All that is known about a model without building it: JSON values.
+
+    Args:
+        name: an id of the registry, ``hf:org/repo`` or a folder.
+
+    Raises:
+        UnknownNameError: no such model.
+    """
+    return facts(entry_of(name))
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """All that is known about an entry without building its model: JSON values."""
+    found = plugins.load()
+    record = next((r for r in found.records if r.distribution == entry.plugin), None)
+    known = asdict(replace(entry, origin=None))
+    known["origin"] = entry.origin.words() if entry.origin else ""
+    known["evaluations"] = [row.table() | {"command": row.command(entry.id)} for row in entry.evaluations]
+    known["installed"] = record is not None and record.status == "loaded"
+    known["plugin_status"] = record.status if record else "not installed"
+    known["weights_are"] = where(entry)
+    try:
+        known["capabilities"] = list(found.catalogue.get("family", entry.family).capabilities)
+        for kind in ("sampler", "metric", "plot"):
+            pairs = fitting(entry, found.catalogue.all(kind))
+            known[f"{kind}s"] = [component.name for component, why in pairs if why is None]
+    except (UnknownNameError, PluginError):
+        known |= {"capabilities": [], "samplers": [], "metrics": [], "plots": []}
+    return known
+
+
+def where(entry: Entry) -> str:
+    """Says where the weights are.
+
+    Args:
+        entry: entry of any plugin, installed or not.
+
+    Returns:
+        ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``missing``, ``none``; or which plugin is not
+        installed, where it would bring them.
+    """
+    if entry.weights is None:
+        return "none"
+    if isinstance(entry.origin, FromFolder):
+        return "in the folder"
+    if bundled.has_weights(entry):
+        return "bundled"
+    if fetching.cached(entry):
+        return "cached"
+    if entry.weights.repo_id:
+        return "on the Hub"
+    return "missing" if package_folders(entry.factory) else f"{entry.plugin} is not installed"

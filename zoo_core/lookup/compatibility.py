@@ -1,0 +1,126 @@
+r"""What fits a model: one answer for listings, completion, plots and error messages.  Imports no torch.
+
+A component (sampler, metric, objective, plot) says what it requires of a model in words that are *facts* about it, and
+a model's facts are known without building it: the capabilities of its family, its data set, and what the registry says
+under ``facts``, which was read off the built model (:mod:`zoo_core.lookup.model_facts`).
+
+A requirement is one fact, ``"Density"``; one of several, ``"points|data:mnist"``; or the absence of one,
+``"!coupled"``.  Components check a built model once more, with all of their options; a test holds the two answers
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoo_core import plugins
+from zoo_core.errors import PluginError
+from zoo_core.plugins.catalogue import Component
+from zoo_core.registry.entry import Entry, FromFolder
+
+__all__ = ["FACTS", "facts_of", "family_of", "fitting", "misfit"]
+
+FACTS = {
+    "image": "images",
+    "points": "points",
+    "sequence": "sequences",
+    "tokens": "tokens",
+    "audio": "audio",
+    "table": "tables",
+    "open": "samples of open length",
+    "plane": "points in the plane",
+    "pictured": "samples that can be drawn",
+    "grey": "grey images",
+    "rgb": "RGB images",
+    "numeric": "samples that are numbers, not codes",
+    "bounded": "samples with bounds",
+    "black-and-white": "samples in black and white",
+    "coupled": "a path that couples noise and data",
+    "blind-at-start": "a prediction that says nothing of the data where the path begins",
+    "exact": "an exact density",
+    "many-passes": "a density of many passes through a network",
+    "discrete": "a density of levels or tokens",
+    "binarises": "a density of black and white",
+    "importance": "importance_log_prob(x, k, streams)",
+    "encoder": "an encoder",
+    "chains": "persistent chains that ship with the weights",
+    "conditional": "a condition",
+    "sampled": "a default sampler",
+    "one-class": "data of one class",
+    "some-classes": "data of some of the classes",
+    "log": "the log of its training beside it",
+}
+"""The facts that a component can require, besides capabilities and ``data:NAME``, in words for messages."""
+
+
+_FROM_ENTRY = ("sampled", "log", "one-class", "some-classes")
+"""Facts that every entry tells, whether or not it was read off a built model."""
+
+
+def facts_of(entry: Entry, family: Component) -> frozenset[str]:
+    """Collects what is known of a model without building it."""
+    lacking = {fact[1:] for fact in entry.facts if fact.startswith("!")}
+    known = {fact for fact in entry.facts if not fact.startswith("!")} | (set(family.capabilities) - lacking)
+    data = entry.recipe.get("data", {})
+    if name := data.get("name", entry.dataset):
+        known.add(f"data:{name}")
+    classes = data.get("classes")
+    if classes is not None:
+        known.add("one-class" if len(classes) == 1 else "some-classes")
+    if entry.sampler is not None:
+        known.add("sampled")
+    if isinstance(entry.origin, FromFolder) and (entry.origin.path.parent / "log.jsonl").is_file():
+        known.add("log")
+    return frozenset(known)
+
+
+def misfit(component: Component, entry: Entry, family: Component) -> str | None:
+    """Says why a component does not fit a model; ``None`` where it does.
+
+    Args:
+        component: sampler, metric, objective, plot or exporter.
+        entry: model.
+        family: what the entry's plugin registered for its family.
+    """
+    if component.families and family.name not in component.families:
+        return f"is for {', '.join(component.families)} only"
+    known = facts_of(entry, family)
+    read = bool(entry.facts)  # a stranger's entry may say nothing: then capabilities and data alone decide
+    for requirement in (*component.needs, *component.requires):
+        if not read and not _is_known_anyway(requirement):
+            continue
+        if requirement.startswith("!"):
+            if requirement[1:] in known:
+                return f"does not fit {_words(requirement[1:])}"
+        elif not known.intersection(requirement.split("|")):
+            return f"needs {' or '.join(_words(fact) for fact in requirement.split('|'))}"
+    return None
+
+
+def fitting(entry: Entry, components: Iterable[Component]) -> list[tuple[Component, str | None]]:
+    """Pairs each component with the reason why it does not fit the model; ``None`` where it does."""
+    family = family_of(entry)
+    return [(component, misfit(component, entry, family)) for component in components]
+
+
+def family_of(entry: Entry) -> Component:
+    """Finds the family component of a model.
+
+    Raises:
+        PluginError: its plugin is not loaded.
+    """
+    for component in plugins.load().catalogue.all("family"):
+        if component.name == entry.family:
+            return component
+    raise PluginError(
+        f"{entry.id} is provided by {entry.plugin}, which is not loaded; pip install {entry.plugin}, or see zoo plugins"
+    )
+
+
+def _is_known_anyway(requirement: str) -> bool:
+    """Whether an entry without facts answers it: capabilities, the data set, the sampler."""
+    return all(fact not in FACTS or fact in _FROM_ENTRY for fact in requirement.lstrip("!").split("|"))
+
+
+def _words(fact: str) -> str:
+    return f"the data set {fact.removeprefix('data:')}" if fact.startswith("data:") else FACTS.get(fact, fact)

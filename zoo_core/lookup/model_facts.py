@@ -1,0 +1,38 @@
+"""Facts about a built model that listings need to know what fits it (see :mod:`zoo_core.lookup.compatibility`)."""
+
+from __future__ import annotations
+
+from zoo_core.files.formats import has_picture
+from zoo_core.interfaces import Denoiser, Density, EnergyBased, LatentVariable, Model, can
+
+__all__ = ["read_facts"]
+
+
+def read_facts(model: Model) -> tuple[str, ...]:
+    """Reads the facts off a built model, in alphabetical order; ``!Density`` says that the instance lacks Density."""
+    space = model.space
+    facts = {space.kind} | {f"!{name}" for name in model.lacks()}
+    shape = space.shape
+    says = {
+        "open": space.open_axis is not None,
+        "plane": space.kind == "points" and shape == (2,),
+        "pictured": has_picture(space),
+        "grey": space.kind == "image" and shape[0] == 1,
+        "rgb": space.kind == "image" and shape[0] == 3,
+        "numeric": space.is_numeric,
+        "bounded": space.low is not None,
+        "black-and-white": model.binarises and isinstance(model, EnergyBased),
+        "coupled": isinstance(model, Denoiser) and not model.path.independent,
+        "blind-at-start": isinstance(model, Denoiser)
+        and model.prediction in ("noise", "score")
+        and model.path.alpha(model.path.t_max) == 0.0,
+        "exact": can(model, Density) and model.log_prob_is == "exact",
+        "many-passes": can(model, Density) and model.many_passes,
+        "discrete": model.discrete,
+        "binarises": model.binarises,
+        "importance": hasattr(model, "importance_log_prob"),
+        "encoder": isinstance(model, LatentVariable) and type(model).encode is not LatentVariable.encode,
+        "chains": isinstance(model, EnergyBased) and model.persistent_chains() is not None,
+        "conditional": bool(model.conditions),
+    }
+    return tuple(sorted(facts | {fact for fact, true in says.items() if true}))

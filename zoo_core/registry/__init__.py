@@ -1,0 +1,239 @@
+"""Reads which models there are: the central ``registry.toml``, those of plugins, and the user's own.
+
+Data only: nothing here imports torch or a plugin.  In order, later files adding to earlier ones:
+
+1. ``registry.toml`` of the core; its ids are reserved: no plugin can shadow ``ddpm-mnist``;
+2. ``registry.toml`` in the package of every installed plugin (found without importing it);
+3. ``~/.config/zoo/registry.toml`` and then ``$ZOO_REGISTRY``, the user's own, which may replace an entry.
+
+An id that two plugins claim belongs to neither: it is an :class:`AmbiguousNameError` that names both, and each remains
+reachable as ``distribution:id``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zoo_core.errors import AmbiguousNameError, RegistryError, UnknownNameError
+from zoo_core.installed import registry_files
+from zoo_core.registry import schema
+from zoo_core.registry.entry import Entry, Evaluation, FromRegistry, Origin, SamplerChoice, Weights
+
+LARGEST = 20_000_000
+"""The largest registry file that is read, in bytes."""
+
+__all__ = ["Registry", "RegistryFile", "central_file", "load", "natural_key", "read"]
+
+
+def central_file() -> Path:
+    """The central registry: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent.parent
+    checkout = package.parent / "registry.toml"
+    return checkout if (package.parent / "pyproject.toml").exists() and checkout.exists() else package / "registry.toml"
+
+
+def natural_key(name: str) -> list[tuple[int, int | str]]:
+    """Sorts ``glow-2`` before ``glow-10``."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+@dataclass(frozen=True)
+class RegistryFile:
+    """What one file says.
+
+    Attributes:
+        entries: its models, in its order.
+        deprecated: old ids and what they are called now.
+        first_party: distributions whose entry points no other may claim; only the central file may name any.
+        warnings: keys that this version does not know, one line each.
+    """
+
+    entries: list[Entry]
+    deprecated: dict[str, str]
+    first_party: frozenset[str]
+    warnings: list[str]
+
+
+def read(path: Path, *, distribution: str = "") -> RegistryFile:
+    """Reads one file.
+
+    Args:
+        path: a TOML file of schema 1.
+        distribution: the plugin whose fragment it is; empty for the central file and overlays.
+
+    Raises:
+        RegistryError: with all of its problems.
+    """
+    name = path.name if not distribution else f"{distribution}/{path.name}"
+    try:
+        data = tomllib.loads(_text(path))
+    except (OSError, ValueError, RecursionError) as err:  # ValueError: no UTF-8, no TOML, a number of 5,000 digits
+        reason = " ".join(str(err).split())[:300]
+        shown = name if name.isprintable() else repr(name)
+        raise RegistryError([f"{shown[:80]}: cannot be read: {reason}"]) from err
+    found = schema.problems(data, name, fragment=bool(distribution))
+    if found:
+        raise RegistryError(found)
+    owner = data.get("plugin", {}).get("distribution", "")
+    if distribution and owner != distribution:
+        raise RegistryError(
+            [f"{name}: plugin.distribution: {owner!r} is not the distribution that ships it, {distribution!r}"]
+        )
+    origin = FromRegistry(path)
+    entries = [entry(key, {"plugin": distribution, **table}, origin) for key, table in data.get("models", {}).items()]
+    first_party = frozenset(() if distribution else data.get("first_party", ()))
+    return RegistryFile(entries, data.get("deprecated", {}), first_party, schema.unknown_keys(data, name))
+
+
+def _text(path: Path) -> str:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST:,} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+def entry(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
+    """An entry from a valid table."""
+    plain = {k: table[k] for k in ("family", "plugin", "factory", "config", "summary")}
+    optional = {k: table[k] for k in ("dataset", "license", "paper", "parameters", "recipe") if k in table}
+    sampler = dict(table.get("sampler", {}))
+    weights = {k: v for k, v in table.get("weights", {}).items() if k in schema.WEIGHTS}
+    rows = [{k: v for k, v in row.items() if k in schema.EVAL} for row in table.get("eval", [])]
+    return Entry(
+        id=name,
+        **plain,
+        **optional,
+        tags=tuple(table.get("tags", ())),
+        facts=tuple(table.get("facts", ())),
+        sampler=SamplerChoice(sampler.pop("name"), sampler) if sampler else None,
+        weights=Weights(**weights) if weights else None,
+        evaluations=tuple(Evaluation(**row) for row in rows),
+        origin=origin,
+    )
+
+
+@dataclass
+class Registry:
+    """The entries of all files.
+
+    Attributes:
+        entries: by id.
+        clashes: ids that two plugins claim, with the distributions.
+        deprecated: old ids and what they are called now.
+        first_party: our own distributions: where another one claims the entry point of one of them, ours is loaded.
+        problems: files that could not be read, and entries left out, one line each; listings show them as warnings.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    clashes: dict[str, list[Entry]] = field(default_factory=dict)
+    deprecated: dict[str, str] = field(default_factory=dict)
+    first_party: frozenset[str] = frozenset()
+    problems: list[str] = field(default_factory=list)
+
+    def get(self, name: str) -> Entry:
+        """The entry of that id (or ``distribution:id``).
+
+        Raises:
+            AmbiguousNameError: two plugins claim it.
+            UnknownNameError: there is none; the message has the closest ids.
+        """
+        distribution, _, bare = name.rpartition(":")
+        if distribution:
+            for candidate in self.clashes.get(bare, [self.entries[bare]] if bare in self.entries else []):
+                if candidate.plugin == distribution:
+                    return candidate
+        if name in self.deprecated:
+            name = self.deprecated[name]
+        if name in self.clashes:
+            ways = " or ".join(f"{e.plugin}:{name}" for e in self.clashes[name])
+            raise AmbiguousNameError(f"two plugins provide {name!r}; say {ways}, or uninstall one of them")
+        if name not in self.entries:
+            import difflib
+
+            close = difflib.get_close_matches(name, self.entries, n=2, cutoff=0.5)
+            raise UnknownNameError("model", name, close, "zoo list shows them all")
+        return self.entries[name]
+
+    def find(self, patterns: Iterable[str] = (), **wanted: str | None) -> list[Entry]:
+        """Entries whose id matches any of the patterns (``ddpm-*``; a plain word matches as a part), in natural order.
+
+        Args:
+            patterns: shell patterns; all entries where there are none.
+            wanted: ``family``, ``dataset``, ``plugin``, ``tag``; ``None`` for any.
+        """
+        tag = wanted.pop("tag", None)
+        exact = {k: v for k, v in wanted.items() if v is not None}
+        globs = [p if any(c in p for c in "*?[") else f"*{p}*" for p in patterns]
+        return sorted(
+            (
+                e
+                for e in self.entries.values()
+                if (not globs or any(fnmatch.fnmatchcase(e.id, g) for g in globs))
+                and all(getattr(e, k) == v for k, v in exact.items())
+                and (tag is None or tag in e.tags)
+            ),
+            key=lambda e: natural_key(e.id),
+        )
+
+
+@cache
+def load() -> Registry:
+    """Reads all files, once per process.
+
+    Raises:
+        RegistryError: the central file is wrong.  Others are left out and named in :attr:`Registry.problems`.
+    """
+    registry = Registry()
+    central = read(central_file())
+    registry.deprecated, registry.first_party = dict(central.deprecated), central.first_party
+    registry.problems += central.warnings
+    registry.entries = {e.id: e for e in central.entries}
+    reserved = set(registry.entries)
+    for distribution, path in registry_files():
+        try:
+            found = read(path, distribution=distribution)
+        except RegistryError as err:
+            registry.problems += err.problems
+            continue
+        registry.problems += found.warnings
+        registry.deprecated |= {k: v for k, v in found.deprecated.items() if k not in reserved}
+        for e in found.entries:
+            if e.id in reserved:
+                registry.problems.append(f"{distribution}: models.{e.id}: this id is reserved by the zoo; left out")
+            elif e.id in registry.clashes:
+                registry.clashes[e.id].append(e)
+            elif e.id in registry.entries:
+                registry.clashes[e.id] = [registry.entries.pop(e.id), e]
+            else:
+                registry.entries[e.id] = e
+    for name, claims in registry.clashes.items():
+        who = " and ".join(e.plugin for e in claims)
+        registry.problems.append(f"model {name!r} is provided by {who}; neither is loaded by that name")
+    for path in overlays():
+        try:
+            found = read(path)
+        except RegistryError as err:
+            registry.problems += err.problems
+            continue
+        registry.problems += found.warnings
+        registry.deprecated |= found.deprecated
+        registry.entries |= {e.id: e for e in found.entries}
+    return registry
+
+
+def overlays() -> list[Path]:
+    """The user's own files that exist (``$ZOO_REGISTRY`` must)."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "zoo" / "registry.toml"
+    named = os.environ.get("ZOO_REGISTRY")
+    return [p for p in [home] if p.exists()] + ([Path(named)] if named else [])

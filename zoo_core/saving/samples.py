@@ -1,0 +1,197 @@
+"""Samples of every kind as files: pictures, tables, recordings, arrays.  Padding never appears where rows can end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import wave
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_core.files.folders import write_whole
+from zoo_core.files.formats import PICTURES, check_target, is_folder, is_one_picture
+from zoo_core.interfaces import Column, Ragged, SampleSpace, Values
+from zoo_core.loading import weights_file
+from zoo_core.pictures.canvas import write_picture
+from zoo_core.pictures.images import to_picture
+from zoo_core.pictures.kinds import render
+
+__all__ = ["save_one", "save_samples"]
+
+
+def save_samples(samples: Values, target: str, space: SampleSpace) -> None:
+    """Writes samples to a file of the target's format, or to a folder.
+
+    A folder gets a picture for each image, a ``.wav`` for each recording, and one ``KIND.csv`` of all other samples.
+
+    Args:
+        samples: samples on the user's side, ``(n, *space.shape)``.
+        target: ``samples.png``, ``samples.csv``, ``folder/`` …; see :data:`zoo_core.files.formats.FORMATS`.
+        space: where they live.
+
+    Raises:
+        IncompatibleError: the target cannot hold such samples.
+        OSError: it cannot be written; a file that was there is there still.
+    """
+    check_target(target, space, len(samples))
+    if is_folder(target):
+        _save_folder(samples, Path(target), space)
+        return
+    path, suffix = Path(target), Path(target).suffix.lower()
+    if suffix in PICTURES:
+        write_picture(render(samples, space), path)
+    elif suffix == ".wav":
+        save_one(next(iter(samples)), path, space)
+    else:
+        content = _content(samples, suffix, space)
+        write_whole(path, lambda to: to.write_bytes(content))
+
+
+def save_one(sample: Tensor, path: Path, space: SampleSpace) -> None:
+    """Writes one sample to a file of its own: an image pixel by pixel, a recording, or a file of one row.
+
+    Args:
+        sample: sample on the user's side, without the batch, ``space.shape``.
+        path: file of a format that such samples can be read from (:func:`zoo_core.files.formats.readable`).
+        space: where it lives.
+    """
+    suffix = path.suffix.lower()
+    if suffix in PICTURES and is_one_picture(space):
+        write_picture(to_picture(sample), path)
+    elif suffix == ".wav":
+        content = _wave(sample, space)
+        write_whole(path, lambda to: to.write_bytes(content))
+    else:
+        axis = space.open_axis
+        save_samples(sample[None] if axis is None else Ragged.of([sample], axis), str(path), space)
+
+
+def _save_folder(samples: Values, folder: Path, space: SampleSpace) -> None:
+    folder.mkdir(exist_ok=True)
+    suffix = {"image": ".png", "audio": ".wav"}.get(space.kind)
+    if suffix is None:
+        save_samples(samples, str(folder / f"{space.kind}.csv"), space)
+        return
+    digits = max(5, len(str(len(samples) - 1)))
+    for i, sample in enumerate(samples):
+        save_one(sample, folder / f"{i:0{digits}d}{suffix}", space)
+
+
+def _content(samples: Values, suffix: str, space: SampleSpace) -> bytes:
+    if suffix == ".safetensors":
+        return weights_file.serialise(_arrays(samples))
+    if suffix in (".npz", ".npy"):
+        memory = io.BytesIO()
+        arrays = {name: _plain(tensor).numpy() for name, tensor in _arrays(samples).items()}
+        if suffix == ".npy":
+            np.save(memory, arrays["samples"], allow_pickle=False)
+        elif "lengths" in arrays:
+            np.savez(memory, samples=arrays["samples"], lengths=arrays["lengths"])
+        else:
+            np.savez(memory, samples=arrays["samples"])
+        return memory.getvalue()
+    if suffix == ".csv":
+        memory_text = io.StringIO()
+        csv.writer(memory_text, lineterminator="\n").writerows(_table(samples, space))
+        return memory_text.getvalue().encode()
+    if suffix == ".txt":
+        return "".join(" ".join(map(str, row.flatten().tolist())) + "\n" for row in samples).encode()
+    rows = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _lists(samples, space))
+    return ("[\n" + ",\n".join(rows) + "\n]\n").encode()
+
+
+def _arrays(samples: Values) -> dict[str, Tensor]:
+    if isinstance(samples, Ragged):
+        return {"samples": samples.padded_with(0).data, "lengths": samples.lengths}
+    return {"samples": samples}
+
+
+def _table(samples: Values, space: SampleSpace) -> Iterator[Iterable[Any]]:
+    """The rows of a CSV file, with the header."""
+    if space.kind == "tokens":
+        yield from (row.flatten().tolist() for row in samples)
+        return
+    if space.kind == "table":
+        yield [column.name for column in space.columns]
+        for row in _numbers(_tensor(samples)):
+            yield [_cell(column, value) for column, value in zip(space.columns, row, strict=True)]
+        return
+    if space.kind != "sequence":
+        yield [f"x{i}" for i in range(math.prod(space.sizes))]
+        yield from _numbers(_tensor(samples).flatten(1))
+        return
+    axis = (space.open_axis or 1) - 1
+    yield ["sample", "step", *(f"x{i}" for i in range(math.prod(s or 1 for s in _without(space.shape, axis))))]
+    for i, row in enumerate(samples):
+        steps = _numbers(row.movedim(axis, 0)[..., None].flatten(1))
+        yield from ([i, step, *values] for step, values in enumerate(steps))
+
+
+def _lists(samples: Values, space: SampleSpace) -> Iterator[Any]:
+    """The samples as what JSON can hold."""
+    for row in map(_finite, _numbers(samples) if isinstance(samples, Tensor) else map(_numbers, samples)):
+        if space.kind == "table":
+            yield {
+                c.name: value if value is None else _cell(c, value) for c, value in zip(space.columns, row, strict=True)
+            }
+        else:
+            yield row
+
+
+def _finite(values: Any) -> Any:
+    """Nested lists with ``None`` in place of what is not finite."""
+    if isinstance(values, list):
+        return [_finite(value) for value in values]
+    return values if math.isfinite(values) else None
+
+
+def _tensor(samples: Values) -> Tensor:
+    """Samples of a kind that has no open lengths."""
+    assert isinstance(samples, Tensor)
+    return samples
+
+
+def _numbers(values: Tensor) -> Any:
+    """The numbers as nested lists, in as few digits as tell them from their neighbours of the same type."""
+    if not values.is_floating_point():
+        return values.tolist()
+    return _plain(values).numpy().astype(str).astype(np.float64).tolist()
+
+
+def _cell(column: Column, value: float) -> Any:
+    """A value of a table by the type of its column; what no value of that type stands for stays a number."""
+    if column.type == "number" or not float(value).is_integer():
+        return value
+    if column.type == "integer":
+        return int(value)
+    return column.categories[int(value)] if 0 <= value < len(column.categories) else int(value)
+
+
+def _without(shape: Sequence[int | None], axis: int) -> list[int | None]:
+    return [size for i, size in enumerate(shape) if i != axis]
+
+
+def _plain(values: Tensor) -> Tensor:
+    """Numbers of a type that NumPy has."""
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
+def _wave(sample: Tensor, space: SampleSpace) -> bytes:
+    """A recording ``(channels, time)`` as 16-bit PCM: −1 … 1 are full scale; so are 0 … 1 of a space with bounds."""
+    assert space.rate is not None
+    values = sample.double() * 2 - 1 if space.low is not None else sample.double()
+    levels = (values.nan_to_num(0.0).clamp(-1, 1) * 32767).round().short()
+    memory = io.BytesIO()
+    with wave.open(memory, "wb") as file:
+        file.setnchannels(len(sample))
+        file.setsampwidth(2)
+        file.setframerate(space.rate)
+        file.writeframes(levels.T.contiguous().numpy().astype("<i2").tobytes())
+    return memory.getvalue()
