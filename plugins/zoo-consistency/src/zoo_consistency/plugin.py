@@ -1,4 +1,4 @@
-"""What zoo-consistency offers."""
+"""Registers what zoo-consistency offers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.family(
         "consistency",
         "zoo_consistency.model:Consistency",
-        "consistency models: data from noise in one step, or a few (Song et al. 2023)",
+        "consistency models, which sample in one or a few steps (Song et al. 2023)",
         capabilities=["Denoiser"],
     )
     catalogue.objective(
         "consistency-distillation",
         "zoo_consistency.distillation:Distillation",
-        "consistency along one step of a frozen teacher's ODE (Song et al. 2023)",
+        "consistency distillation: targets by one ODE step of a frozen teacher (Song et al. 2023)",
         families=["consistency"],
     )
     catalogue.objective(
         "consistency-training",
         "zoo_consistency.training:Training",
-        "consistency without a teacher, with the schedules of iCT (Song & Dhariwal 2024)",
+        "consistency training without a teacher, with the techniques of iCT (Song & Dhariwal 2024)",
         families=["consistency"],
     )

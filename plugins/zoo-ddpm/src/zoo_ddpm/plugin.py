@@ -1,4 +1,4 @@
-"""What zoo-ddpm offers."""
+"""Registers what zoo-ddpm offers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ def zoo_register(catalogue: Catalogue) -> None:
         capabilities=["Density", "Denoiser"],
     )
     catalogue.objective(
-        "ddpm-simple", "zoo_ddpm.objective:Simple", "L_simple: squared error of the network's answer", families=["ddpm"]
+        "ddpm-simple",
+        "zoo_ddpm.objective:Simple",
+        "L_simple: mean squared error of the network's prediction (Ho et al. 2020)",
+        families=["ddpm"],
     )
     catalogue.objective(
         "ddpm-vlb",
         "zoo_ddpm.objective:VariationalBound",
-        "L_vlb: the variational bound, in bits per dimension",
+        "L_vlb: variational bound on −log p(x), in bits per dimension (Ho et al. 2020)",
         families=["ddpm"],
     )
     catalogue.objective(
         "ddpm-hybrid",
         "zoo_ddpm.objective:Hybrid",
-        "L_hybrid: L_simple, and L_vlb for the learned variance",
+        "L_hybrid: L_simple for the mean plus L_vlb for the learned variance (Nichol & Dhariwal 2021)",
         families=["ddpm"],
     )

@@ -1,4 +1,4 @@
-"""What zoo-diffusers offers."""
+"""Registers what zoo-diffusers offers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ ZOO_API = (1, 1)
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the family of diffusers' pipelines, their layout, and the way back."""
+    """Registers the family of diffusers pipelines, their repository format and the exporter to that format."""
     catalogue.family(
         "diffusers-pipeline",
         "zoo_diffusers.model:DiffusersPipeline",
-        "DDPM, DDIM, flow-matching and score-SDE VE pipelines in diffusers' layout",
+        "DDPM, DDIM, flow-matching and score-SDE VE pipelines in diffusers' repository format",
         capabilities=["Denoiser"],
     )
     catalogue.layout(
         "diffusers",
         "zoo_diffusers.layout:entry_table",
-        "a pipeline of one UNet2DModel and one scheduler",
+        "diffusers pipelines of one UNet2DModel and one scheduler",
         marker=("model_index.json", "scheduler/scheduler_config.json", "scheduler_config.json"),
     )
     catalogue.exporter(
         "diffusers",
         "zoo_diffusers.export:export",
-        "a folder for diffusers' DDPMPipeline and its like",
+        "a folder that diffusers' DDPMPipeline and related pipelines can load",
         families=["ddpm", "score-sde", "flow-matching", "rectified-flow", "consistency", "diffusers-pipeline"],
     )

@@ -1,4 +1,4 @@
-"""What zoo-flow-matching offers."""
+"""Registers what zoo-flow-matching offers."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.family(
         "flow-matching",
         "zoo_flow_matching.model:FlowMatching",
-        "flow matching and stochastic interpolants, with or without optimal transport (Lipman et al. 2023)",
+        "flow matching, with independent or optimal-transport coupling (Lipman et al. 2023; Tong et al. 2024)",
         capabilities=["Density", "Denoiser"],
     )
     catalogue.family(
         "rectified-flow",
         "zoo_flow_matching.model:RectifiedFlow",
-        "flows straightened by pairs of noise and data of another one (Liu et al. 2023)",
+        "rectified flows, straightened on the (noise, sample) pairs of a teacher flow (Liu et al. 2023)",
         capabilities=["Density", "Denoiser"],
     )
     catalogue.family(
         "cnf",
         "zoo_flow_matching.cnf:CNF",
-        "continuous normalizing flows by maximum likelihood (Chen et al. 2018; Grathwohl et al. 2019)",
+        "continuous normalizing flows with an exact or estimated trace (Chen et al. 2018; Grathwohl et al. 2019)",
         capabilities=["Density", "DirectSampler", "LatentVariable"],
     )
     catalogue.objective(
         "flow-matching",
         "zoo_flow_matching.objective:FlowMatchingLoss",
-        "conditional flow matching, over the model's coupling of noise and data",
+        "conditional flow matching: regression on the velocity between coupled noise and data",
         families=["flow-matching"],
     )
     catalogue.objective(
         "reflow",
         "zoo_flow_matching.reflow:Reflow",
-        "flow matching over the pairs that a frozen teacher's ODE makes",
+        "flow matching on the (noise, sample) pairs of a frozen teacher's ODE",
         families=["rectified-flow"],
     )
     catalogue.objective(
-        "cnf-nll", "zoo_flow_matching.cnf_objective:MaximumLikelihood", "maximum likelihood", families=["cnf"]
+        "cnf-nll",
+        "zoo_flow_matching.cnf_objective:MaximumLikelihood",
+        "maximum likelihood through the ODE, with an optional kinetic-energy penalty (Finlay et al. 2020)",
+        families=["cnf"],
     )

@@ -1,4 +1,4 @@
-"""What zoo-flows offers."""
+"""Registers what zoo-flows offers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from zoo_core import Catalogue, hookimpl
 ZOO_API = (1, 0)
 
 FAMILIES = {
-    "realnvp": ("realnvp:RealNVP", "affine coupling layers, over vectors and images (Dinh et al. 2017)"),
-    "glow": ("glow:Glow", "ActNorm, invertible 1×1 convolutions, coupling layers (Kingma & Dhariwal 2018)"),
-    "resampled-glow": ("resampled:ResampledGlow", "a Glow whose samples must pass an acceptance (Stimper et al. 2022)"),
-    "nsf": ("nsf:NSF", "neural spline flows over vectors (Durkan et al. 2019)"),
+    "realnvp": ("realnvp:RealNVP", "RealNVP: affine coupling layers for vectors and images (Dinh et al. 2017)"),
+    "glow": ("glow:Glow", "Glow: ActNorm, invertible 1×1 convolutions and affine coupling (Kingma & Dhariwal 2018)"),
+    "resampled-glow": (
+        "resampled:ResampledGlow",
+        "Glow with learned rejection sampling of its proposals (Stimper et al. 2022)",
+    ),
+    "nsf": ("nsf:NSF", "neural spline flows for vectors (Durkan et al. 2019)"),
     "maf": ("autoregressive_flows:MAF", "masked autoregressive flows (Papamakarios et al. 2017)"),
     "iaf": ("autoregressive_flows:IAF", "inverse autoregressive flows (Kingma et al. 2016)"),
 }
@@ -18,7 +21,7 @@ FAMILIES = {
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the families, their objective, a sampler and what can be drawn of them."""
+    """Registers the families, an objective, a sampler and two plots."""
     for name, (target, summary) in FAMILIES.items():
         catalogue.family(
             name, f"zoo_flows.{target}", summary, capabilities=["Density", "DirectSampler", "LatentVariable"]
@@ -27,17 +30,25 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.objective(
         "acceptance",
         "zoo_flows.resampled:AcceptanceRegression",
-        "which of a flow's proposals are data-like (Azadi et al. 2019)",
+        "logistic regression of data against a flow's proposals, for rejection sampling (Azadi et al. 2019)",
         families=["resampled-glow"],
     )
     catalogue.sampler(
         "tempered",
         "zoo_flows.sampler:Tempered",
-        "codes drawn at a temperature (Kingma & Dhariwal 2018)",
+        "latent codes drawn at a temperature and decoded (Kingma & Dhariwal 2018)",
         needs=["LatentVariable"],
         families=families,
     )
     catalogue.plot(
-        "bent-grid", "zoo_flows.plots:bent_grid", "how a flow bends the plane, layer by layer", families=families
+        "bent-grid",
+        "zoo_flows.plots:bent_grid",
+        "a grid in latent space after each layer of a two-dimensional flow",
+        families=families,
     )
-    catalogue.plot("temperatures", "zoo_flows.plots:temperatures", "samples at five temperatures", families=families)
+    catalogue.plot(
+        "temperatures",
+        "zoo_flows.plots:temperatures",
+        "samples of a flow at five temperatures of its latent codes",
+        families=families,
+    )

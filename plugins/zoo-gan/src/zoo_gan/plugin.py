@@ -1,4 +1,4 @@
-"""What zoo-gan offers."""
+"""Registers what zoo-gan offers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from zoo_core import Catalogue, hookimpl
 ZOO_API = (1, 0)
 
 OBJECTIVES = {
-    "gan-minimax": ("Minimax", "the two-player game on log D, as it stands (Goodfellow et al. 2014)"),
-    "gan-non-saturating": ("NonSaturating", "the generator ascends log D of its samples (Goodfellow et al. 2014)"),
-    "gan-least-squares": ("LeastSquares", "squared errors in place of log D (Mao et al. 2017)"),
-    "wgan": ("Wasserstein", "Wasserstein-1 with clipped critic weights (Arjovsky et al. 2017)"),
-    "wgan-gp": ("WassersteinGP", "Wasserstein-1 with a gradient penalty (Gulrajani et al. 2017)"),
+    "gan-minimax": ("Minimax", "minimax game on log D for both generator and critic (Goodfellow et al. 2014)"),
+    "gan-non-saturating": (
+        "NonSaturating",
+        "non-saturating loss: the generator maximises log D of its samples (Goodfellow et al. 2014)",
+    ),
+    "gan-least-squares": (
+        "LeastSquares",
+        "least-squares GAN: squared errors of the critic's score to targets 0 and 1 (Mao et al. 2017)",
+    ),
+    "wgan": ("Wasserstein", "Wasserstein GAN with clipped critic weights (Arjovsky et al. 2017)"),
+    "wgan-gp": ("WassersteinGP", "Wasserstein GAN with a gradient penalty on the critic (Gulrajani et al. 2017)"),
 }
 
 

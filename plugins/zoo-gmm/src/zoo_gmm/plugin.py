@@ -1,4 +1,4 @@
-"""What zoo-gmm offers."""
+"""Registers what zoo-gmm offers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ def zoo_register(catalogue: Catalogue) -> None:
     """Registers the family, its objective and its plot."""
     can = ["Density", "DirectSampler"]
     catalogue.family(
-        "gmm", "zoo_gmm.model:GaussianMixture", "Gaussian mixtures, one Gaussian among them", capabilities=can
+        "gmm",
+        "zoo_gmm.model:GaussianMixture",
+        "Gaussian mixtures with full, tied, diagonal or spherical covariances",
+        capabilities=can,
     )
-    catalogue.objective("em", "zoo_gmm.objective:ExpectationMaximisation", "expectation–maximisation", families=["gmm"])
-    catalogue.plot("em", "zoo_gmm.plots:em", "the components while EM goes on, in the plane", families=["gmm"])
+    catalogue.objective(
+        "em",
+        "zoo_gmm.objective:ExpectationMaximisation",
+        "expectation–maximisation for mixture models (Dempster et al. 1977)",
+        families=["gmm"],
+    )
+    catalogue.plot(
+        "em",
+        "zoo_gmm.plots:em",
+        "the components of a two-dimensional mixture at successive EM iterations",
+        families=["gmm"],
+    )

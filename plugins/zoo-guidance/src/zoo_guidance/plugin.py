@@ -1,4 +1,4 @@
-"""What zoo-guidance offers."""
+"""Registers what zoo-guidance offers."""
 
 from __future__ import annotations
 
@@ -9,40 +9,52 @@ ZOO_API = (1, 0)
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the noise-aware classifier, the objectives, and the samplers that steer other samplers."""
+    """Registers the noisy classifier with its objective and metric, label dropout, and the guided samplers."""
     catalogue.family(
         "noisy-classifier",
         "zoo_guidance.noisy_classifier:NoisyClassifier",
-        "classifiers of noisy data, which guide models on a path (Dhariwal & Nichol 2021)",
+        "classifiers of noisy data, for classifier guidance of diffusion models (Dhariwal & Nichol 2021)",
         capabilities=[],
     )
     catalogue.objective(
         "noisy-cross-entropy",
         "zoo_guidance.noisy_classifier:NoisyCrossEntropy",
-        "cross-entropy at every angle between data and noise",
+        "cross-entropy of a classifier, averaged over all noise levels",
         families=["noisy-classifier"],
     )
     catalogue.metric(
         "noisy-accuracy",
         "zoo_guidance.noisy_accuracy:NoisyAccuracy",
-        "how often a classifier of noisy data is right, over all angles",
+        "accuracy of a classifier of noisy data, averaged over all noise levels",
         families=["noisy-classifier"],
     )
     catalogue.objective(
         "label-dropout",
         "zoo_guidance.label_dropout:LabelDropout",
-        "trains for guidance: any objective, with labels hidden now and then (Ho & Salimans 2022)",
+        "trains for classifier-free guidance: hides labels at random from any objective (Ho & Salimans 2022)",
         needs=["Denoiser"],
     )
     for name, target, summary in (
         (
             "classifier-guidance",
             "classifier_guidance:ClassifierGuidance",
-            "any sampler, guided by a classifier of noisy data (Dhariwal & Nichol 2021)",
+            "classifier guidance for any sampler, by a classifier of noisy data (Dhariwal & Nichol 2021)",
         ),
-        ("inpaint", "inpainting:Inpaint", "fills in what is not known, with resampling (Lugmayr et al. 2022)"),
-        ("sdedit", "editing:SDEdit", "edits data: adds noise, which any sampler takes off (Meng et al. 2022)"),
-        ("interpolate", "interpolation:Interpolate", "what lies between two samples, on great circles of noise"),
+        (
+            "inpaint",
+            "inpainting:Inpaint",
+            "inpainting with resampling: fills the masked part of an image (RePaint, Lugmayr et al. 2022)",
+        ),
+        (
+            "sdedit",
+            "editing:SDEdit",
+            "SDEdit: adds noise to an image, and denoises it with any sampler (Meng et al. 2022)",
+        ),
+        (
+            "interpolate",
+            "interpolation:Interpolate",
+            "interpolation between two samples along great circles in noise space (Song, Meng & Ermon 2021)",
+        ),
     ):
         requires = [] if name == "interpolate" else ["!coupled"]
         catalogue.sampler(name, f"zoo_guidance.{target}", summary, needs=["Denoiser"], requires=requires)

@@ -1,4 +1,4 @@
-"""What zoo-metrics offers."""
+"""Registers what zoo-metrics offers."""
 
 from __future__ import annotations
 
@@ -7,44 +7,89 @@ from zoo_core import Catalogue, hookimpl
 ZOO_API = (1, 0)
 
 _OF_SAMPLES = {
-    "fd-mnist-v1": ("frechet:fd_mnist_v1", "Fréchet distance of features, MNIST"),
-    "fd-fashion-v1": ("frechet:fd_fashion_v1", "Fréchet distance of features, Fashion-MNIST"),
-    "fd-digits-v1": ("frechet:fd_digits_v1", "Fréchet distance of features, digits 8×8"),
-    "r-mnist-v1": ("frechet:r_mnist_v1", "Fréchet distance from real (0) to a class missing (1), MNIST"),
-    "r-fashion-v1": ("frechet:r_fashion_v1", "Fréchet distance from real (0) to a class missing (1), Fashion-MNIST"),
-    "r-digits-v1": ("frechet:r_digits_v1", "Fréchet distance from real (0) to a class missing (1), digits 8×8"),
-    "fid-inception": ("inception:InceptionDistance", "Fréchet distance of Inception's features, RGB; fetches 91 MiB"),
-    "kid": ("kernels:KernelInceptionDistance", "kernel distance of features, unbiased"),
-    "mmd": ("kernels:MaximumMeanDiscrepancy", "maximum mean discrepancy of points or grey values, unbiased"),
-    "precision": ("neighbours:Precision", "the share of samples that could be real"),
-    "recall": ("neighbours:Recall", "the share of real examples that could be samples"),
-    "density": ("neighbours:Density", "how densely samples lie where real examples do"),
-    "coverage": ("neighbours:Coverage", "the share of real examples with a sample nearby"),
-    "two-sample-test": ("neighbours:TwoSampleTest", "how well 1-NN tells samples from data; 0.5 is best"),
+    "fd-mnist-v1": ("frechet:fd_mnist_v1", "Fréchet distance of classifier features, MNIST"),
+    "fd-fashion-v1": ("frechet:fd_fashion_v1", "Fréchet distance of classifier features, Fashion-MNIST"),
+    "fd-digits-v1": ("frechet:fd_digits_v1", "Fréchet distance of classifier features, digits 8×8"),
+    "r-mnist-v1": (
+        "frechet:r_mnist_v1",
+        "relative Fréchet distance, MNIST: 0 is real data, 1 is data without one class",
+    ),
+    "r-fashion-v1": (
+        "frechet:r_fashion_v1",
+        "relative Fréchet distance, Fashion-MNIST: 0 is real data, 1 is data without one class",
+    ),
+    "r-digits-v1": (
+        "frechet:r_digits_v1",
+        "relative Fréchet distance, digits 8×8: 0 is real data, 1 is data without one class",
+    ),
+    "fid-inception": (
+        "inception:InceptionDistance",
+        "FID: Fréchet distance of Inception features, RGB images; fetches 91 MiB",
+    ),
+    "kid": (
+        "kernels:KernelInceptionDistance",
+        "kernel Inception distance: unbiased squared MMD of classifier features (Bińkowski et al. 2018)",
+    ),
+    "mmd": (
+        "kernels:MaximumMeanDiscrepancy",
+        "unbiased squared maximum mean discrepancy of points or grey values (Gretton et al. 2012)",
+    ),
+    "precision": (
+        "neighbours:Precision",
+        "precision: share of samples within the manifold of real data (Kynkäänniemi et al. 2019)",
+    ),
+    "recall": (
+        "neighbours:Recall",
+        "recall: share of real examples within the manifold of samples (Kynkäänniemi et al. 2019)",
+    ),
+    "density": (
+        "neighbours:Density",
+        "density: mean number of real neighbourhoods around a sample, divided by k (Naeem et al. 2020)",
+    ),
+    "coverage": (
+        "neighbours:Coverage",
+        "coverage: share of real neighbourhoods that contain a sample (Naeem et al. 2020)",
+    ),
+    "two-sample-test": (
+        "neighbours:TwoSampleTest",
+        "leave-one-out accuracy of 1-NN between samples and data; 0.5 is best",
+    ),
     "inception-score": (
         "classifier:InceptionScore",
-        "exp of what the class says about a sample, by our own classifier",
+        "Inception Score with the data set's own classifier (Salimans et al. 2016)",
     ),
-    "class-accuracy": ("classifier:ClassAccuracy", "the share of samples of the class that was asked for"),
-    "wasserstein": ("transport:Wasserstein", "exact Wasserstein-2 distance of 2,000 points"),
-    "sliced-wasserstein": ("transport:SlicedWasserstein", "sliced Wasserstein-2 distance of points or grey values"),
-    "mode-coverage": ("modes:ModeCoverage", "how many modes of a known mixture are covered"),
-    "high-quality": ("modes:HighQuality", "the share of samples within 3σ of a mode"),
+    "class-accuracy": ("classifier:ClassAccuracy", "share of samples that a classifier assigns to the requested class"),
+    "wasserstein": (
+        "transport:Wasserstein",
+        "exact Wasserstein-2 distance between 2,000 samples and 2,000 data points",
+    ),
+    "sliced-wasserstein": (
+        "transport:SlicedWasserstein",
+        "sliced Wasserstein-2 distance between samples and data, points or grey values",
+    ),
+    "mode-coverage": ("modes:ModeCoverage", "number of modes of a known mixture that samples cover"),
+    "high-quality": ("modes:HighQuality", "share of samples within 3σ of a mode of a known mixture"),
 }
 
 _OF_DENSITIES = {
-    "nll": ("likelihood:NegativeLogLikelihood", "−E log p of held-out data, in nats"),
-    "bits-per-dim": ("likelihood:BitsPerDimension", "−E log p of held-out data, in bits per dimension"),
-    "kl": ("densities:KullbackLeibler", "KL(data ‖ model) where the data's density is known, in nats"),
-    "js": ("densities:JensenShannon", "Jensen–Shannon divergence where the data's density is known, in nats"),
-    "entropy": ("densities:Entropy", "−E log p of the model's own samples, in nats"),
+    "nll": ("likelihood:NegativeLogLikelihood", "negative log-likelihood of held-out data, in nats"),
+    "bits-per-dim": ("likelihood:BitsPerDimension", "negative log-likelihood of held-out data, in bits per dimension"),
+    "kl": (
+        "densities:KullbackLeibler",
+        "Kullback–Leibler divergence KL(data ‖ model) for data of known density, in nats",
+    ),
+    "js": ("densities:JensenShannon", "Jensen–Shannon divergence for data of known density, in nats"),
+    "entropy": ("densities:Entropy", "entropy of the model, −E log p of its own samples, in nats"),
 }
 
 _BOUNDS = {
-    "elbo": ("importance:elbo", "−ELBO of held-out data, in nats"),
-    "elbo-bits": ("importance:elbo_bits", "−ELBO of held-out data, in bits per dimension"),
-    "iwae-5000": ("importance:iwae_5000", "−log p by 5,000 importance samples, in nats"),
-    "iwae-5000-bits": ("importance:iwae_5000_bits", "−log p by 5,000 importance samples, in bits per dimension"),
+    "elbo": ("importance:elbo", "negative evidence lower bound of held-out data, in nats"),
+    "elbo-bits": ("importance:elbo_bits", "negative evidence lower bound of held-out data, in bits per dimension"),
+    "iwae-5000": ("importance:iwae_5000", "negative log-likelihood by 5,000 importance samples, in nats"),
+    "iwae-5000-bits": (
+        "importance:iwae_5000_bits",
+        "negative log-likelihood by 5,000 importance samples, in bits per dimension",
+    ),
 }
 
 
@@ -84,7 +129,7 @@ _REQUIRES = {
     "iwae-5000": ["importance"],
     "iwae-5000-bits": ["importance", "image", "!binarises"],
 }
-"""Facts that must be true of a model for each metric; the metrics check the same on a built model."""
+"""Facts that each metric requires of a model, for listings; ``Metric.check`` asks a built model for these facts."""
 
 
 @hookimpl

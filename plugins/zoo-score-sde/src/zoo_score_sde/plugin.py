@@ -1,4 +1,4 @@
-"""What zoo-score-sde offers."""
+"""Registers what zoo-score-sde offers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FAMILIES = ["score-sde", "ncsn"]
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the families, their objectives and Langevin dynamics."""
+    """Registers the families, their objectives and the Langevin sampler."""
     catalogue.family(
         "score-sde",
         "zoo_score_sde.model:ScoreSDE",
-        "score models of the VP, VE and sub-VP SDEs (Song et al. 2021)",
+        "score-based models of the VP, VE and sub-VP SDEs (Song et al. 2021)",
         capabilities=["Density", "Denoiser"],
     )
     catalogue.family(
@@ -25,15 +25,27 @@ def zoo_register(catalogue: Catalogue) -> None:
         capabilities=["Density", "Denoiser"],
     )
     for name, target, summary in (
-        ("denoising-score-matching", "DenoisingScoreMatching", "the score of noisy data by its noise (Vincent 2011)"),
-        ("explicit-score-matching", "ExplicitScoreMatching", "squared error to the true score of a known density"),
-        ("sliced-score-matching", "SlicedScoreMatching", "the score by random projections (Song et al. 2019)"),
+        (
+            "denoising-score-matching",
+            "DenoisingScoreMatching",
+            "denoising score matching: regression on the added noise (Vincent 2011)",
+        ),
+        (
+            "explicit-score-matching",
+            "ExplicitScoreMatching",
+            "explicit score matching: squared error to the exact score of a known density",
+        ),
+        (
+            "sliced-score-matching",
+            "SlicedScoreMatching",
+            "sliced score matching, by random projections (Song et al. 2019)",
+        ),
     ):
         catalogue.objective(name, f"zoo_score_sde.objective:{target}", summary, families=FAMILIES)
     catalogue.sampler(
         "langevin",
         "zoo_score_sde.langevin:Langevin",
-        "Langevin dynamics on a density with a gradient, with or without Metropolis steps",
+        "Langevin dynamics on a differentiable density: MALA, or without Metropolis correction",
         needs=["Density"],
         requires=["points|image", "exact", "!many-passes", "!discrete", "!binarises"],
     )

@@ -1,4 +1,4 @@
-"""What zoo-vae offers."""
+"""Registers what zoo-vae offers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.objective(
         "elbo",
         "zoo_vae.objective:ELBO",
-        "evidence lower bound, with β, KL annealing and free bits",
+        "evidence lower bound, with β, KL annealing and free bits (Kingma & Welling 2014)",
         families=["vae"],
     )
     catalogue.objective(
-        "iwae", "zoo_vae.objective:IWAE", "importance-weighted bound of k draws (Burda et al. 2016)", families=["vae"]
+        "iwae",
+        "zoo_vae.objective:IWAE",
+        "importance-weighted bound with k samples of the posterior (Burda et al. 2016)",
+        families=["vae"],
     )
