@@ -85,7 +85,7 @@ def test_padding_in_place_of_lengths_is_refused_in_a_line():
 
 
 def test_a_space_of_tokens_says_how_many_there_are():
-    with pytest.raises(ValueError, match="vocabulary = None; a space of tokens says how many there are"):
+    with pytest.raises(ValueError, match="vocabulary = None; a space of tokens needs the number of different tokens"):
         SampleSpace("tokens", (None,))
 
 

@@ -104,7 +104,7 @@ WRONG: list[tuple[str, Values, str]] = [
     ("style", torch.zeros(1, 3), r"'style' is \(3,\) for each sample; expected \(2,\)"),
     ("style", torch.zeros(1, 2, dtype=torch.int64), "'style' is of torch.int64; expected floating-point numbers"),
     ("style", torch.tensor([[INF, 0.0]]), "'style' has infinite numbers"),
-    ("style", torch.tensor([[NAN, NAN]]), "'style' has NaN, and this model needs all of it"),
+    ("style", torch.tensor([[NAN, NAN]]), "'style' has NaN, and this model requires the condition"),
     ("size", torch.tensor([-INF]), "'size' has infinite numbers"),
     ("size", torch.tensor([NAN]), "'size' has NaN"),
     ("caption", torch.tensor([[0, 1]]), "expected tokens, a Ragged of integers"),

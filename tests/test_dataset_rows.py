@@ -86,7 +86,7 @@ def test_some_rows_are_a_data_set() -> None:
     assert len(data.only([2, 0])) == 3
     with pytest.raises(IncompatibleError, match=r"no class of \[7\]; its classes are 0 … 2"):
         data.only([7])
-    with pytest.raises(IncompatibleError, match="has 5 examples and 4 rows of 'label'; expected one for each"):
+    with pytest.raises(IncompatibleError, match="has 5 examples and 4 rows of 'label'; expected one row each"):
         replace(data, columns={"label": torch.zeros(4)})
 
 
@@ -147,11 +147,11 @@ def test_what_examples_are_is_said_where_it_cannot_be_read_off() -> None:
     assert space.holds(data.sample_space)
     assert not replace(space, rate=16_000).holds(data.sample_space)
     lazy = DataSet("codes", "train", Lazy(torch.tensor([[0, 4]])))
-    with pytest.raises(IncompatibleError, match="codes reads tokens row by row; give space"):
+    with pytest.raises(IncompatibleError, match="codes reads tokens on demand, so their number is unknown; give space"):
         lazy.sample_space  # noqa: B018
     assert replace(lazy, space=SampleSpace("tokens", (2,), vocabulary=5)).sample_space.vocabulary == 5
     for x in (Lazy(torch.zeros(2, 2)), Ragged.of([torch.zeros(2)])):
-        with pytest.raises(IncompatibleError, match="is no tensor of one shape; read it by rows"):
+        with pytest.raises(IncompatibleError, match="are no single tensor; use"):
             DataSet("lazy", "train", x).tensor  # noqa: B018
 
 

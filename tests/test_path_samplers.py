@@ -260,12 +260,12 @@ def test_what_does_not_fit_says_why():
     linear = ExactDenoiser(LinearPath(), **MIXTURE)
     with pytest.raises(IncompatibleError, match="no bounds"):
         DDIM(clip=True).check(linear)
-    with pytest.raises(IncompatibleError, match="no beginning on this path"):
+    with pytest.raises(IncompatibleError, match="cannot begin at t = 1, where α = 0"):
         sample(linear, 2, sampler=Heun(coordinate="sigma"))
-    with pytest.raises(IncompatibleError, match="no beginning on this path"):
+    with pytest.raises(IncompatibleError, match="cannot begin at t = 1, where α = 0"):
         sample(linear, 2, sampler=EulerMaruyama(spacing="trailing"))
     for sampler in (AnnealedLangevin(spacing="quadratic"), PredictorCorrector(spacing="trailing")):
-        with pytest.raises(IncompatibleError, match="no beginning on this path: α = 0 at t = 1;"):
+        with pytest.raises(IncompatibleError, match="cannot begin at t = 1, where α = 0 on this path;"):
             sampler.check(linear)
     for currency in ("noise", "score"):
         blind = ExactDenoiser(LinearPath(), **MIXTURE, prediction=currency)

@@ -1,4 +1,4 @@
-"""The four interfaces (model, objective, sampler, metric) and what they speak of."""
+"""The four interfaces (model, objective, sampler, metric) and the types that they exchange."""
 
 from zoo_core.interfaces.batch import Batch
 from zoo_core.interfaces.condition import Condition

@@ -1,4 +1,4 @@
-"""Examples that travel together: values, what they are conditioned on, their weights, the step they are for."""
+"""A batch of examples: values, conditions, weights, and the training step that they are for."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Batch"]
 
 @dataclass(frozen=True)
 class Batch(Generic[X]):
-    """Examples on the model's side.
+    """A batch of examples on the model's side.
 
     Attributes:
         x: values, ``(n, *space.shape)``; a :class:`~zoo_core.interfaces.Ragged` where lengths are open.
-        condition: what they are conditioned on, one row per example.
-        weights: how much each example counts, ``(n,)``, at least 0; ``None`` where all count alike.
+        condition: what the examples are conditioned on, one row per example.
+        weights: weights of the examples, ``(n,)``, at least 0; ``None`` for equal weights.
         step: number of the training step, from 0; ``None`` outside of training.
     """
 
@@ -35,7 +35,7 @@ class Batch(Generic[X]):
         return len(self.x)
 
     def rows(self, which: slice | Tensor) -> Batch[X]:
-        """Takes some of the examples: a slice, or their numbers ``(k,)``."""
+        """Selects some of the examples, by a slice or by row numbers ``(k,)``."""
         return replace(
             self,
             x=cast(X, self.x[which]),
@@ -44,13 +44,13 @@ class Batch(Generic[X]):
         )
 
     def chunks(self, count: int) -> Iterator[Batch[X]]:
-        """Yields ``count`` batches of equal size, in order; the length must be a multiple of it."""
+        """Yields ``count`` batches of equal size, in order; the length must be a multiple of ``count``."""
         size = len(self) // count
         for start in range(0, size * count, size):
             yield self.rows(slice(start, start + size))
 
     def to(self, device: torch.device | str) -> Batch[X]:
-        """Moves everything to a device."""
+        """Moves all tensors to a device."""
         return replace(
             self,
             x=cast(X, self.x.to(device)),

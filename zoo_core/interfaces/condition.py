@@ -1,4 +1,4 @@
-"""What a sample may be conditioned on: a label, numbers, a sentence, an image, the part that is known, a domain."""
+"""What samples are conditioned on: a label, numbers, a sentence, an image, a known part of the sample, a domain."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ class Condition:
 
     def __init__(self, **values: Values) -> None:
         if len({len(v) for v in values.values()}) > 1:
-            raise ConditionError(f"conditions of different lengths: { {k: len(v) for k, v in values.items()} }")
+            raise ConditionError(
+                f"conditions have different lengths: { {k: len(v) for k, v in values.items()} }; expected equal ones"
+            )
         self.values: Mapping[str, Values] = values
 
     @classmethod
     def of(cls, given: Mapping[str, Any], specs: Mapping[str, ConditionSpec], count: int) -> Condition:
-        """Makes a condition of what a user writes: numbers, names, lists, arrays.
+        """Makes a condition from a user's values: numbers, names, lists, arrays.
 
-        A single value holds for every sample; a list goes round: sample i has row i modulo its length.
+        A single value holds for every sample; a list is repeated: sample i has row i modulo the length of the list.
 
         Args:
             given: values by name: ``{"label": 3}``, ``{"label": [0, 1, 2]}``, ``{"speaker": "theo"}``, arrays, tensors.
-            specs: what the model accepts.
+            specs: specification of the model's conditions, by name.
             count: number of samples.
 
         Raises:
-            ConditionError: an unknown name, or a value that is not of its kind.
+            ConditionError: a name is unknown, or a value is not of the kind that its specification requires.
         """
         found = {}
         for name, value in given.items():
@@ -54,11 +56,11 @@ class Condition:
         return made
 
     def __getitem__(self, name: str) -> Tensor:
-        """Gives the values of a name that have a fixed shape.
+        """Returns the values of a name whose rows have a fixed shape.
 
         Raises:
             KeyError: there is no such name.
-            ConditionError: its rows have open lengths; ask :meth:`ragged`.
+            ConditionError: the rows have open lengths; use :meth:`ragged`.
         """
         value = self.values[name]
         if isinstance(value, Ragged):
@@ -66,11 +68,11 @@ class Condition:
         return value
 
     def ragged(self, name: str) -> Ragged:
-        """Gives the values of a name whose rows have open lengths.
+        """Returns the values of a name whose rows have open lengths.
 
         Raises:
             KeyError: there is no such name.
-            ConditionError: its rows have a fixed shape.
+            ConditionError: the rows have a fixed shape.
         """
         value = self.values[name]
         if not isinstance(value, Ragged):
@@ -87,27 +89,27 @@ class Condition:
         return len(next(iter(self.values.values()))) if self.values else 0
 
     def rows(self, which: slice | Tensor) -> Condition:
-        """Takes the condition of some samples: a slice, or their numbers ``(k,)``."""
+        """Selects the condition of some samples, by a slice or by row numbers ``(k,)``."""
         return Condition(**{name: value[which] for name, value in self.values.items()})
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Condition:
-        """Moves all values to a device; numbers, but no integers, become of type ``dtype`` where it is given."""
+        """Moves all values to a device, and converts floating-point values to ``dtype`` where it is given."""
         values = {name: value.to(device) for name, value in self.values.items()}
         if dtype is not None:
             values = {name: value.to(dtype) if value.is_floating_point() else value for name, value in values.items()}
         return Condition(**values)
 
     def only(self, names: Mapping[str, Any] | Sequence[str]) -> Condition | None:
-        """Keeps the values of some names; ``None`` where none of them is here."""
+        """Keeps the values of some names; returns ``None`` if the condition has none of them."""
         kept = {name: self.values[name] for name in names if name in self.values}
         return Condition(**kept) if kept else None
 
     def hidden(self, where: Mapping[str, Tensor], specs: Mapping[str, ConditionSpec]) -> Condition:
-        """Replaces rows by their nulls, as guidance and the dropping of conditions need it.
+        """Replaces rows by the null of their condition, for guidance and for dropping conditions in training.
 
         Args:
-            where: rows to hide by name, bool ``(n,)``.
-            specs: what the model accepts.
+            where: masks of the rows to hide, bool ``(n,)``, by name.
+            specs: specification of the model's conditions, by name.
         """
         values = dict(self.values)
         for name, hide in where.items():
@@ -128,7 +130,7 @@ def _known(specs: Mapping[str, ConditionSpec], name: str) -> ConditionSpec:
 
 
 def _replaced(value: Values, spec: ConditionSpec, hide: Tensor) -> Values:
-    """The rows of ``value``, with nulls where ``hide`` says so."""
+    """Returns ``value`` with the null in the rows where ``hide`` is true."""
     if isinstance(value, Ragged):
         return Ragged(value.data, torch.where(hide, 0, value.lengths), value.axis)
     null = spec.absent(len(value), value.device, value.dtype)

@@ -1,4 +1,4 @@
-"""What a model accepts as a condition, under one name."""
+"""The specification of one condition of a model."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _WHOLE = ("label", "domain", "tokens")
 
 @dataclass(frozen=True)
 class ConditionSpec:
-    """What a model accepts under one name.
+    """The specification of one condition of a model: its kind, shape, number of classes and null.
 
-    Every kind has a *null*, the value that says "not given": classifier-free guidance and the dropping of conditions in
-    training use it where ``null`` is true.
+    Every kind has a *null*, the value for "not given", which classifier-free guidance and the dropping of conditions in
+    training use; a model accepts it where ``null`` is true.
 
     ========== ========================================= ==========================================
     kind       one row                                   null
@@ -40,14 +40,14 @@ class ConditionSpec:
     ========== ========================================= ==========================================
 
     Attributes:
-        kind: which of these it is.
+        kind: kind of the condition, a row of this table.
         classes: number of labels, of domains or of different tokens.
         shape: shape of one row; ``()`` for a label or domain.
         names: names of the labels, domains or tokens, in the order of their numbers, where they have any.
         null: whether the null is accepted.
 
     Raises:
-        ValueError: the fields do not belong together.
+        ValueError: the fields contradict each other, such as ``classes`` for a vector.
     """
 
     kind: ConditionKind
@@ -58,11 +58,13 @@ class ConditionSpec:
 
     def __post_init__(self) -> None:
         if (self.kind in _WHOLE) != (self.classes is not None):
-            raise ValueError(f"classes = {self.classes} for a {self.kind}; labels, domains and tokens have them")
+            raise ValueError(
+                f"classes = {self.classes} for a {self.kind}; expected classes for label, domain and tokens only"
+            )
         if self.classes is not None and self.classes < 1:
             raise ValueError(f"classes = {self.classes} for a {self.kind}; expected at least 1")
         if self.names and len(self.names) != self.classes:
-            raise ValueError(f"{len(self.names)} names for {self.classes} classes; expected as many")
+            raise ValueError(f"{len(self.names)} names for {self.classes} classes; expected one name for each class")
 
     @classmethod
     def label(cls, classes: int, *, names: Sequence[str] = (), null: bool = False) -> ConditionSpec:
@@ -75,7 +77,9 @@ class ConditionSpec:
             if not isinstance(value, Ragged) or value.data.ndim != 2:
                 raise ConditionError(f"condition {name!r} is {_shown(value)}; expected tokens, a Ragged of integers")
             if not self.null and bool((value.lengths == 0).any()):
-                raise ConditionError(f"condition {name!r} is empty, and it is needed; expected {self.expected()}")
+                raise ConditionError(
+                    f"condition {name!r} is empty, and this model requires it; expected {self.expected()}"
+                )
             data = value.padded_with(0).data
         elif isinstance(value, Ragged) or tuple(value.shape[1:]) != self.shape:
             raise ConditionError(f"condition {name!r} is {_shown(value)}; expected {self.shape} for each sample")
@@ -100,14 +104,16 @@ class ConditionSpec:
         if self.kind == "partial":
             return
         if not self.null and not bool(given.all()):
-            raise ConditionError(f"condition {name!r} has NaN, and this model needs all of it; give every number")
+            raise ConditionError(
+                f"condition {name!r} has NaN, and this model requires the condition; give every number"
+            )
         if bool((given.any(1) & ~given.all(1)).any()):
             raise ConditionError(
-                f"condition {name!r} has NaN among numbers; NaN means that nothing is given of a sample"
+                f"condition {name!r} has NaN among numbers; give all numbers of a sample, or NaN for all of them"
             )
 
     def absent(self, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Values:
-        """Gives ``count`` rows of the null: nothing is said of these samples."""
+        """Returns ``count`` rows of the null, the value for "not given"."""
         if self.kind == "tokens":
             empty = torch.zeros((count, 0), dtype=torch.int64, device=device)
             return Ragged(empty, torch.zeros(count, dtype=torch.int64, device=device))
@@ -119,7 +125,7 @@ class ConditionSpec:
         """Finds the number of a label or domain by its name.
 
         Raises:
-            ConditionError: there is no such name; the message lists those there are.
+            ConditionError: there is no such name; the message lists the known names.
         """
         if value in self.names:
             return self.names.index(value)
@@ -127,7 +133,7 @@ class ConditionSpec:
         raise ConditionError(f"condition {name!r} = {value!r} is unknown; expected one of {known}")
 
     def expected(self) -> str:
-        """Says what one row is, as the end of a message."""
+        """Describes one row, for the end of a message."""
         if self.kind == "tokens":
             return f"a list of integers below {self.classes}"
         if self.classes is not None:

@@ -1,4 +1,4 @@
-"""Examples, with what is known about them: labels, domains, captions, by name."""
+"""A data set: examples with columns of labels, domains, captions or other data about them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["DataSet", "Rows"]
 
 
 class Rows(Protocol):
-    """Examples that are read when they are asked for: files in a folder, a data base.
+    """Examples that are read on demand: files in a folder, a data base.
 
-    A memory-mapped array needs none of this: ``torch.from_numpy(numpy.load(path, mmap_mode="c"))`` is a tensor.
+    A memory-mapped array needs no such class: ``torch.from_numpy(numpy.load(path, mmap_mode="c"))`` is a tensor.
     """
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Tensor, /) -> Values:
-        """The examples of some row numbers, int64 ``(k,)``."""
+        """Reads the examples of some row numbers, int64 ``(k,)``."""
 
 
 Stored: TypeAlias = Tensor | Ragged | Rows
@@ -39,23 +39,23 @@ _HASHED_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class DataSet:
-    """One split of a data set.  Rows are read by number, so it may be larger than memory.
+    """One split of a data set, whose rows are read by number, so that it may be larger than memory.
 
     Attributes:
         name: name under which it is registered.
         split: ``train`` or ``test``.
         x: examples: uint8 images ``(n, channels, h, w)`` with values 0 … levels − 1, points ``(n, d)`` in float32,
             tokens in int64, sequences ``(n, time, features)``; a :class:`~zoo_core.interfaces.Ragged` where lengths
-            differ; a memory-mapped tensor, or any object that gives :class:`Rows`.
-        columns: what else is known of each example, by name, one row each: ``label``, ``domain``, ``speaker``,
-            ``caption`` (a Ragged of tokens), another image.  A model that is conditioned on a name is given it.
+            differ; a memory-mapped tensor; or any object with the methods of :class:`Rows`.
+        columns: further data by name, one row per example: ``label``, ``domain``, ``speaker``, ``caption`` (a Ragged of
+            tokens), another image.  A model is given the columns that bear the names of its conditions.
         names: names of the values of a column, in the order of their numbers (``{"domain": ("summer", "winter")}``).
-        levels: number of grey levels of images; ``None`` for numbers.
+        levels: number of grey levels of images; ``None`` for continuous values.
         entropy: entropy of the distribution, in nats, where it is known: the least possible negative log-likelihood.
-        space: what the examples are, where their shape and type do not say it (audio, tables, the vocabulary).
+        space: sample space of the examples, where shape and type do not determine it (audio, tables, the vocabulary).
 
     Raises:
-        IncompatibleError: a column has another number of rows than there are examples.
+        IncompatibleError: the number of rows of a column differs from the number of examples.
     """
 
     name: str
@@ -71,14 +71,14 @@ class DataSet:
         for name, column in self.columns.items():
             if len(column) != len(self.x):
                 raise IncompatibleError(
-                    f"{self.name} has {len(self.x)} examples and {len(column)} rows of {name!r}; expected one for each"
+                    f"{self.name} has {len(self.x)} examples and {len(column)} rows of {name!r}; expected one row each"
                 )
 
     def __len__(self) -> int:
         return len(self.x)
 
     def rows(self, which: Tensor) -> Batch[Any]:
-        """Reads some examples, as they are stored, with all that is known of them.
+        """Reads some examples, as they are stored, with their columns.
 
         Args:
             which: row numbers, int64 ``(k,)``.
@@ -88,7 +88,7 @@ class DataSet:
 
     @property
     def y(self) -> Tensor | None:
-        """The labels, int64 ``(n,)``, where there are any."""
+        """The labels, int64 ``(n,)``; ``None`` for a data set without labels."""
         label = self.columns.get("label")
         return label if isinstance(label, Tensor) else None
 
@@ -97,15 +97,17 @@ class DataSet:
         """All examples as one tensor, as they are stored.
 
         Raises:
-            IncompatibleError: they have open lengths, or are read when they are asked for.
+            IncompatibleError: the examples have open lengths, or are read on demand.
         """
         if not isinstance(self.x, Tensor):
-            raise IncompatibleError(f"{self.name} is no tensor of one shape; read it by rows")
+            raise IncompatibleError(
+                f"{self.name} has examples of open length or read on demand, which are no single tensor; use rows()"
+            )
         return self.x
 
     @cached_property
     def sample_space(self) -> SampleSpace:
-        """What the examples are: ``space``, or what the first of them looks like."""
+        """The sample space of the examples: ``space``, or what the first example implies."""
         if self.space is not None:
             return self.space
         first = self.x[torch.arange(min(1, len(self)))]
@@ -121,16 +123,18 @@ class DataSet:
         return SampleSpace("points" if len(shape) == 1 and None not in shape else "sequence", tuple(shape))
 
     def _most(self) -> int:
-        """The greatest token."""
+        """Finds the greatest token."""
         if isinstance(self.x, Ragged):
             return int(self.x.padded_with(0).data.max())
         if not isinstance(self.x, Tensor):
-            raise IncompatibleError(f"{self.name} reads tokens row by row; give space, which says how many there are")
+            raise IncompatibleError(
+                f"{self.name} reads tokens on demand, so their number is unknown; give space, with its vocabulary"
+            )
         return int(self.x.max())
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the examples and all columns: two data sets with the same are the same."""
+        """The SHA-256 of the examples and all columns: data sets with equal fingerprints are equal."""
         digest = hashlib.sha256()
         for start in range(0, len(self), _HASHED_AT_ONCE):
             batch = self.rows(torch.arange(start, min(start + _HASHED_AT_ONCE, len(self))))
@@ -143,10 +147,10 @@ class DataSet:
         return digest.hexdigest()
 
     def scaled(self, low: float, high: float) -> Tensor:
-        """Gives all images in float32: level 0 at ``low``, the last level at ``high``.
+        """Returns all images in float32, with level 0 at ``low`` and the last level at ``high``.
 
         Raises:
-            IncompatibleError: the data have no levels.
+            IncompatibleError: the data are no images with grey levels.
         """
         if self.levels is None:
             raise IncompatibleError(f"{self.name} is continuous; it has no levels to scale")
@@ -156,7 +160,7 @@ class DataSet:
         """Keeps the examples of some classes.
 
         Raises:
-            IncompatibleError: there are no labels, or none of these.
+            IncompatibleError: the data set has no labels, or none of ``classes``.
         """
         if self.y is None:
             raise IncompatibleError(f"{self.name} has no labels; classes = {list(classes)} cannot be chosen")
@@ -175,7 +179,7 @@ class DataSet:
 
 
 class _Chosen:
-    """Some rows of rows that are read when they are asked for."""
+    """A selection of the rows of data that are read on demand."""
 
     def __init__(self, of: Rows, which: Tensor) -> None:
         self.of, self.which = of, which

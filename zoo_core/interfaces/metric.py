@@ -1,4 +1,4 @@
-"""What is measured, and what a measurement says."""
+"""The interface of a metric, and the result that it returns."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ State = TypeVar("State")
 
 @dataclass(frozen=True)
 class Result:
-    """A number that can stand in a table.
+    """A measured number, with all that is needed to compare and repeat it.
 
     Attributes:
         value: the number.
-        stderr: its standard error.
-        n: how many samples it rests on.
+        stderr: standard error of the value.
+        n: number of samples or examples that were used.
         unit: ``"nats"``, ``"bits/dim"``, ``""`` …
         direction: whether lower or higher is better.
-        anchors: named numbers measured the same way, so that the value means something (``{"entropy": 0.289}``).
-        protocol: what else one must know to measure it again: dequantisation, extractor, seed.
+        anchors: baselines by name, measured in the same way as the value (``{"entropy": 0.289}``).
+        protocol: further settings of the measurement: dequantisation, extractor, seed.
     """
 
     value: float
@@ -45,14 +45,14 @@ class Result:
 
 
 class Metric(ABC, Generic[State]):
-    """Measures a model, batch by batch; states merge, so that batches and machines are the same thing.
+    """Measures a model batch by batch; states merge, so that batches can be spread over machines.
 
     Attributes:
         uses: ``"data"`` where a batch is held-out data on the model's side (likelihoods); ``"samples"`` where it is the
             model's samples on the user's side, images in [0, 1] rounded to the levels of the data they are compared
             with.
         needs: the capabilities that a model must have.
-        headline: whether it is what comparisons lead with, unless another is named.
+        headline: whether comparisons show this metric first, unless another is named.
     """
 
     uses: Literal["data", "samples"]
@@ -60,42 +60,42 @@ class Metric(ABC, Generic[State]):
     headline: bool = False
 
     def shares(self) -> Hashable | None:
-        """Metrics of one run that say the same here, other than ``None``, are given one state between them."""
+        """Returns a key: metrics of one run with equal keys, other than ``None``, share one state."""
         return None
 
     def size(self, data: DataSet) -> int:
-        """How many examples or samples to look at unless the user says: all of the data, or 10,000 samples."""
+        """Returns the default number of examples or samples: all of the data, or 10,000 samples."""
         return len(data) if self.uses == "data" else 10_000
 
     def by_default(self, model: Model) -> bool:
-        """Whether it is measured when no metric is named: it takes minutes, not hours."""
+        """Says whether the metric is measured when none is named: whether it takes minutes and not hours."""
         return True
 
     def check(self, model: Model, data: DataSet) -> None:
         """Raises :class:`~zoo_core.errors.IncompatibleError`, with the reason, where the metric does not fit.
 
-        Here it looks at :attr:`needs`; a metric that asks more of the model or the data calls this first.
+        The method checks :attr:`needs`; a metric with further requirements overrides it, and calls it first.
         """
         if (reason := lacking(model, self.needs)) is not None:
             raise IncompatibleError(f"this metric {reason}")
 
     @abstractmethod
     def init(self, model: Model, data: DataSet) -> State:
-        """The state before anything was seen.
+        """Returns the state before the first batch.
 
         Args:
-            model: what is measured.
-            data: against what: held-out data, or the training data that samples are compared with.
+            model: model to measure.
+            data: held-out data, or the training data that samples are compared with.
         """
 
     @abstractmethod
     def update(self, state: State, model: Model, batch: Batch[Any], streams: Streams) -> State:
-        """The state after one more batch; ``streams`` has one stream per example."""
+        """Returns the state after one more batch; ``streams`` has one stream per example."""
 
     @abstractmethod
     def merge(self, a: State, b: State) -> State:
-        """The state of two disjoint sets of examples; associative."""
+        """Merges the states of two disjoint sets of examples; merging is associative."""
 
     @abstractmethod
     def compute(self, state: State) -> Result:
-        """The measurement."""
+        """Computes the measurement from the state of all examples."""

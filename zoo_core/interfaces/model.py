@@ -1,7 +1,7 @@
-"""What a model is, and what it can do.
+"""The interface of a model, and the capabilities that a model may have.
 
-A model says what it can do by *capability*, not by family: a sampler, a metric or an objective names the capability
-that it needs, and everything else (what fits what, error messages, completion, ``zoo info``) follows from that.
+A model declares *capabilities*: interfaces such as :class:`Density` or :class:`Denoiser`.  A sampler, a metric or an
+objective names the capability that it needs, and this determines what fits what, error messages and completion.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ __all__ = [
 class Model(nn.Module):
     """A generative model: an ``nn.Module`` with a sample space, built from JSON values.
 
-    The constructor's keyword arguments are plain JSON; ``factory(**config)`` and a state dict are the whole model.
-    Everything that is learned is a parameter or a buffer, so ``.to()``, EMA and safetensors see it.
+    The constructor's keyword arguments are JSON values; ``factory(**config)`` and a state dict determine the model.
+    All learned values are parameters or buffers, so that ``.to()``, EMA and safetensors include them.
 
     Attributes:
-        space: the set that samples belong to.
-        conditions: what the model can be conditioned on, by name; empty for an unconditional model.  Asked without a
-            condition, a conditional model answers unconditionally or raises ``ConditionError``.
-        discrete: whether its probabilities are of values on a grid (8-bit images, tokens), not densities of numbers.
-        binarises: whether they are of black and white.  Training and evaluation then draw white with the grey level as
-            its probability, and the model is given zeros and ones.
-        entry: what the registry says about it, where it was built from an entry.
-        players: the parts that objectives train, by name (``{"generator": …, "critic": …}``);
-            ``{"model": self}`` unless a family says otherwise.
+        space: sample space, the set that samples belong to.
+        conditions: specifications of what the model can be conditioned on, by name; empty for an unconditional model.
+            Without a condition, a conditional model works unconditionally or raises ``ConditionError``.
+        discrete: whether ``log_prob`` is a probability of discrete values (8-bit images, tokens), not a density.
+        binarises: whether ``log_prob`` is a probability of black and white pixels.  Training and evaluation then draw
+            white with the grey level as its probability, and the model is given zeros and ones.
+        entry: registry entry that the model was built from, if any.
+        players: parts that objectives train, by name (``{"generator": …, "critic": …}``); ``{"model": self}`` unless a
+            family overrides it.
     """
 
     space: SampleSpace
@@ -69,27 +69,27 @@ class Model(nn.Module):
     def lacks(self) -> Mapping[str, str]:
         """Names the capabilities of the class that this instance does not have, each with the reason.
 
-        A small Boltzmann machine has an exact density and a large one has not: both are of one class, and the large one
-        says ``{"Density": "the normaliser of 200 hidden units is not known"}``.
+        Small and large Boltzmann machines are of one class, for example, but only small ones have an exact density: a
+        large one returns ``{"Density": "the normaliser of 200 hidden units is not known"}``.
         """
         return {}
 
     def start(self, batch: Batch[Any], streams: Streams) -> None:
-        """Sets what begins from data (the scales of ActNorm), with the first batch; a second call changes nothing.
+        """Initialises parameters that depend on data (the scales of ActNorm); a second call changes nothing.
 
-        Does nothing unless a family says otherwise.
+        Does nothing unless a family overrides it.
 
         Args:
-            batch: batch of the first step, whole: the same in every process.
+            batch: whole batch of the first step, the same in every process.
             streams: one random stream per example.
         """
         return
 
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Gives the state to begin training with, from that of the model that a recipe names as its ``start``.
+        """Adapts the state of the model that a recipe names as its ``start``, to begin training with.
 
-        The same unless a family says otherwise: a conditional model may start from an unconditional one, whose state
-        lacks what reads the condition.  What is returned must fit strictly.
+        Returns ``state`` unless a family overrides it: a conditional model may start from an unconditional one, whose
+        state lacks the parameters that read the condition.  The result must have exactly the keys of this model.
         """
         return state
 
@@ -100,7 +100,7 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model's parameters are."""
+        """The device of the model's parameters."""
         return next(iter([*self.parameters(), *self.buffers()]), torch.empty(0)).device
 
     @property
@@ -113,12 +113,12 @@ class Model(nn.Module):
 
 
 class Density(ABC, Generic[X]):
-    """Can say how probable data is.  ``Density[Ragged]`` is that of a family whose samples have open lengths.
+    """Has a density or probability of data; ``Density[Ragged]`` is for samples of open length.
 
     Attributes:
         log_prob_is: whether :meth:`log_prob` is exact, a lower bound, or an unbiased estimate.
-        many_passes: whether it takes a hundred passes through a network and not one: an equation to be solved, or a
-            bound that is a sum over time.
+        many_passes: whether :meth:`log_prob` takes many passes through a network: an ODE to be solved, or a bound that
+            is a sum over time.
     """
 
     space: SampleSpace
@@ -132,16 +132,16 @@ class Density(ABC, Generic[X]):
         Args:
             x: data on the model's side, ``(n, *space.shape)``; zeros and ones where the model ``binarises``.
             condition: what to condition on.
-            streams: randomness for bounds and estimates, one stream per sample; a fixed seed where not given, so that
-                the same x gets the same answer.
+            streams: random streams for bounds and estimates, one per sample; a fixed seed unless given, so that equal x
+                give equal results.
 
         Returns:
-            ``(n,)``.
+            log p(x), ``(n,)``.
         """
 
 
 class DirectSampler(ABC, Generic[X]):
-    """Can draw samples in one go, without an iterative sampler."""
+    """Can draw samples directly, without an iterative sampler."""
 
     @abstractmethod
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> X:
@@ -152,21 +152,21 @@ class LatentVariable(ABC):
     """Has a latent code z with a prior.
 
     Attributes:
-        invertible: whether a code is another name for the data: decode(encode(x)) = x, and no noise is lost.
+        invertible: whether encoding is a bijection, so that decode(encode(x)) = x.
     """
 
     invertible: bool = False
 
     @abstractmethod
     def draw_latent(self, streams: Streams) -> Tensor:
-        """z ~ prior, one per stream."""
+        """Draws z from the prior, one code per stream."""
 
     @abstractmethod
     def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """The (mean) data of latent codes."""
+        """Returns data of latent codes, or the mean where the decoder is a distribution."""
 
     def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """The (mean) latent codes of data; models without an encoder (a GAN) say so.
+        """Returns latent codes of data, or their mean where the encoder is a distribution.
 
         Raises:
             TypeError: the model has no encoder.
@@ -175,12 +175,12 @@ class LatentVariable(ABC):
 
 
 class Denoiser(ABC):
-    """Can tell data from noise anywhere on a Gaussian path: what every path sampler needs.
+    """Can predict data and noise from x_t at every time of a Gaussian path, as path samplers need it.
 
     Attributes:
-        path: x_t = α(t)·x + σ(t)·ε.
-        prediction: what the network predicts (noise, data, v, velocity or score).
-        variance: the variance of the reverse chain that the model was made for (ancestral sampling).
+        path: Gaussian path x_t = α(t)·x + σ(t)·ε.
+        prediction: prediction type of the network (noise, data, v, velocity or score).
+        variance: variance of the reverse chain that the model was trained for (ancestral sampling).
     """
 
     space: SampleSpace
@@ -190,27 +190,27 @@ class Denoiser(ABC):
 
     @abstractmethod
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
-        """(x̂, ε̂) for noisy data ``(n, …)`` at one time, or one per sample ``(n,)``, t in [0, 1]."""
+        """Predicts (x̂, ε̂) from noisy data ``(n, …)`` at times t in [0, 1], one for all or one per sample ``(n,)``."""
 
 
 class Translator(ABC, Generic[X]):
-    """Can carry a sample from one domain to another: images, voices.
+    """Can translate samples, such as images or voices, from one domain to another.
 
     The domains are a condition of the model, ``conditions["domain"]``, whose spec names them.
     """
 
     @abstractmethod
     def translate(self, x: X, *, source: Condition | None, target: Condition, streams: Streams) -> X:
-        """Carries ``x`` into the target domain.
+        """Translates ``x`` to the target domain.
 
         Args:
             x: data on the model's side, ``(n, *space.shape)``.
-            source: where each sample comes from; ``None`` where that is not known.
-            target: the domain that each sample goes to.
+            source: domain of each sample; ``None`` where it is not known.
+            target: domain to which each sample is translated.
             streams: one random stream per sample.
 
         Raises:
-            ConditionError: the model needs to know the source and was not told.
+            ConditionError: the model needs the source, and it was not given.
         """
 
 
@@ -218,18 +218,18 @@ class EnergyBased(ABC, Generic[X]):
     """Has an unnormalised density and a Markov chain for it: p(x) = exp(−F(x))/Z.
 
     Where such a model is a :class:`Density` too, F(x) + log p(x) = −log Z is the same for every x; the conformance kit
-    checks it, and that the chain leaves p as it is.
+    checks this, and that the chain leaves p invariant.
     """
 
     space: SampleSpace
 
     def persistent_chains(self) -> Tensor | None:
-        """Gives the states of chains that ship with the weights, ``(k, *space.shape)``; ``None`` without any."""
+        """Returns the states of chains that are stored with the weights, ``(k, *space.shape)``, if any."""
         return None
 
     @abstractmethod
     def initial_state(self, streams: Streams, *, condition: Condition | None = None) -> X:
-        """Draws where chains begin, one state per stream."""
+        """Draws initial states of chains, one per stream."""
 
     @abstractmethod
     def free_energy(self, x: X, *, condition: Condition | None = None) -> Tensor:
@@ -241,16 +241,16 @@ class EnergyBased(ABC, Generic[X]):
 
 
 class Completer(ABC, Generic[X]):
-    """Can fill in what is not known of a sample, exactly: draws from p(x_unknown | x_known)."""
+    """Can complete samples exactly: draws from p(x_unknown | x_known)."""
 
     @abstractmethod
     def complete(self, x: X, known: Tensor, streams: Streams, *, condition: Condition | None = None) -> X:
         """Draws the unknown coordinates given the known ones.
 
         Args:
-            x: data, ``(n, *space.shape)``; what is not known is not read.
-            known: which coordinates are, bool ``space.shape``, the same for all samples.
-            streams: one stream per sample.
+            x: data, ``(n, *space.shape)``; the unknown coordinates are not read.
+            known: mask of the known coordinates, bool ``space.shape``, the same for all samples.
+            streams: random streams, one per sample.
             condition: what to condition on.
         """
 
@@ -262,19 +262,19 @@ CAPABILITIES: dict[str, type] = {
 
 
 def capabilities(model: object) -> tuple[str, ...]:
-    """Names what ``model`` can do, in the order of :data:`CAPABILITIES`: a class, or an instance less what it lacks."""
+    """Names the capabilities of a class, or of an instance without those that it lacks, as in :data:`CAPABILITIES`."""
     kind = model if isinstance(model, type) else type(model)
     lacking = model.lacks() if isinstance(model, Model) else {}
     return tuple(name for name, one in CAPABILITIES.items() if issubclass(kind, one) and name not in lacking)
 
 
 def can(model: object, capability: type) -> bool:
-    """Says whether this very model has a capability: its class has it, and the instance does not lack it."""
+    """Says whether a model has a capability: its class has it, and the instance does not lack it."""
     return isinstance(model, capability) and capability.__name__ in capabilities(model)
 
 
 def lacking(model: Model, needs: Iterable[type]) -> str | None:
-    """Says which of some capabilities a model does not have, and why; ``None`` where it has them all."""
+    """Says which of the needed capabilities a model lacks, and why; ``None`` where it has them all."""
     for capability in needs:
         if not can(model, capability):
             word = capability.__name__

@@ -1,4 +1,4 @@
-"""What training improves: gradients or statistics, one interface each, one loop for both."""
+"""The interfaces of objectives, which train a model by gradients or by sufficient statistics."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ M = TypeVar("M", default=Any)
 
 
 class Examples(Protocol):
-    """Training data on the model's side: what an objective may look at before the first step."""
+    """Training data on the model's side, for objectives that look at them before the first step."""
 
     def __len__(self) -> int: ...
 
     def first(self) -> Batch[Any]:
-        """The batch of the first step, whole: the same in every process."""
+        """Returns the whole batch of the first step: the same in every process."""
 
     def batches(self, size: int | None = None) -> Iterator[Batch[Any]]:
-        """Every example once, in batches of at most ``size``; in one batch unless given."""
+        """Yields every example once, in batches of at most ``size``; in one batch unless given."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A scalar that one player descends, and the named terms it is made of (for the log)."""
+    """A scalar that one player minimises, and the named terms of which it consists, for the log."""
 
     value: Tensor
     player: str = "model"
@@ -45,12 +45,12 @@ class Loss:
 class GradientObjective(ABC, Generic[M, X]):
     """Yields losses, each for one player; the loop steps that player's optimiser before it asks for the next.
 
-    Code after a ``yield`` therefore runs after the step: weight clipping, target networks and several critic steps per
-    generator step need no other place.
+    Code after a ``yield`` therefore runs after the step, which serves weight clipping, target networks and several critic
+    steps per generator step.
 
     Attributes:
-        batches: how many batches of the recipe's size :meth:`losses` wants at once (five critic steps and one of the
-            generator: six); it takes them apart with :meth:`Batch.chunks` and :meth:`Streams.chunks`.
+        batches: number of batches of the recipe's size that :meth:`losses` is given at once (five for five critic
+            steps), which it separates with :meth:`Batch.chunks` and :meth:`Streams.chunks`.
     """
 
     batches: int = 1
@@ -65,10 +65,10 @@ class GradientObjective(ABC, Generic[M, X]):
     def initialise(self, model: M, data: Examples, seed: int) -> None:
         """Prepares a model before its first step, from the data: biases, data-dependent scales.
 
-        Does nothing unless an objective says otherwise; a resumed run does not call it.
+        Does nothing unless an objective overrides it; a resumed run does not call it.
 
         Args:
-            model: fresh, or with the weights that the recipe starts from; changed in place.
+            model: fresh model, or one with the weights that the recipe starts from; changed in place.
             data: training data; the same in every process.
             seed: seed of the recipe.
         """
@@ -79,34 +79,34 @@ class GradientObjective(ABC, Generic[M, X]):
         """Yields the losses of one batch; ``streams`` has one stream per example, ``batch.step`` counts from 0."""
 
     def state(self) -> dict[str, Tensor]:
-        """Gives what the objective itself has learned (a target network): it becomes part of every checkpoint."""
+        """Returns what the objective itself has learned (a target network), which every checkpoint includes."""
         return {}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from a :meth:`state`, before the first loss after it."""
+        """Restores a :meth:`state` of a checkpoint; called before the next loss is asked for."""
         return
 
     def finish(self, model: M, seed: int) -> None:
-        """Measures, once training is over, what depends on the weights that ship (a normaliser).
+        """Measures quantities that depend on the final weights (a normaliser), after training.
 
         Args:
-            model: moving average of the weights, or the model itself where the recipe has none; changed in place.
+            model: model with the EMA weights, or the trained model where the recipe has no EMA; changed in place.
             seed: seed of the recipe.
         """
         return
 
 
 class StatisticsObjective(ABC, Generic[M, X]):
-    """Closed-form maximum likelihood, EM, Baum–Welch: sum expected statistics over the data, then maximise."""
+    """Sums expected statistics over the data, then maximises: closed-form maximum likelihood, EM, Baum–Welch."""
 
     @abstractmethod
     def initialise(self, model: M, data: Examples, seed: int) -> None:
         """Sets the model's parameters to a starting point.
 
         Args:
-            model: changed in place.
+            model: model to initialise, changed in place.
             data: training data; the same in every process.
-            seed: seed of this restart.
+            seed: integer of this restart that all random numbers depend on.
         """
 
     @abstractmethod

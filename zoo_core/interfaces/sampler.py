@@ -1,4 +1,4 @@
-"""How samples come out of a model."""
+"""The interface of a sampler, and of a request for samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo_core.randomness import Streams
 __all__ = ["Call", "Frame", "Observer", "Sampler"]
 
 M = TypeVar("M", default=Any)
-"""What a sampler draws from: the capability that it needs."""
+"""The type that a sampler draws from: the capability that it needs."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Frame:
     """One moment of an iterative sampler, for films and progress bars.
 
     Attributes:
-        step: 1 … steps.
-        steps: how many there are.
+        step: number of the step, 1 … steps.
+        steps: number of all steps.
         state: current state, ``(n, …)`` on the model's side.
-        data: what the sampler now believes the data to be; the state itself where there is no such belief.
+        data: current prediction x̂ of the data; the state itself for samplers without predictions.
     """
 
     step: int
@@ -45,15 +45,15 @@ Observer = Callable[[Frame], None]
 
 @dataclass(frozen=True)
 class Call:
-    """What samples are asked for.
+    """A request for samples.
 
     Attributes:
         streams: one random stream per sample, on the model's device and of its type.
         condition: what to condition on, one row per sample.
         guidance: strength with which the condition is followed; 1 is the conditional model itself, 0 the unconditional
             one.
-        observer: function that is shown every step.
-        noise: state to begin with in place of a drawn one, ``(n, …)``, for samplers that ``takes_noise``.
+        observer: function that is called with a :class:`Frame` after every step.
+        noise: initial state in place of a drawn one, ``(n, …)``, for samplers that ``takes_noise``.
     """
 
     streams: Streams
@@ -66,15 +66,15 @@ class Call:
 class Sampler(ABC, Generic[M]):
     """Draws samples.  The constructor's keyword arguments are its options (``steps=50``); they are JSON values.
 
-    Sample ``i`` depends on its own stream only: a sampler must not let batch-mates influence each other.
+    Sample ``i`` must depend on its own stream only, never on the other samples of its batch.
 
     Attributes:
         name: the name under which it is registered.
         needs: the capabilities that a model must have.
-        adds_noise: whether it draws fresh noise on the way with its default options, and so does not fit a model whose
-            path couples noise and data.
-        takes_noise: whether :attr:`Call.noise` can say where it begins.
-        guides: whether :attr:`Call.guidance` changes what it draws.
+        adds_noise: whether it adds fresh noise with its default options, and so does not fit a model whose path couples
+            noise and data.
+        takes_noise: whether it can begin at :attr:`Call.noise`.
+        guides: whether it applies :attr:`Call.guidance`.
     """
 
     name: ClassVar[str]
@@ -100,18 +100,18 @@ class Sampler(ABC, Generic[M]):
         """Says why this sampler does not fit a model; ``None`` where it does."""
         if (reason := lacking(model, self.needs)) is not None:
             return reason
-        return self.fits(cast(M, model))  # it has what M stands for: that was just checked
+        return self.fits(cast(M, model))  # the model has the capability M, which was checked above
 
     def conditions(self, model: Model) -> Mapping[str, ConditionSpec]:
-        """Says what samples can be conditioned on: what the model can, unless the sampler brings a classifier."""
+        """Returns what samples can be conditioned on: the model's conditions, and those of a sampler's classifier."""
         return model.conditions
 
     def evaluations(self, steps: int) -> int:
-        """Counts the network evaluations of one sample with so many steps, guidance aside."""
+        """Counts the network evaluations for one sample with ``steps`` steps, without those of guidance."""
         return steps
 
     def steps_within(self, evaluations: int) -> int:
-        """Finds the greatest number of steps that takes at most so many network evaluations; 0 where one takes more."""
+        """Finds the greatest number of steps with at most ``evaluations`` evaluations; 0 if one step takes more."""
         steps = 0
         while steps < evaluations and self.evaluations(steps + 1) <= evaluations:
             steps += 1
@@ -125,7 +125,7 @@ class Sampler(ABC, Generic[M]):
         """Checks that this sampler fits the model, and draws; the keyword arguments are those of :class:`Call`.
 
         Raises:
-            IncompatibleError: it does not fit.
+            IncompatibleError: the sampler does not fit the model.
         """
         self.check(model)
         return self.draw(cast(M, model), Call(streams, **call))

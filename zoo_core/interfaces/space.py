@@ -1,4 +1,4 @@
-"""Where samples live: images, points, token sequences, recordings, tables."""
+"""Sample spaces: images, points, token sequences, recordings, tables."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class SampleSpace:
     """The set that a model's samples belong to.
 
     Attributes:
-        kind: what a sample is: ``"image"`` (channels, height, width), ``"points"`` (dimensions,), ``"sequence"``
+        kind: kind of a sample: ``"image"`` (channels, height, width), ``"points"`` (dimensions,), ``"sequence"``
             (time, features), ``"tokens"`` (time,) of integers below ``vocabulary``, ``"audio"`` (channels, time) at
             ``rate`` Hz, ``"table"`` (columns,).
         shape: shape of one sample, without the batch; ``None`` for at most one axis, which then has any length.
-        low, high: range of values *inside* the model; users see [0, 1] in its place.  ``None``: values have no bounds,
-            and users see the model's own.
+        low, high: range of values *inside* the model, which is mapped to [0, 1] for users; ``None`` for unbounded
+            values, which users see unchanged.
         vocabulary: number of different tokens.
         rate: samples per second of a recording.
         columns: names and types of a table's columns, one per number of a sample.
 
     Raises:
-        ValueError: the fields do not belong together.
+        ValueError: the fields contradict each other.
     """
 
     kind: Kind
@@ -57,17 +57,21 @@ class SampleSpace:
 
     def __post_init__(self) -> None:
         if sum(size is None for size in self.shape) > 1:
-            raise ValueError(f"shape = {self.shape}; at most one axis can be open")
+            raise ValueError(f"shape = {self.shape}; at most one axis can be None, which means any length")
         if self.kind == "tokens" and (self.vocabulary is None or self.vocabulary < 1):
-            raise ValueError(f"vocabulary = {self.vocabulary}; a space of tokens says how many there are")
+            raise ValueError(
+                f"vocabulary = {self.vocabulary}; a space of tokens needs the number of different tokens, at least 1"
+            )
         if self.kind == "audio" and (self.rate is None or self.rate < 1):
-            raise ValueError(f"rate = {self.rate}; a space of audio says how many samples a second has")
+            raise ValueError(f"rate = {self.rate}; a space of audio needs the samples per second, at least 1")
         if self.kind == "table" and self.shape != (len(self.columns),):
-            raise ValueError(f"shape = {self.shape}; a table of {len(self.columns)} columns has as many numbers a row")
+            raise ValueError(
+                f"shape = {self.shape}; a table of {len(self.columns)} columns has shape ({len(self.columns)},)"
+            )
 
     @classmethod
     def of(cls, shape: Sequence[int], low: float | None = None, high: float | None = None) -> SampleSpace:
-        """Takes a shape of three axes for images between ``low`` and ``high``, of one for points without bounds."""
+        """Makes a space of images in [low, high] for a shape of three axes, of unbounded points for any other."""
         return cls("image", tuple(shape), low, high) if len(shape) == 3 else cls("points", tuple(shape))
 
     @property

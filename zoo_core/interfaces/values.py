@@ -1,7 +1,7 @@
-"""Values of open length: sentences, recordings, event sequences, kept as padded numbers *with* their lengths.
+"""Values of open length (sentences, recordings, event sequences): padded tensors *with* the lengths of their rows.
 
 Samples of a fixed shape are ordinary tensors ``(n, *shape)``.  Where one axis of the sample space is open, samples are
-a :class:`Ragged`: one padded tensor and the length of each row.  Padding is never data, and no code may read it.
+a :class:`Ragged`: one padded tensor and the length of each row.  Padding is not data, and no code may depend on it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Ragged:
         axis: axis of ``data`` along which rows end at different places, at least 1.
 
     Raises:
-        ValueError: the lengths do not belong to the data.
+        ValueError: the lengths do not fit the data.
     """
 
     def __init__(self, data: Tensor, lengths: Tensor, axis: int = 1) -> None:
@@ -44,7 +44,7 @@ class Ragged:
 
         Args:
             rows: at least one row; all axes but the open one agree, and so do the types.
-            axis: open axis of the batch, so ``axis - 1`` of each row.
+            axis: open axis of the batch, which is ``axis - 1`` of each row.
 
         Raises:
             ValueError: there is no row, or rows differ in more than the open axis.
@@ -74,7 +74,7 @@ class Ragged:
         return len(self.data)
 
     def __getitem__(self, rows: Tensor | slice) -> Ragged:
-        """Takes some rows and cuts the padding to the longest of them."""
+        """Selects some rows, and cuts the padding to the longest of them."""
         lengths = self.lengths[rows]
         longest = int(lengths.max()) if len(lengths) else 0
         return Ragged(self.data[rows].narrow(self.axis, 0, longest), lengths, self.axis)
@@ -90,7 +90,7 @@ class Ragged:
 
     @property
     def mask(self) -> Tensor:
-        """Whether a place is data and not padding, bool ``(n, longest)``."""
+        """The mask of data as opposed to padding, bool ``(n, longest)``."""
         places = torch.arange(self.data.shape[self.axis], device=self.lengths.device)
         return places < self.lengths[:, None]
 
@@ -106,11 +106,11 @@ class Ragged:
 
     @property
     def device(self) -> torch.device:
-        """Where the values are."""
+        """The device of the values."""
         return self.data.device
 
     def is_floating_point(self) -> bool:
-        """Whether the values are real numbers and not integers."""
+        """Says whether the values are real numbers and not integers."""
         return self.data.is_floating_point()
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Ragged:
@@ -118,7 +118,7 @@ class Ragged:
         return Ragged(function(self.data), self.lengths, self.axis)
 
     def to(self, where: torch.device | torch.dtype | str) -> Ragged:
-        """Moves values to a device or converts them to a type; lengths go along."""
+        """Moves values to a device or converts them to a type; moves the lengths with them."""
         data = self.data.to(where)
         return Ragged(data, self.lengths.to(data.device), self.axis)
 
@@ -131,7 +131,7 @@ class Ragged:
         return Ragged(self.data.clone(), self.lengths.clone(), self.axis)
 
     def padded_with(self, value: float) -> Ragged:
-        """Fills the padding with ``value``: what is computed must not change (a check of the conformance kit)."""
+        """Fills the padding with ``value``; the conformance kit checks that results do not depend on the padding."""
         shape = [1] * self.data.ndim
         shape[0], shape[self.axis] = self.mask.shape
         return Ragged(self.data.masked_fill(~self.mask.view(shape), value), self.lengths, self.axis)
@@ -141,7 +141,7 @@ Values: TypeAlias = Tensor | Ragged
 """Samples or examples: a tensor ``(n, *shape)``, or a :class:`Ragged` where an axis is open."""
 
 X = TypeVar("X", bound=Values, default=Tensor)
-"""What a family's samples are: ``Tensor`` unless it says ``Ragged``."""
+"""The type of a family's samples: ``Tensor`` unless the family declares ``Ragged``."""
 
 
 def cat(parts: Sequence[Values]) -> Values:

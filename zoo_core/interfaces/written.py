@@ -1,4 +1,4 @@
-"""What a user writes for a condition: numbers, names, lists, arrays of any type."""
+"""Reads a condition as a user writes it: numbers, names, lists, arrays of any type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["read_rows"]
 
 
 def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
-    """Makes one row or several of what a user wrote.
+    """Converts a condition that a user wrote to one or several rows.
 
     Args:
         spec: what the model accepts.
@@ -26,7 +26,7 @@ def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
         Rows, whose values are still to be checked: ``(k, *spec.shape)``, or a Ragged of tokens.
 
     Raises:
-        ConditionError: it can mean nothing of this kind.
+        ConditionError: the value cannot be read as a condition of this kind.
     """
     if isinstance(value, Ragged):
         return value
@@ -49,14 +49,14 @@ def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
 
 
 def _has_truth_values(value: Any) -> bool:
-    """Whether there is a truth value among what a user wrote: as a number it would be 0 or 1."""
+    """Says whether a user's value contains a truth value, which torch would silently read as 0 or 1."""
     if isinstance(value, (list, tuple)):
         return any(_has_truth_values(item) for item in value)
     return isinstance(value, bool) or getattr(value, "dtype", None) in (torch.bool, "bool")
 
 
 def _read(value: Any, spec: ConditionSpec) -> Tensor:
-    """Numbers as they are kept: int64 of what has classes, where none has to be rounded; else float32."""
+    """Converts to float32, or to int64 for a condition with classes; numbers that are no integers stay floats."""
     tensor = torch.as_tensor(value)
     if spec.classes is None:
         return tensor.float()
@@ -64,6 +64,6 @@ def _read(value: Any, spec: ConditionSpec) -> Tensor:
 
 
 def _shown(value: Any) -> str:
-    """What a user wrote, in a part of a line."""
+    """Returns a user's value in at most 60 characters, for a message."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:59]}…"

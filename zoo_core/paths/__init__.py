@@ -1,11 +1,11 @@
-r"""Gaussian paths: the common language of DDPM, score SDEs, flow matching and consistency models.
+r"""Gaussian paths, on which DDPM, score SDEs, flow matching and consistency models are all defined.
 
 A path takes data x to noise ε through
 
     x_t = α(t)·x + σ(t)·ε,        t = 0: data,   t = 1: noise,   ε ~ N(0, I),
 
-and a network that sees x_t answers in one of several currencies.  All of them are affine in (x, ε), so each is worth a
-*prediction* (x̂, ε̂), which is all that a sampler, a guide or a likelihood ever sees:
+and a network predicts from x_t in one of several parameterizations.  Each output is linear in (x, ε), so it converts to
+a *prediction* (x̂, ε̂), the one form that samplers, guidance and likelihoods use:
 
 | prediction | the network's output o  | x̂                        | ε̂                        |
 |------------|-------------------------|--------------------------|--------------------------|
@@ -15,7 +15,7 @@ and a network that sees x_t answers in one of several currencies.  All of them a
 | velocity   | α′x + σ′ε               | (σo − σ′x_t)/(α′σ − σ′α) | (α′x_t − αo)/(α′σ − σ′α) |
 | score      | ∇ log p_t(x_t) = −ε/σ   | (x_t + σ²o)/α            | −σo                      |
 
-Signs and clocks of the published families differ from this one and are translated here, and nowhere else:
+Published families differ in the sign and in the direction of time.  They are converted here, and nowhere else:
 
 | family                        | its clock                 | here                          |
 |-------------------------------|---------------------------|-------------------------------|

@@ -1,15 +1,15 @@
-r"""Paths in closed form.
+r"""Gaussian paths whose α(t) and σ(t) are known in closed form.
 
 | path                    | α(t)      | σ(t)                  | from                                                  |
 |-------------------------|-----------|-----------------------|-------------------------------------------------------|
 | `LinearPath`            | 1 − t     | t                     | flow matching, rectified flow (Lipman et al. 2023)    |
 | `CosinePath`            | cos(πt/2) | sin(πt/2)             | stochastic interpolants (Albergo et al. 2023)         |
 | `VariancePreserving`    | e^{−B/2}  | √(1 − e^{−B})         | Song et al. 2021, eq. 33                              |
-| `SubVariancePreserving` | e^{−B/2}  | 1 − e^{−B}            | ibid., eq. 34                                         |
-| `VarianceExploding`     | 1         | σ_min·(σ_max/σ_min)^t | ibid., eq. 31                                         |
+| `SubVariancePreserving` | e^{−B/2}  | 1 − e^{−B}            | Song et al. 2021, eq. 34                              |
+| `VarianceExploding`     | 1         | σ_min·(σ_max/σ_min)^t | Song et al. 2021, eq. 31                              |
 
-with B(t) = ∫₀ᵗ β = β_min·t + (β_max − β_min)·t²/2.  At t = 0 all are the data: σ(0) = 0, also where the formula would
-leave σ_min.
+with B(t) = ∫₀ᵗ β = β_min·t + (β_max − β_min)·t²/2.  At t = 0 the state is the data, σ(0) = 0, even where the
+formula gives σ_min.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["CosinePath", "LinearPath", "SubVariancePreserving", "VarianceExplodi
 
 
 class LinearPath(GaussianPath):
-    """α = 1 − t, σ = t.
+    """The linear path: α = 1 − t, σ = t.
 
     Args:
         independent: whether noise and data are drawn independently.
@@ -50,7 +50,7 @@ class LinearPath(GaussianPath):
 
 
 class CosinePath(GaussianPath):
-    """α = cos(πt/2), σ = sin(πt/2).
+    """The cosine (trigonometric) path: α = cos(πt/2), σ = sin(πt/2).
 
     Args:
         independent: whether noise and data are drawn independently.
@@ -78,10 +78,10 @@ class CosinePath(GaussianPath):
 
 
 class VariancePreserving(GaussianPath):
-    """α² = e^{−B}, σ² = 1 − e^{−B}.
+    """The variance-preserving path: α² = e^{−B}, σ² = 1 − e^{−B}.
 
     Args:
-        beta_min, beta_max: β at t = 0 and t = 1.
+        beta_min, beta_max: values of β at t = 0 and t = 1, 0 < beta_min ≤ beta_max.
 
     Raises:
         ValueError: unless 0 < beta_min ≤ beta_max.
@@ -95,11 +95,11 @@ class VariancePreserving(GaussianPath):
         self.beta_min, self.beta_max = beta_min, beta_max
 
     def beta(self, t: float) -> float:
-        """β(t), linear in t."""
+        """Returns β(t), linear in t."""
         return self.beta_min + (self.beta_max - self.beta_min) * t
 
     def integral(self, t: float) -> float:
-        """B(t) = ∫₀ᵗ β."""
+        """Returns B(t) = ∫₀ᵗ β."""
         return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t * t
 
     def alpha(self, t: float) -> float:
@@ -120,13 +120,13 @@ class VariancePreserving(GaussianPath):
         return self._time_of_integral(_log1p_exp(-log_snr))
 
     def _time_of_integral(self, B: float) -> float:
-        """The root t ≥ 0 of B(t) = B, at most 1."""
+        """Returns the root t ≥ 0 of B(t) = B, at most 1."""
         slope = self.beta_max - self.beta_min
         return min(2.0 * B / (self.beta_min + math.sqrt(self.beta_min**2 + 2.0 * slope * B)), 1.0)
 
 
 class SubVariancePreserving(VariancePreserving):
-    """α² = e^{−B}, σ = 1 − e^{−B}: never more variance than the variance-preserving path has."""
+    """The sub-VP path: α² = e^{−B}, σ = 1 − e^{−B}, at most the variance of the variance-preserving path."""
 
     def sigma(self, t: float) -> float:
         return -math.expm1(-self.integral(t))
@@ -140,10 +140,10 @@ class SubVariancePreserving(VariancePreserving):
 
 
 class VarianceExploding(GaussianPath):
-    """α = 1, σ = σ_min·(σ_max/σ_min)^t, and 0 at t = 0.
+    """The variance-exploding path: α = 1, σ = σ_min·(σ_max/σ_min)^t, and σ = 0 at t = 0.
 
     Args:
-        sigma_min, sigma_max: the least and the greatest noise.
+        sigma_min, sigma_max: values of σ at t → 0 and t = 1, 0 < sigma_min < sigma_max.
 
     Raises:
         ValueError: unless 0 < sigma_min < sigma_max.
@@ -175,5 +175,5 @@ class VarianceExploding(GaussianPath):
 
 
 def _log1p_exp(x: float) -> float:
-    """log(1 + e^x) without overflow."""
+    """Returns log(1 + e^x) without overflow."""
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))

@@ -1,4 +1,4 @@
-"""Paths of a table: DDPM."""
+"""The Gaussian path of a noise schedule that is given as a table, as in DDPM."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["DiscretePath"]
 
 
 class DiscretePath(GaussianPath):
-    """The variance-preserving path of a table ᾱ_0 … ᾱ_{T−1} (DDPM): α = √ᾱ, σ = √(1 − ᾱ).
+    """The variance-preserving path of a table ᾱ_0 … ᾱ_{T−1}: α = √ᾱ, σ = √(1 − ᾱ).
 
-    Between the entries log ᾱ is interpolated linearly; entry k stands at t = (k + 1)/T and t = 0 is the data itself.
+    Entry k belongs to the time t = (k + 1)/T, and t = 0 to the data; between entries log ᾱ is interpolated linearly.
 
     Args:
-        alpha_bar: the T cumulative products, strictly decreasing, in (0, 1).
+        alpha_bar: table of the T cumulative products of 1 − β, strictly decreasing, in (0, 1).
 
     Raises:
-        ValueError: the table is empty, not decreasing, or leaves (0, 1).
+        ValueError: the table is empty, not strictly decreasing, or has values outside (0, 1).
     """
 
     def __init__(self, alpha_bar: Sequence[float]) -> None:
@@ -33,21 +33,21 @@ class DiscretePath(GaussianPath):
 
     @property
     def steps(self) -> int:
-        """T, the length of the table."""
+        """The length T of the table."""
         return len(self._alpha_bar) - 1
 
     def time(self, index: int) -> float:
-        """The time t of table entry ``index``; index −1 is the data, t = 0."""
+        """Returns the time t of table entry ``index``; index −1 is the data, t = 0."""
         return (index + 1) / self.steps
 
     def index(self, t: float) -> float:
-        """The (fractional) table entry at time ``t``; whole where t is that of an entry."""
+        """Returns the table entry at time ``t``, as a fraction where ``t`` lies between two entries."""
         position = t * self.steps
         nearest = round(position)
         return (nearest if abs(position - nearest) < 1e-9 * self.steps else position) - 1
 
     def times(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
-        """As on any path, but ``trailing`` and ``leading`` at whole entries, where the network was trained.
+        """Returns the grid of any path, but rounds ``trailing`` and ``leading`` to table entries, as in training.
 
         Raises:
             IncompatibleError: more steps than the table has, or an unknown spacing.
@@ -63,7 +63,7 @@ class DiscretePath(GaussianPath):
         return [self.time(round(t * self.steps) - 1) for t in super().times(steps, spacing)]
 
     def alpha_bar(self, t: float) -> float:
-        """ᾱ(t) = α(t)²."""
+        """Returns ᾱ(t) = α(t)²."""
         position = self.index(t) + 1
         below = min(max(int(position), 0), self.steps)
         if position == below or below == self.steps:

@@ -20,8 +20,7 @@ __all__ = ["GaussianPath", "Spacing"]
 Spacing = Literal["trailing", "leading", "quadratic", "log-snr", "karras"]
 
 LEAST_RATIO, GREATEST_RATIO = 0.002, 80.0
-"""The range of σ/α between which log-snr and karras place their times (Karras et al. 2022, table 1), where it is
-within that of the path."""
+"""The range of σ/α of ``log-snr`` and ``karras`` grids (Karras et al. 2022, table 1), cut to that of the path."""
 
 
 class GaussianPath(ABC):
@@ -29,9 +28,9 @@ class GaussianPath(ABC):
 
     Attributes:
         independent: whether noise and data are drawn independently.  Where they are coupled (minibatch optimal
-            transport, reflow) −ε̂/σ is not the score, and only ODE samplers are right.
-        t_min: the least t at which the network was trained.
-        t_max: the greatest t at which its head is well conditioned (a noise or score prediction is not where α = 0).
+            transport, reflow) −ε̂/σ is not the score, and only ODE samplers are valid.
+        t_min: least t at which the network was trained.
+        t_max: greatest t at which the network's output determines x̂ (a noise or score prediction does not at α = 0).
     """
 
     independent: bool = True
@@ -40,30 +39,30 @@ class GaussianPath(ABC):
 
     @abstractmethod
     def alpha(self, t: float) -> float:
-        """α(t), the share of data."""
+        """Returns α(t), the coefficient of the data."""
 
     @abstractmethod
     def sigma(self, t: float) -> float:
-        """σ(t), the share of noise."""
+        """Returns σ(t), the coefficient of the noise."""
 
     def alpha_dot(self, t: float) -> float:
-        """α′(t); a central difference unless the path knows better."""
+        """Returns α′(t); by a central difference unless a path overrides it."""
         return _central_difference(self.alpha, t)
 
     def sigma_dot(self, t: float) -> float:
-        """σ′(t); a central difference unless the path knows better."""
+        """Returns σ′(t); by a central difference unless a path overrides it."""
         return _central_difference(self.sigma, t)
 
     def log_snr(self, t: float) -> float:
-        """log(α²/σ²), strictly decreasing in t; ±inf at the ends where σ or α is 0."""
+        """Returns log(α²/σ²), strictly decreasing in t; ±inf at the ends where σ or α is 0."""
         alpha, sigma = self.alpha(t), self.sigma(t)
         if sigma == 0.0:
             return math.inf
         return 2.0 * (math.log(alpha) - math.log(sigma)) if alpha > 0.0 else -math.inf
 
     def time_of_log_snr(self, log_snr: float) -> float:
-        """The t with log(α²/σ²) = ``log_snr``, by bisection unless the path knows better; the nearer end beyond."""
-        low, high = 0.0, 1.0  # log_snr falls
+        """Returns the t with log(α²/σ²) = ``log_snr``, or the nearer end of [0, 1]; by bisection unless overridden."""
+        low, high = 0.0, 1.0  # log_snr decreases in t
         if log_snr >= self.log_snr(low):
             return low
         if log_snr <= self.log_snr(high):
@@ -73,22 +72,22 @@ class GaussianPath(ABC):
         return high
 
     def drift(self, t: float) -> float:
-        """f(t) = α′/α; −∞ where α is 0."""
+        """Returns f(t) = α′/α; −∞ where α is 0."""
         alpha = self.alpha(t)
         return self.alpha_dot(t) / alpha if alpha > 0.0 else -math.inf
 
     def diffusion_squared(self, t: float) -> float:
-        """g²(t) = 2σσ′ − 2(α′/α)σ², the rate at which the forward equation adds variance; +∞ where α is 0."""
+        """Returns g²(t) = 2σσ′ − 2(α′/α)σ², the rate at which the forward equation adds variance; +∞ where α is 0."""
         alpha, sigma = self.alpha(t), self.sigma(t)
         if alpha == 0.0:
             return math.inf
         return 2.0 * sigma * (self.sigma_dot(t) - self.alpha_dot(t) / alpha * sigma)
 
     def times(self, steps: int, spacing: Spacing = "trailing") -> list[float]:
-        """The grid of a sampler: ``steps`` falling times at which the network is asked, and 0.
+        """Returns the time grid of a sampler: ``steps`` decreasing times at which the network is evaluated, then 0.
 
         Args:
-            steps: how many, at least 1.
+            steps: number of solver steps, at least 1.
             spacing: ``trailing`` begins at pure noise, t_max·(1 − i/steps); ``leading`` ends at t_min and begins one
                 stride below the noise (the names and the numbers are those of Lin et al. 2024, table 2);
                 ``quadratic`` begins at t_max and has equal steps of √t down to t_min; ``log-snr`` has equal steps of
@@ -118,27 +117,27 @@ class GaussianPath(ABC):
         raise IncompatibleError(f"unknown spacing {spacing!r}; expected one of {', '.join(get_args(Spacing))}")
 
     def _ratios(self) -> tuple[float, float]:
-        """The greatest and the least σ/α of a grid."""
+        """Returns the greatest and the least σ/α of a ``log-snr`` or ``karras`` grid."""
         greatest = math.exp(-0.5 * self.log_snr(self.t_max)) if self.alpha(self.t_max) > 0.0 else math.inf
         least = self.sigma(self.t_min) / self.alpha(self.t_min)
         return min(greatest, GREATEST_RATIO), max(least, LEAST_RATIO)
 
     def diffuse(self, x: Tensor, noise: Tensor, t: float | Tensor) -> Tensor:
-        """x_t from data and noise of one shape ``(n, …)``; ``t`` is one time or one per sample ``(n,)``."""
+        """Returns x_t from data and noise of one shape ``(n, …)``; ``t`` is one time or one per sample ``(n,)``."""
         alpha, sigma = self.coefficients(t, like=x)
         return alpha * x + sigma * noise
 
     def coefficients(self, t: float | Tensor, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
-        """α(t) and σ(t), ready to multiply ``like``: floats, or tensors ``(n, 1, …)`` where ``t`` is ``(n,)``."""
+        """Returns α(t) and σ(t), which broadcast against ``like``: floats, or ``(n, 1, …)`` for ``t`` ``(n,)``."""
         return _beside(self.alpha, t, like), _beside(self.sigma, t, like)
 
     def rates(self, t: float | Tensor, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
-        """α′(t) and σ′(t), as :meth:`coefficients` gives α and σ."""
+        """Returns α′(t) and σ′(t), in the shapes of :meth:`coefficients`."""
         return _beside(self.alpha_dot, t, like), _beside(self.sigma_dot, t, like)
 
 
 def _beside(function: Callable[[float], float], t: float | Tensor, like: Tensor) -> Tensor | float:
-    """The values at t, in the shape that multiplies ``like``."""
+    """Returns the values at t, in a shape that broadcasts against ``like``."""
     if not isinstance(t, Tensor):
         return function(t)
     values = torch.tensor([function(u) for u in t.tolist()], dtype=like.dtype, device=like.device)

@@ -1,4 +1,4 @@
-"""What a network says about x_t, whichever currency it answers in; the table is in :mod:`zoo_core.paths`."""
+"""Converts network outputs of all prediction types to (x̂, ε̂) and back; the table is in :mod:`zoo_core.paths`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PredictionType = Literal["noise", "data", "v", "velocity", "score"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says about x_t: the data it came from and the noise that was added.
+    """A prediction from x_t: of the data it came from, and of the noise that was added.
 
     Attributes:
-        data: x̂, the shape of x_t.
-        noise: ε̂, the shape of x_t.
+        data: x̂, in the shape of x_t.
+        noise: ε̂, in the shape of x_t.
         variance_mix: ν in [0, 1] for models that learn the variance of the reverse step,
             log Σ = ν·log β + (1 − ν)·log β̃ (Nichol & Dhariwal 2021, eq. 15); ``None`` for the others.
     """
@@ -36,11 +36,11 @@ def to_prediction(
     """Converts a network's output to a prediction (x̂, ε̂).
 
     Args:
-        path: the path on which ``x_t`` lies.
-        kind: the currency of ``output``.
-        x_t: the noisy data, ``(n, …)``.
-        t: one time for all, or one per sample ``(n,)``.
-        output: the network's answer, the shape of ``x_t``.
+        path: path on which ``x_t`` lies.
+        kind: prediction type of ``output``.
+        x_t: noisy data, ``(n, …)``.
+        t: time in [0, 1], one for all samples or one per sample ``(n,)``.
+        output: output of the network, in the shape of ``x_t``.
 
     Raises:
         ValueError: ``kind`` is none of the five.
@@ -63,13 +63,13 @@ def to_prediction(
 
 
 def from_prediction(path: GaussianPath, kind: PredictionType, prediction: Prediction, t: float | Tensor) -> Tensor:
-    """A prediction (x̂, ε̂) in one of the currencies: the inverse of :func:`to_prediction`.
+    """Converts (x̂, ε̂) to a prediction type: the inverse of :func:`to_prediction`.
 
     Args:
-        path: whose α and σ.
-        kind: the currency; a ``score`` needs σ(t) > 0.
-        prediction: x̂ and ε̂, ``(n, …)``.
-        t: one time for all, or one per sample ``(n,)``.
+        path: path with α and σ.
+        kind: prediction type; a ``score`` needs σ(t) > 0.
+        prediction: x̂ and ε̂, ``(n, …)`` each.
+        t: time in [0, 1], one for all samples or one per sample ``(n,)``.
 
     Raises:
         ValueError: ``kind`` is none of the five.

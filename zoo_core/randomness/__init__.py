@@ -213,14 +213,14 @@ class Streams:
 
 
 def _fraction(upper: Tensor, lower: Tensor, dtype: torch.dtype, half: float) -> Tensor:
-    """(word + half)/2⁶⁴, or (upper + half)/2³² where the type holds no more."""
+    """Returns (word + half)/2⁶⁴, or (upper + half)/2³² where the type has fewer bits."""
     if dtype == torch.float64:
         return upper.to(dtype).add_(lower.to(dtype).add_(half).mul_(2.0**-32)).mul_(2.0**-32)
     return upper.to(dtype).add_(half).mul_(2.0**-32)
 
 
 def _box_muller(upper: Tensor, lower: Tensor, out: Tensor) -> None:
-    """Two independent normals, √(−2 ln u) (cos φ, sin φ) with u uniform in (0, 1] and φ in [0, 2π)."""
+    """Writes two independent normals, √(−2 ln u) (cos φ, sin φ) with u uniform in (0, 1] and φ in [0, 2π)."""
     radius = _fraction(upper[0], lower[0], out.dtype, 0.5).log_().mul_(-2.0).sqrt_()
     angle = _fraction(upper[1], lower[1], out.dtype, 0.0).mul_(2.0 * math.pi)
     torch.mul(radius, angle.cos(), out=out[0])
@@ -228,7 +228,7 @@ def _box_muller(upper: Tensor, lower: Tensor, out: Tensor) -> None:
 
 
 def _uniform(upper: Tensor, lower: Tensor, out: Tensor) -> None:
-    """The leading 53 or 24 bits of each word as a fraction."""
+    """Writes the leading 53 or 24 bits of each word as a fraction."""
     if out.dtype == torch.float64:
         out.copy_((upper << 21) | (lower >> 11)).mul_(2.0**-53)
     else:

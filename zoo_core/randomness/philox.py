@@ -124,5 +124,5 @@ class _Torch:
 
 
 def _unsigned(tensor: Tensor) -> Any:
-    """The tensor's memory as numpy's unsigned integers."""
+    """Returns the tensor's memory as numpy's unsigned integers."""
     return tensor.numpy().view(np.uint64)

@@ -1,4 +1,4 @@
-"""The probability-flow ODE, solved as exactly as asked (:mod:`zoo_core.samplers.probability_flow`)."""
+"""Solves the probability-flow ODE to a tolerance (:mod:`zoo_core.samplers.probability_flow`)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from zoo_core.samplers.probability_flow import ProbabilityFlow
 __all__ = ["AdaptiveODE"]
 
 NEAREST = 1e-3
-"""The least angle θ in float32.  Nearer to the data ε̂ is a difference of numbers of seven digits over sin θ, and its
-rounding decides on steps; x̂ there is the sample to within θ², which is less than that rounding."""
+"""The least angle θ in float32.  Below it, ε̂ is a difference of seven-digit numbers divided by sin θ, whose rounding
+error would determine the step length; x̂ at this angle equals the sample to within θ², less than that rounding."""
 
 
 class AdaptiveODE(Sampler[Denoiser]):
-    """Dormand–Prince 5(4) with a step of its own for each sample.
+    """The probability-flow ODE by Dormand–Prince 5(4), with steps chosen for each sample.
 
-    ``Call.noise`` is of unit variance.
+    ``Call.noise`` has unit variance.
 
     Args:
-        rtol, atol: relative and absolute error of a step.
+        rtol, atol: tolerances of the relative and the absolute error of a step, at least 0 and above 0.
     """
 
     name = "ode"
@@ -36,7 +36,7 @@ class AdaptiveODE(Sampler[Denoiser]):
 
     def __init__(self, rtol: float = 1e-3, atol: float = 1e-3) -> None:
         if not (rtol >= 0.0 and atol > 0.0):
-            raise IncompatibleError(f"rtol = {rtol} and atol = {atol}; expected numbers above 0")
+            raise IncompatibleError(f"rtol = {rtol} and atol = {atol}; expected rtol of at least 0 and atol above 0")
         self.rtol, self.atol = rtol, atol
 
     def fits(self, model: Denoiser) -> str | None:

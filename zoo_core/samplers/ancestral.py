@@ -26,12 +26,12 @@ VarianceChoice = Literal["model", "fixed_small", "fixed_large", "learned"]
 
 
 class Ancestral(PathSampler):
-    """The reverse chain.
+    """Ancestral sampling along the reverse Markov chain.
 
     Args:
-        steps: number of solver steps, each of one network evaluation; unless given all T of a discrete path, 1000 on a
-            continuous one.
-        variance: ``model`` (what the model was made for), ``fixed_small``, ``fixed_large`` or ``learned``.
+        steps: number of solver steps, each of one network evaluation; all T of a discrete path unless given, 1000 on
+            a continuous one.
+        variance: ``model`` (the one that the model was trained for), ``fixed_small``, ``fixed_large`` or ``learned``.
         spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """

@@ -5,8 +5,8 @@ free energies F_β.  A run draws x_0 ~ p_0 and takes one sweep of the chain of p
 
     log w = Σ_k F_{β_{k−1}}(x_{k−1}) − F_{β_k}(x_{k−1}),        E w = Z_1/Z_0.
 
-log Z_1 is estimated by log Z_0 + log mean w, which is too small on average (Jensen), and so −F(x) − log Z_1 too large:
-the spread of log w says by how much to distrust it.
+log Z_1 is estimated by log Z_0 + log mean w, which is too small on average (Jensen), so that −F(x) − log Z_1 is too
+large; the spread of log w indicates by how much.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LogNormaliser:
 
     Attributes:
         value: estimate, nats.
-        stderr: standard error of the estimate by the spread of the weights, nats.
+        stderr: standard error of the estimate, from the spread of the weights, nats.
         log_weights: log w of each run, ``(n,)``.
     """
 
@@ -41,7 +41,7 @@ class LogNormaliser:
 
     @property
     def effective_runs(self) -> float:
-        """How many equally weighted runs the estimate rests on: (Σ w)²/Σ w²."""
+        """The effective sample size, (Σ w)²/Σ w²."""
         return float(torch.exp(2 * self.log_weights.logsumexp(0) - (2 * self.log_weights).logsumexp(0)))
 
 
@@ -56,10 +56,10 @@ def annealed_importance(
     """Estimates log Z of ``path(1)``.
 
     Args:
-        path: gives p_β; ``path(0).initial_state`` draws from p_0 exactly.
+        path: function that returns p_β for β in [0, 1]; ``path(0).initial_state`` draws from p_0 exactly.
         log_z0: log Z of ``path(0)``, nats.
         betas: levels from 0 to 1, growing; more of them, and more where F_β changes fastest, give a smaller error.
-        streams: one run per stream.
+        streams: random streams, one per run.
         condition: what the model is conditioned on, one row per run.
 
     Raises:

@@ -1,4 +1,4 @@
-r"""Multistep consistency sampling (Song et al. 2023, algorithm 1): x̂ is the data already, and noise is added again.
+r"""Multistep consistency sampling (Song et al. 2023, algorithm 1): noise is added to x̂, and removed again.
 
 x_s = α_s·x̂ + σ_s·z,      z ~ N(0, I) fresh,      and x̂ itself at the end.
 """
@@ -16,7 +16,7 @@ __all__ = ["Consistency"]
 
 
 class Consistency(PathSampler):
-    """One step, or a few with fresh noise between them.
+    """Consistency sampling in one step, or in several with fresh noise between them.
 
     Args:
         steps: number of solver steps, each of one network evaluation.

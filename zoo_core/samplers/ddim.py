@@ -21,11 +21,11 @@ __all__ = ["DDIM"]
 
 
 class DDIM(PathSampler):
-    """Few steps, deterministic unless η > 0.
+    """Sampling in few steps, deterministic unless η > 0.
 
     Args:
         steps: number of solver steps, each of one network evaluation.
-        eta: η in [0, 1], how much of the reverse chain's noise is added.
+        eta: η in [0, 1], the share of the reverse chain's noise that is added.
         spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """

@@ -1,4 +1,4 @@
-"""For models that draw in one go."""
+"""Draws from models that can sample directly, without an iterative method."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Direct"]
 
 
 class Direct(Sampler[DirectSampler[Any]]):
-    """Asks the model itself."""
+    """Calls the model's own ``draw``."""
 
     name = "direct"
     needs = (DirectSampler,)

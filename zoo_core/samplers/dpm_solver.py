@@ -4,8 +4,8 @@ The probability-flow ODE has the exact solution
 
     x_s = (σ_s/σ_t)·x_t + σ_s·∫_{λ_t}^{λ_s} e^λ·x̂(λ) dλ,
 
-and x̂ is taken for a polynomial of degree 0, 1 or 2 in λ through the last predictions.  With h = λ_s − λ_t and the steps
-before, h_1 and h_2, as shares r_j = h_j/h,
+where x̂ is approximated by a polynomial of degree 0, 1 or 2 in λ through the last predictions.  With h = λ_s − λ_t and
+the previous steps h_1 and h_2 as shares r_j = h_j/h,
 
     D_1 = (x̂_0 − x̂_1)/r_1,     D_1′ = (x̂_1 − x̂_2)/r_2,
     D = D_1 + r_1/(r_1 + r_2)·(D_1 − D_1′),     D_2 = 2·(D_1 − D_1′)/(r_1 + r_2),
@@ -19,11 +19,11 @@ and for the reverse SDE (SDE-DPM-Solver++, orders 1 and 2)
     x_s = (σ_s/σ_t)·e^{−h}·x_t + α_s·(1 − e^{−2h})·(x̂_0 + ½·D_1) + σ_s·√(1 − e^{−2h})·z.
 
 Since D_1 ≈ h·x̂′ − r_1·h²·x̂″/2 and D_1′ ≈ h·x̂′ − (2r_1 + r_2)·h²·x̂″/2, D_2 is h²·x̂″ and the method has order 3.
-The authors' code, and diffusers after it, leave out the factor of 2: their third order is of second (measured in
-tests/test_path_samplers.py).  ``published`` does as they do.
+The authors' code, and diffusers with it, omit the factor of 2, so that their "third order" converges with order 2
+(measured in tests/test_path_samplers.py).  The option ``published`` reproduces their formula.
 
-The first step has order 1, the second at most 2, the one to σ = 0 returns x̂; with fewer than 15 steps the one before
-that is at most of order 2.
+The first step has order 1, the second at most 2, and the last, to σ = 0, returns x̂; with fewer than 15 steps the last
+but one has at most order 2.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ __all__ = ["DPMSolver"]
 
 
 class DPMSolver(PathSampler):
-    """DPM-Solver++, multistep: one network evaluation a step.
+    """Multistep DPM-Solver++, with one network evaluation per step.
 
     Args:
         steps: number of solver steps, each of one network evaluation.
-        order: 1, 2 or 3.
-        sde: the reverse SDE in place of the ODE, for orders 1 and 2.
-        published: order 3 as other libraries have it, with half of D_2.
+        order: order of the method, 1, 2 or 3.
+        sde: whether the reverse SDE is solved in place of the ODE, for orders 1 and 2.
+        published: whether order 3 is the formula of other libraries, with half of D_2.
         spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
@@ -84,7 +84,7 @@ class DPMSolver(PathSampler):
         return steps
 
     def _step(self, path: GaussianPath, t: float, s: float, lengths: list[float]) -> Step:
-        """The step from t to s; ``lengths`` are h, h_1, h_2 as far as the order needs them."""
+        """Returns the step from t to s; ``lengths`` are h, h_1, h_2 as far as the order needs them."""
         h, order = lengths[0], len(lengths)
         alpha, sigma = path.alpha(s), path.sigma(s)
         decay = math.expm1(-h)  # e^{−h} − 1, −1 for an infinite first step
@@ -115,5 +115,5 @@ class DPMSolver(PathSampler):
 
 
 def half_log_snr(path: GaussianPath, t: float) -> float:
-    """λ = log(α/σ)."""
+    """Returns λ = log(α/σ)."""
     return 0.5 * path.log_snr(t)

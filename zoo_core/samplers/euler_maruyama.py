@@ -4,7 +4,7 @@ With f = α′/α, g² = 2σσ′ − 2fσ², the score −ε̂/σ and Δ = t �
 
     x_s = x_t − Δ·(f·x_t + g²·ε̂/σ_t) + g·√Δ·z.
 
-f and g are infinite where α = 0: the grid must begin before, as ``log-snr`` and ``karras`` do.
+f and g are infinite where α = 0, so the time grid must begin at α > 0, as ``log-snr`` and ``karras`` do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["EulerMaruyama", "reverse_step"]
 
 
 class EulerMaruyama(PathSampler):
-    """The reverse SDE in equal treatment of drift and noise.
+    """The Euler–Maruyama method on the reverse SDE.
 
     Args:
         steps: number of solver steps, each of one network evaluation.
@@ -42,7 +42,7 @@ class EulerMaruyama(PathSampler):
 
 
 def reverse_step(path: GaussianPath, t: float, s: float) -> Step:
-    """The step from t to s.
+    """Returns the step from t to s.
 
     Raises:
         IncompatibleError: α(t) = 0.
@@ -51,7 +51,7 @@ def reverse_step(path: GaussianPath, t: float, s: float) -> Step:
         return Step(t, 1.0, 0.0)
     if path.alpha(t) == 0.0:
         raise IncompatibleError(
-            f"the reverse SDE has no beginning on this path: α = 0 at t = {t:g}; use spacing = 'log-snr' or 'karras'"
+            f"the reverse SDE cannot begin at t = {t:g}, where α = 0; use spacing = 'log-snr' or 'karras'"
         )
     length, g2, sigma = t - s, path.diffusion_squared(t), path.sigma(t)
     pull = length * g2 / sigma**2

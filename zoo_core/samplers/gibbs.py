@@ -1,8 +1,8 @@
-r"""Markov chains of energy-based models: one chain a sample, each step a sweep that leaves p = exp(−F)/Z as it is.
+r"""Gibbs sampling of energy-based models: one chain per sample, whose steps leave p = exp(−F)/Z invariant.
 
-After enough sweeps a chain has forgotten where it began.  How many are enough is not known beforehand: a Boltzmann
-machine of handwritten digits needs thousands from a random start, and a few from states that were near p already, which
-is why persistent chains of the training can be shipped with the weights (Tieleman 2008).
+After enough sweeps a chain is independent of its first state.  The number of sweeps is not known in advance: a
+Boltzmann machine of handwritten digits needs thousands from a random state, but few from a state that p makes likely.
+Therefore the persistent chains of training can be stored with the weights (Tieleman 2008).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Gibbs", "PersistentChains"]
 
 
 class Gibbs(Sampler[EnergyBased[Any]]):
-    """Runs a chain from the model's initial state.
+    """Gibbs sampling from the model's initial state.
 
     Args:
         steps: number of sweeps, each of one evaluation of the conditionals.
@@ -34,7 +34,7 @@ class Gibbs(Sampler[EnergyBased[Any]]):
         self.steps = steps
 
     def begin(self, model: EnergyBased[Any], call: Call) -> Values:
-        """Gives the state of each chain before the first sweep."""
+        """Returns the state of each chain before the first sweep."""
         state: Values = model.initial_state(call.streams, condition=call.condition)
         return state
 
@@ -48,10 +48,10 @@ class Gibbs(Sampler[EnergyBased[Any]]):
 
 
 class PersistentChains(Gibbs):
-    """Goes on with the chains that ship with the weights: sample i from chain i modulo their number.
+    """Gibbs sampling from chains that are stored with the weights: sample i continues chain i modulo their number.
 
     Args:
-        steps: number of sweeps from there.
+        steps: number of sweeps from the stored states.
     """
 
     name = "persistent-chains"
@@ -61,7 +61,7 @@ class PersistentChains(Gibbs):
 
     def fits(self, model: EnergyBased[Any]) -> str | None:
         if model.persistent_chains() is None:
-            return "goes on with chains that ship with the weights, and this model has none; use gibbs"
+            return "continues chains that are stored with the weights, and this model has none; use gibbs"
         return None
 
     def begin(self, model: EnergyBased[Any], call: Call) -> Values:

@@ -1,19 +1,20 @@
-r"""Samplers that rest at a time: annealed Langevin dynamics, and predictor–corrector.
+r"""Samplers with Langevin steps at a fixed time: annealed Langevin dynamics, and predictor–corrector.
 
 At a fixed t the chain
 
     x ← x + ε·s(x) + √(2ε)·z,       s = ∇ log p_t = (α·x̂ − x)/σ²,
 
-has p_t for its limit as ε → 0.  It is one more step that is linear in x, x̂ and z.
+converges to p_t as ε → 0.  Its step is linear in x, x̂ and z, like all steps of a path sampler.
 
 **Annealed** (Song & Ermon 2019, algorithm 1): from the noisiest level to the least, K steps at each with ε = ½·η·σ², so
 that the signal-to-noise ratio of a step is the same at every level; on N(0, σ²) the chain has variance σ²/(1 − η/4).
-Between levels y = x/α stays what it is.
+Between levels y = x/α is kept.
 
 **Predictor–corrector** (Song et al. 2021, algorithms 2–5): at each time K steps with ε = 2·(ρ·‖z‖/‖s‖)², ρ being the
-signal-to-noise ratio, then a step of the reverse SDE.  For the norms stand √d and √d/σ, which they are about where d is
-large: ε = 2·(ρσ)².  So a sample does not depend on who else is in the batch, as with the paper's code, which averages
-the norms over it; nor the step on x, which would draw from another density (in the plane visibly so).
+signal-to-noise ratio, then a step of the reverse SDE.  Here the norms are replaced by √d and √d/σ, their approximate
+values for large d, so ε = 2·(ρσ)².  The paper's code averages the norms over the batch, which makes a sample depend on
+the others in it.  A norm of each single sample would make the step depend on x, and the limit would not be p_t (the
+difference is visible in the plane).
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ __all__ = ["AnnealedLangevin", "PredictorCorrector", "langevin_step"]
 
 
 def langevin_step(path: GaussianPath, t: float, share: float) -> Step:
-    """The step of the chain at t with ε = ``share``·σ²."""
+    """Returns the step of the chain at t with ε = ``share``·σ²."""
     return Step(t, share * path.alpha(t), 1.0 - share, math.sqrt(2.0 * share) * path.sigma(t))
 
 
 class AnnealedLangevin(PathSampler):
-    """Langevin dynamics at one noise level after the other.
+    """Annealed Langevin dynamics, from the greatest noise level to the least.
 
     Args:
-        steps: levels.
-        repeats: K, network evaluations at each level; one more asks for x̂ at the end.
-        eta: η in (0, 4), the size of a step.
-        spacing: the levels.
+        steps: number of noise levels.
+        repeats: K, the number of steps at each level, each of one network evaluation; one more gives x̂ at the end.
+        eta: η in (0, 4), the step size relative to σ².
+        spacing: grid of the noise levels.
         clip: whether x̂ is held in the range of the data.
     """
 
@@ -61,7 +62,7 @@ class AnnealedLangevin(PathSampler):
     ) -> None:
         super().__init__(steps, spacing, clip)
         if repeats < 1 or not 0.0 < eta < 4.0:
-            raise IncompatibleError(f"repeats = {repeats} and eta = {eta}; expected at least 1 and a number in (0, 4)")
+            raise IncompatibleError(f"repeats = {repeats} and eta = {eta}; expected repeats ≥ 1 and eta in (0, 4)")
         self.repeats, self.eta = repeats, eta
 
     def evaluations(self, steps: int) -> int:
@@ -78,13 +79,13 @@ class AnnealedLangevin(PathSampler):
 
 
 class PredictorCorrector(PathSampler):
-    """Steps of the reverse SDE, each after a few of Langevin.
+    """Reverse-SDE steps, each preceded by Langevin corrector steps.
 
     Args:
-        steps: times; each asks the network 1 + corrections times.
-        corrections: K.
-        snr: ρ, the signal-to-noise ratio of a correction.
-        spacing: the time grid.
+        steps: number of times, each of 1 + corrections network evaluations.
+        corrections: K, the number of corrector steps at each time, at least 0.
+        snr: ρ, the signal-to-noise ratio of a corrector step, above 0.
+        spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
 
@@ -102,7 +103,9 @@ class PredictorCorrector(PathSampler):
     ) -> None:
         super().__init__(steps, spacing, clip)
         if corrections < 0 or not snr > 0.0:
-            raise IncompatibleError(f"corrections = {corrections} and snr = {snr}; expected at least 0, and above 0")
+            raise IncompatibleError(
+                f"corrections = {corrections} and snr = {snr}; expected corrections ≥ 0 and snr > 0"
+            )
         self.corrections, self.snr = corrections, snr
 
     def evaluations(self, steps: int) -> int:

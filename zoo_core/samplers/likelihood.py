@@ -4,25 +4,25 @@ Along dy/dθ = v(y, θ) the density changes by d log p(y(θ))/dθ = −div v, so
 
     log p(x) = log N(y(Θ); 0, sin²Θ·I) + ∫ div v dθ + d·log cos θ_0,        y(θ_0) = cos θ_0·x.
 
-In few dimensions div v is exact, one backward pass for each; otherwise it is estimated by probes z with E zzᵀ = I,
-drawn once for the whole solution (Hutchinson 1990; Skilling 1989), div v ≈ E zᵀ(∂v/∂y)z.  z has entries ±1, which have
-less variance than Gaussian ones.
+In few dimensions div v is exact, at one backward pass per dimension; otherwise it is estimated by probes z with
+E zzᵀ = I, drawn once for the whole solution (Hutchinson 1990; Skilling 1989), div v ≈ E zᵀ(∂v/∂y)z.  The entries of z
+are ±1, which give less variance than Gaussian ones.
 
-**The steps** are given ones, the same for all models and samples, taken by :func:`zoo_core.samplers.ode.adams` with one
-evaluation each.  An evaluation with its backward passes is all that this costs, and a network is too rough for long
-steps of high order: 64 evaluations are more exact on points than the 92 to 170 that Dormand and Prince's method takes
-for a tolerance of 1e-5.  Adaptive steps would also let a sample depend on its batch-mates: where all share a step by
-their errors, and where each has its own by rounding, which the control magnifies.  The steps lie closer at both ends.
-Near the data v changes over angles as small as the data's own detail, and towards the noise optimal transport is stiff:
-even steps in
+**The steps** are fixed, the same for all models and samples, and taken by :func:`zoo_core.samplers.ode.adams` with one
+evaluation each.  Evaluations with their backward passes dominate the cost, and a network is not smooth enough for long
+steps of high order: on points, 64 evaluations are more accurate than the 92 to 170 that Dormand and Prince's method
+needs for a tolerance of 1e-5.  Adaptive steps would also make a sample depend on the rest of its batch: through the
+errors, if all samples share a step, or else through rounding, which step-size control magnifies.  The grid is finer at
+both ends: near the data v changes over angles as small as the finest detail of the data, and near the noise the ODE of
+an optimal-transport model is stiff.  The steps are equal in
 
     r = 0.6·s + 0.4·sin(πs/2),  0 ≤ s ≤ 1,     θ ∝ r² for points,      θ = g·sinh(r·asinh(Θ/g)) for images,
 
-where g, an eighth of a grey level of images in [−1, 1], is the grain below which an image has no detail.  In θ itself
-the first step would pass over the steep field near the data, see nothing of it, and find an MNIST image 60 nats too
-likely.
+where g, an eighth of a grey level of images in [−1, 1], is the scale below which an image has no detail.  With equal
+steps in θ the first one would step over the steep field near the data, and log p of an MNIST image would come out 60
+nats too large.
 
-**How exact.**  Against solutions in float64 to 1e-6 nats, root mean squares over samples of the test data:
+**Accuracy.**  Errors against solutions in float64 to 1e-6 nats, root mean squares over samples of the test data:
 
 | points, 64 steps       | nats   | worst of 500 |      | images, 80 steps, with the same probe | nats | worst of 4 |
 |------------------------|--------|--------------|------|---------------------------------------|------|------------|
@@ -31,12 +31,12 @@ likely.
 | score-eight-gaussians  | 0.0007 | 0.003        |      | ve-sde-mnist                          | 0.4  | 0.5        |
 | otcfm-eight-gaussians  | 0.0002 | 0.002        |      | score-flow-mnist (Fourier features)   | 0.3  | 0.4        |
 
-The solution says itself where it cannot be trusted: samples whose corrections come to more than a tolerance are done
-again with twice as many steps, and again; what becomes of them depends on nobody else.  Of the points above these were
-1 % of score-eight-gaussians, 0.2 % of otcfm-eight-gaussians and none of the rest.
+The corrections of the Adams method estimate the error: samples whose corrections exceed a tolerance are solved again
+with twice as many steps, up to three times, each independently of the others.  Among the points above these were 1 %
+for score-eight-gaussians, 0.2 % for otcfm-eight-gaussians and none for the others.
 
-What is left out: the noise below θ_0, where no network was trained, and how far p(y(Θ)) is from Gaussian, where the
-path does not end in pure noise.
+Two errors are not estimated: the noise below θ_0, where no network was trained, and the difference between p(y(Θ)) and
+a Gaussian on a path that does not end in pure noise.
 """
 
 from __future__ import annotations
@@ -57,31 +57,31 @@ from zoo_core.samplers.probability_flow import ProbabilityFlow
 __all__ = ["ODELikelihood", "decode", "encode", "ode_log_prob"]
 
 EXACT_UP_TO = 4
-"""Dimensions in which the trace is exact unless it is said otherwise."""
+"""Greatest number of dimensions in which the trace is exact by default."""
 
 POINT_STEPS, IMAGE_STEPS = 64, 80
-"""With an exact trace, in few dimensions, and with probes."""
+"""Default number of steps with an exact trace (in few dimensions), and with probes."""
 
 GRAIN = 0.001
-"""g."""
+"""g, the scale below which an image has no detail."""
 
 TOLERANCE = 0.15
-"""Of all corrections together, in nats per dimension; errors are a hundredth of them where the steps are short enough,
-and a third where they are not."""
+"""Greatest sum of corrections, in nats per dimension.  The error is about a hundredth of the corrections where the
+steps are short enough, and a third of them where they are not."""
 
 DOUBLINGS = 3
-"""How often a sample is done again."""
+"""Greatest number of times that a sample is solved again with twice as many steps."""
 
 
 @dataclass(frozen=True)
 class ODELikelihood:
-    """A likelihood by an ODE.
+    """Log-likelihoods of a batch, computed by the probability-flow ODE.
 
     Attributes:
-        log_prob: nats per sample, ``(n,)``.
-        stderr: of the average over the probes, per sample, ``(n,)``; zero where the trace is exact, NaN for one probe.
+        log_prob: log p(x) in nats, ``(n,)``.
+        stderr: standard error of the average over the probes, ``(n,)``; 0 where the trace is exact, NaN for one probe.
         code: y(Θ)/sin Θ, the noise that the sample came from, ``(n, …)``.
-        evaluations: of the network, for each probe one of these was also differentiated.
+        evaluations: number of network evaluations, each of which was also differentiated.
     """
 
     log_prob: Tensor
@@ -101,18 +101,18 @@ def ode_log_prob(
     steps: int | None = None,
     tolerance: float = TOLERANCE,
 ) -> ODELikelihood:
-    """log p(x) of the samples that the probability-flow ODE of a model draws.
+    """Computes log p(x) under the probability-flow ODE of a model.
 
     Args:
         model: any path model.
         x: data on the model's side, ``(n, …)``.
         condition: what to condition on.
-        streams: where the probes come from; a fixed seed where not given.
-        probes: how many, each with a solution of its own.
+        streams: random streams for the probes, one per sample; a fixed seed unless given.
+        probes: number of probes, at least 1, each with a solution of its own.
         exact: whether the trace is exact; in up to four dimensions unless given.
-        steps: one evaluation each; 64 with an exact trace and 80 with probes unless given.
-        tolerance: of the corrections on the way, in nats per dimension; samples beyond it are done again with twice as
-            many steps, three times at most.
+        steps: number of steps, of one evaluation each; 64 with an exact trace and 80 with probes unless given.
+        tolerance: greatest sum of corrections, in nats per dimension; samples that exceed it are solved again with
+            twice as many steps, three times at most.
 
     Raises:
         ValueError: fewer than one probe or step.
@@ -148,7 +148,7 @@ def ode_log_prob(
 def _solved(
     flow: ProbabilityFlow, start: Tensor, shape: torch.Size, probe: Tensor | None, steps: int, tolerance: float
 ) -> tuple[Tensor, int]:
-    """y and ∫ div v dθ/d at Θ, ``(n, d + 1)``, and how often the network was asked."""
+    """Returns y and ∫ div v dθ/d at Θ, ``(n, d + 1)``, and the number of network evaluations."""
     end, evaluations = torch.empty_like(start), 0
     waiting = torch.arange(len(start), device=start.device)
     d = start.shape[1] - 1
@@ -172,7 +172,7 @@ def _solved(
 
 
 def _angles(flow: ProbabilityFlow, steps: int, *, by_grain: bool) -> list[float]:
-    """θ from the data to the noise, closer at both ends."""
+    """Returns the grid of θ from data to noise, which is finer at both ends."""
     shares = [0.6 * i / steps + 0.4 * math.sin(0.5 * math.pi * i / steps) for i in range(1, steps)]
     if by_grain:
         first, last = (math.asinh(theta / GRAIN) for theta in (flow.least, flow.greatest))
@@ -186,13 +186,13 @@ def _angles(flow: ProbabilityFlow, steps: int, *, by_grain: bool) -> list[float]
 def encode(
     model: Denoiser, x: Tensor, *, condition: Condition | None = None, rtol: float = 1e-5, atol: float = 1e-5
 ) -> Tensor:
-    """The noise that data came from, ``(n, …)``, close to N(0, I): the ODE from data to noise (inversion).
+    """Inverts data: solves the ODE from data to noise, and returns the noise ``(n, …)``, close to N(0, I).
 
     Args:
         model: any path model.
-        x: data on the model's side.
-        condition: what to condition on.
-        rtol, atol: of the adaptive method.
+        x: data on the model's side, ``(n, …)``.
+        condition: what to condition on, one row per sample.
+        rtol, atol: tolerances of the adaptive method.
     """
     flow = ProbabilityFlow(model, condition)
     y = dormand_prince(flow, math.cos(flow.least) * x, flow.least, flow.greatest, rtol=rtol, atol=atol).y
@@ -208,14 +208,14 @@ def decode(
     rtol: float = 1e-5,
     atol: float = 1e-5,
 ) -> Tensor:
-    """The data of a noise, ``(n, …)`` on the model's side: the inverse of :func:`encode`.
+    """Solves the ODE from noise to data ``(n, …)`` on the model's side: the inverse of :func:`encode`.
 
     Args:
         model: any path model.
-        noise: of unit variance.
-        condition: what to condition on.
-        guidance: how strongly.
-        rtol, atol: of the adaptive method.
+        noise: noise of unit variance, ``(n, …)``.
+        condition: what to condition on, one row per sample.
+        guidance: strength of classifier-free guidance; 1 is no guidance.
+        rtol, atol: tolerances of the adaptive method.
     """
     flow = ProbabilityFlow(model, condition, guidance)
     start = math.sin(flow.greatest) * noise
@@ -224,7 +224,7 @@ def decode(
 
 
 def _with_divergence(flow: ProbabilityFlow, theta: Tensor, y: Tensor, probe: Tensor | None) -> tuple[Tensor, Tensor]:
-    """v and div v ``(n,)``: exact without a probe, zᵀ(∂v/∂y)z with one."""
+    """Returns v and div v ``(n,)``: exact without a probe, zᵀ(∂v/∂y)z with one."""
     with torch.inference_mode(False), torch.enable_grad():
         y = y.clone().requires_grad_()
         v = flow(theta.clone(), y)
@@ -241,7 +241,7 @@ def _with_divergence(flow: ProbabilityFlow, theta: Tensor, y: Tensor, probe: Ten
 
 @contextmanager
 def _frozen(model: Model) -> Iterator[None]:
-    """The parameters take no part in gradients meanwhile: the backward passes are for y alone."""
+    """Excludes the parameters from gradients, since the backward passes differentiate by y alone."""
     wanted = [p.requires_grad for p in model.parameters()]
     model.requires_grad_(False)
     try:

@@ -4,15 +4,16 @@ An explicit Runge–Kutta method with nodes c, matrix a and weights b takes the 
 
     k_j = f(u + c_j·h, y + h·Σ_{i<j} a_ji·k_i),      y ← y + h·Σ_j b_j·k_j      (Hairer et al. 1993, II.1).
 
-`dormand_prince` chooses h by the difference of two such sums, of orders 5 and 4 (ibid., II.4–5).  Every sample has a
-step of its own: what a sample becomes never depends on who else is in the batch.
+`dormand_prince` chooses h by the difference of two such sums, of orders 5 and 4 (Hairer et al. 1993,
+II.4–5).  Every sample has its own step length, so that a result never depends on the other samples of the batch.
 
-`adams` takes given steps and remembers slopes, so that each costs one evaluation (ibid., III.1 and III.5):
+`adams` takes given steps and reuses earlier slopes, so that each step costs one evaluation (Hairer et al. 1993, III.1
+and III.5):
 
     p = y_i + Σ_j b_j·f_{i−j},      f_{i+1} = f(u_{i+1}, p),      y_{i+1} = y_i + Σ_j b*_j·f_{i+1−j},
 
-b and b* being the integrals over the step of the polynomials through four slopes.  How far p is corrected says how
-near the solution is.
+b and b* being the integrals over the step of the polynomials through four slopes.  The correction y_{i+1} − p estimates
+the error.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ __all__ = ["EULER", "HEUN", "MIDPOINT", "RK4", "ByRows", "Field", "Solution", "T
 __all__ += ["adams", "dormand_prince", "runge_kutta"]
 
 Field = Callable[[Tensor, Tensor], Tensor]
-"""f(u, y) for u ``(n,)``, or ``(1,)`` where it is one for all, and y ``(n, …)``."""
+"""f(u, y) for y ``(n, …)`` and u ``(n,)``, or ``(1,)`` for all samples alike."""
 
 SLOPES = 4
-"""How many `adams` looks at: three and five were less exact for as many evaluations of a network."""
+"""Number of slopes that `adams` uses: three and five were less accurate for an equal number of evaluations."""
 
 
 @runtime_checkable
 class ByRows(Protocol):
-    """A field that can be asked about some of its samples: the others may then leave the batch."""
+    """A field that can be restricted to some of its samples, so that finished samples leave the batch."""
 
     def __call__(self, u: Tensor, y: Tensor, /) -> Tensor:
-        """f(u, y)."""
+        """Returns f(u, y)."""
 
     def rows(self, index: Tensor) -> ByRows:
-        """The field of the samples ``index``."""
+        """Returns the field of the samples ``index``."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Tableau:
     """An explicit Runge–Kutta method.
 
     Attributes:
-        nodes: c.
-        matrix: the rows of a, each as long as its number of earlier stages.
-        weights: b.
+        nodes: nodes c.
+        matrix: rows of the matrix a, each as long as the number of earlier stages.
+        weights: weights b.
     """
 
     nodes: tuple[float, ...]
@@ -85,12 +86,12 @@ _FOURTH = (5179 / 57600, 0.0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 21
 
 @dataclass(frozen=True)
 class Solution:
-    """Where the samples arrived.
+    """The solution at the end of the interval.
 
     Attributes:
-        y: ``(n, …)``.
-        evaluations: how often f was asked, for the batch or a part of it.
-        corrected: by how much predictions were corrected on the way in all, ``(n, …)``; only of `adams`.
+        y: states at the end, ``(n, …)``.
+        evaluations: number of evaluations of f, for the batch or a part of it.
+        corrected: sum of all corrections, ``(n, …)``; `adams` only.
     """
 
     y: Tensor
@@ -99,17 +100,17 @@ class Solution:
 
 
 def runge_kutta(f: Field, y: Tensor, start: float, end: float, *, steps: int, method: Tableau = RK4) -> Solution:
-    """``steps`` equal steps from ``start`` to ``end``.
+    """Takes ``steps`` equal steps from ``start`` to ``end``.
 
     Args:
         f: the field.
-        y: at ``start``, ``(n, …)``.
-        start, end: of u, in either direction.
-        steps: at least 1.
-        method: which one.
+        y: states at ``start``, ``(n, …)``.
+        start, end: values of u, in either order.
+        steps: number of steps, at least 1.
+        method: Runge–Kutta method.
 
     Raises:
-        ValueError: no step.
+        ValueError: fewer than one step.
     """
     if steps < 1:
         raise ValueError(f"steps = {steps}; expected at least 1")
@@ -123,12 +124,12 @@ def runge_kutta(f: Field, y: Tensor, start: float, end: float, *, steps: int, me
 
 
 def adams(f: Field, y: Tensor, nodes: Sequence[float]) -> Solution:
-    """From node to node, with one evaluation at each.
+    """Integrates from node to node, with one evaluation at each.
 
     Args:
         f: the field.
-        y: at the first node, ``(n, …)``.
-        nodes: in either direction, at least two.  The first steps know fewer slopes, and should be short.
+        y: states at the first node, ``(n, …)``.
+        nodes: values of u, rising or falling, at least two.  The first steps use fewer slopes, and should be short.
 
     Raises:
         ValueError: fewer than two nodes.
@@ -138,7 +139,7 @@ def adams(f: Field, y: Tensor, nodes: Sequence[float]) -> Solution:
     slopes = [f(_at(nodes[0], y), y)]
     corrected = torch.zeros_like(y)
     for i, end in enumerate(nodes[1:]):
-        known = [*reversed(nodes[max(0, i + 1 - SLOPES) : i + 1])]  # the latest first, as the slopes
+        known = [*reversed(nodes[max(0, i + 1 - SLOPES) : i + 1])]  # the latest first, in the order of the slopes
         predicted = _sum(y, 1.0, _integrals(known, nodes[i], end), slopes)
         slopes = [f(_at(end, y), predicted), *slopes][:SLOPES]
         y = _sum(y, 1.0, _integrals([end, *known][:SLOPES], nodes[i], end), slopes)
@@ -157,27 +158,27 @@ def dormand_prince(
     first: float = 0.05,
     most: int = 1000,
 ) -> Solution:
-    """As exactly as asked, sample by sample.
+    """Integrates to a tolerance, with steps chosen for each sample.
 
     A step of a sample is accepted where the root mean square of error/(atol + rtol·max(|y|, |y_new|)) over its own
     coordinates is at most 1, and the next is 0.9·error^(−1/5) times as long, between a fifth and five times.
 
     Args:
-        f: the field; samples that have arrived leave the batch where it can be asked `ByRows`.
-        y: at ``start``, ``(n, …)``.
-        start, end: of u, in either direction.
-        rtol, atol: relative and absolute error of a step.
-        first: the first step, as a share of the way.
-        most: steps, tried ones included.
+        f: field; where it is `ByRows`, samples that have arrived leave the batch.
+        y: states at ``start``, ``(n, …)``.
+        start, end: values of u, in either order.
+        rtol, atol: tolerances of the relative and the absolute error of a step.
+        first: length of the first step, as a share of the interval.
+        most: greatest number of steps, rejected ones included.
 
     Raises:
-        ZooError: a sample has not arrived after so many steps, or is no longer finite.
+        ZooError: a sample has not arrived after ``most`` steps, or is no longer finite.
     """
     shape = (-1, *[1] * (y.ndim - 1))
     direction = 1.0 if end >= start else -1.0
     length = abs(end - start)
     arrived, rows, field = y.clone(), torch.arange(len(y), device=y.device), f
-    u = torch.zeros(len(y), dtype=torch.float64, device=y.device)  # of the way from start to end
+    u = torch.zeros(len(y), dtype=torch.float64, device=y.device)  # share of the interval that is done
     h = torch.full_like(u, first * length)
     slope = f(start + direction * u, y)
     evaluations = 1
@@ -201,24 +202,24 @@ def dormand_prince(
         scale = atol + rtol * torch.maximum(y.abs(), new.abs())
         size = (error / scale).double().flatten(1).square().mean(1).sqrt()
         if not bool(torch.isfinite(size).all()):
-            raise ZooError("the differential equation left the finite numbers; try a smaller rtol and atol")
+            raise ZooError("the solution of the differential equation is no longer finite; try a smaller rtol and atol")
         accepted = size <= 1.0
         u = torch.where(accepted, torch.where(length - u - h < 1e-12 * length, length, u + h), u)
         chosen = accepted.view(shape)
         y, slope = torch.where(chosen, new, y), torch.where(chosen, slopes[-1], slope)
         h = h * (0.9 * size.clamp(min=1e-10) ** -0.2).clamp(0.2, 5.0)
     raise ZooError(
-        f"a sample did not arrive in {most} steps at rtol = {rtol:g} and atol = {atol:g}; allow more of either"
+        f"a sample needs more than {most} steps at rtol = {rtol:g} and atol = {atol:g}; choose greater tolerances"
     )
 
 
 def _at(u: float, y: Tensor) -> Tensor:
-    """One u for all samples, ``(1,)``."""
+    """Returns u as a tensor ``(1,)``, one value for all samples."""
     return torch.full((1,), u, dtype=torch.float64, device=y.device)
 
 
 def _integrals(nodes: Sequence[float], start: float, end: float) -> tuple[float, ...]:
-    """Weights w with Σ_j w_j·g(node_j) = ∫ g from start to end for every polynomial g of as many coefficients."""
+    """Solves for w with Σ_j w_j·g(node_j) = ∫ g from start to end, for polynomials g of degree < len(nodes)."""
     middle, half = 0.5 * (start + end), 0.5 * (end - start)
     powers = torch.arange(len(nodes), dtype=torch.float64)
     places = (torch.tensor([*nodes], dtype=torch.float64) - middle) / half
@@ -227,7 +228,7 @@ def _integrals(nodes: Sequence[float], start: float, end: float) -> tuple[float,
 
 
 def _sum(y: Tensor, h: float | Tensor, weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
-    """y + h·Σ w_j·k_j."""
+    """Returns y + h·Σ w_j·k_j."""
     terms = [w * k for w, k in zip(weights, slopes, strict=False) if w]
     if not terms:
         return y

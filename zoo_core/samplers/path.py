@@ -1,16 +1,15 @@
-r"""Samplers on a Gaussian path: a plan of Python floats, and one loop.
+r"""Samplers on a Gaussian path: each method is a plan of coefficients (Python floats), which one loop executes.
 
 Every update from time t to s < t is linear in what is known, the state x_t, the data prediction x̂ and fresh noise z:
 
     x_s = a·x̂ + b·x_t + c·z.
 
-A method with stages asks the network again on the way, each time at a state that is linear in x_t and the predictions
-of the stages before; a multistep method remembers predictions of earlier steps; a corrector sees x̂ and amends the state
-that it was asked at.  All of that is coefficients too, made before the first step.
+A method with stages evaluates the network again within the step, at states that are linear in x_t and the predictions
+of earlier stages; a multistep method uses predictions of earlier steps; a corrector corrects the state at which x̂ was
+predicted.  These are coefficients too, and all of them are computed before the first step.
 
-With the share of the noise that is kept ε̂ = (x_t − α_t·x̂)/σ_t, a step that asks for d·x̂ + e·ε̂ + c·z has
-a = d − e·α_t/σ_t and b = e/σ_t.  The step to σ_s = 0 returns x̂ itself: nothing is ever divided by zero, and clipping x̂
-changes ε̂ with it.
+Since ε̂ = (x_t − α_t·x̂)/σ_t, the step d·x̂ + e·ε̂ + c·z has a = d − e·α_t/σ_t and b = e/σ_t, and clipping x̂ changes ε̂
+consistently.  The step to σ_s = 0 returns x̂ itself, so that no division by zero occurs.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ __all__ = ["Correction", "PathSampler", "Stage", "Step", "guided", "head_misfit"
 
 @dataclass(frozen=True)
 class Stage:
-    """The network is asked at t, at state·x_t + Σ data_j·x̂_j over the predictions of this step so far.
+    """A further evaluation at time t, at state·x_t + Σ data_j·x̂_j over the earlier predictions of this step.
 
     Attributes:
-        weight: of its prediction in the sum that is x_s.
+        weight: weight of its prediction in x_s.
     """
 
     t: float
@@ -44,7 +43,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Correction:
-    """x_t = state·x_before + data·x̂ + Σ past_j·x̂_j: from the state one step before, and x̂ at the predicted x_t."""
+    """x_t = state·x_before + data·x̂ + Σ past_j·x̂_j, from the state before the last step and x̂ at the predicted x_t."""
 
     state: float
     data: float
@@ -53,14 +52,14 @@ class Correction:
 
 @dataclass(frozen=True)
 class Step:
-    """x_s = data·x̂ + state·x_t + fresh·z, where the network is asked at time ``t``.
+    """One step x_s = data·x̂ + state·x_t + fresh·z, where x̂ is predicted at time ``t``.
 
     Attributes:
-        past: of the data predictions of the steps before, the latest first.
-        stages: where else the network is asked on the way.
-        correction: what the state becomes on arrival at t, once x̂ is known there.
+        past: weights of the data predictions of earlier steps, the latest first.
+        stages: further evaluations of the network within the step.
+        correction: correction of the state at t, given x̂ at t.
 
-    For a learned variance c² lies between ``fresh``² (ν = 0) and ``fresh_large``² (ν = 1), on a log scale.
+    For a learned variance c² is interpolated between ``fresh``² (ν = 0) and ``fresh_large``² (ν = 1), on a log scale.
     """
 
     t: float
@@ -82,22 +81,22 @@ class Step:
         fresh: float = 0.0,
         fresh_large: float | None = None,
     ) -> Step:
-        """The step d·x̂ + e·ε̂ + c·z, with ε̂ written in x̂ and x_t."""
+        """Returns the step d·x̂ + e·ε̂ + c·z, with ε̂ written in x̂ and x_t."""
         alpha, sigma = path.alpha(t), path.sigma(t)
         return cls(t, data - noise * alpha / sigma, noise / sigma, fresh, fresh_large)
 
 
 class PathSampler(Sampler[Denoiser]):
-    """Draws by a plan of steps along the path.
+    """A sampler that follows a plan of steps along the path.
 
     Args:
-        steps: number of solver steps; :meth:`evaluations` says what they cost.
+        steps: number of solver steps, at least 1; :meth:`evaluations` counts their network evaluations.
         spacing: time grid, see :meth:`~zoo_core.paths.GaussianPath.times`.
-        clip: whether x̂ is held in the range of the sample space; where the space is bounded, unless said otherwise.
+        clip: whether x̂ is clamped to the range of the sample space; unless given, whether the space is bounded.
 
     Attributes:
-        stochastic: whether it adds fresh noise with these options.
-        needs_signal_at_start: whether it cannot begin where α = 0, in pure noise.
+        stochastic: whether the sampler adds fresh noise with these options.
+        needs_signal_at_start: whether the sampler cannot begin in pure noise, where α = 0.
     """
 
     needs = (Denoiser,)
@@ -113,26 +112,26 @@ class PathSampler(Sampler[Denoiser]):
 
     @abstractmethod
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
-        """The steps through ``times``, which fall from noise to 0."""
+        """Returns the steps through ``times``, which fall from noise to 0."""
 
     def times(self, model: Denoiser) -> list[float]:
-        """The time grid, from noise down to 0."""
+        """Returns the time grid, from noise down to 0."""
         return model.path.times(self.steps, self.spacing)
 
     def fits(self, model: Denoiser) -> str | None:
         if self.clip and model.space.low is None:
             return "cannot clip: this sample space has no bounds; leave clip out"
         if self.stochastic and not model.path.independent:
-            return "adds noise, and this path couples noise and data; use one without, such as ddim"
+            return "adds noise, and this path couples noise and data; use a sampler that adds none, such as ddim"
         path, first = model.path, model.path.times(1, self.spacing)[0]
         if path.alpha(first) > 0.0 or self.spacing == "leading":
             return None
         if self.needs_signal_at_start:
-            return f"has no beginning on this path: α = 0 at t = {first:g}; use spacing = 'log-snr' or 'karras'"
+            return f"cannot begin at t = {first:g}, where α = 0 on this path; use spacing = 'log-snr' or 'karras'"
         return head_misfit(model, first)
 
     def start(self, model: Denoiser, streams: Streams, t: float, shape: Sequence[int]) -> Tensor:
-        """Pure noise at the head of the path: σ(t)·ε."""
+        """Draws the state at time t where the path is pure noise: σ(t)·ε."""
         return model.path.sigma(t) * streams.normal(*shape)
 
     def draw(self, model: Denoiser, call: Call) -> Tensor:
@@ -169,17 +168,17 @@ class PathSampler(Sampler[Denoiser]):
 
 
 def head_misfit(model: Denoiser, t: float) -> str | None:
-    """Says why a model's prediction tells nothing of the data at t: it is noise or score, and α(t) = 0."""
+    """Says why x̂ cannot be computed at t: the prediction is noise or score, and α(t) = 0; ``None`` where it can."""
     if model.path.alpha(t) == 0.0 and model.prediction in ("noise", "score"):
         return (
             f"cannot begin: a {model.prediction} prediction says nothing of the data at t = {t:g}, where α = 0; "
-            "expected a path that ends before (t_max), or spacing = 'log-snr' or 'karras'"
+            "use a model whose path has a smaller t_max, or spacing = 'log-snr' or 'karras'"
         )
     return None
 
 
 def guided(model: Denoiser, x: Tensor, t: float | Tensor, condition: Condition | None, guidance: float) -> Prediction:
-    """Classifier-free guidance (Ho & Salimans 2022) in predictions: x̂ = u + s·(c − u), s = 1 being no guidance."""
+    """Predicts with classifier-free guidance (Ho & Salimans 2022): x̂ = u + s·(c − u); s = 1 is no guidance."""
     if condition is None or guidance == 1.0:
         return model.predict(x, t, condition=condition)
     without, with_it = model.predict(x, t), model.predict(x, t, condition=condition)
@@ -191,7 +190,7 @@ def guided(model: Denoiser, x: Tensor, t: float | Tensor, condition: Condition |
 
 
 def _add(x: Tensor, weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
-    """x + Σ w_j·tensor_j, over as many as there are weights."""
+    """Returns x + Σ w_j·tensor_j over the given weights."""
     for weight, tensor in zip(weights, tensors, strict=False):
         if weight:
             x = x + weight * tensor
@@ -199,7 +198,7 @@ def _add(x: Tensor, weights: Sequence[float], tensors: Sequence[Tensor]) -> Tens
 
 
 def _spread(step: Step, prediction: Prediction) -> float | Tensor:
-    """The standard deviation of the fresh noise."""
+    """Returns the standard deviation of the fresh noise."""
     if step.fresh_large is None or prediction.variance_mix is None:
         return step.fresh
     ratio = step.fresh_large / step.fresh

@@ -2,7 +2,7 @@ r"""The probability-flow ODE of any Gaussian path, in the angle θ = atan2(σ, �
 
     y = x_t/√(α² + σ²) = cos θ·x + sin θ·ε,        dy/dθ = cos θ·ε̂ − sin θ·x̂.
 
-Nothing here is infinite at either end, where σ or α is 0, and the path enters through θ alone: all paths share one
+All terms are finite at both ends, where σ or α is 0, and the path enters through θ alone, so that all paths share one
 equation.  θ runs from `least` (data) to `greatest` (noise, π/2 where α = 0).
 """
 
@@ -21,25 +21,25 @@ from zoo_core.samplers.path import guided
 __all__ = ["ProbabilityFlow", "angle"]
 
 LEAST_TIME = 1e-5
-"""Nearer to the data no network says anything: a data prediction is worth no ε̂ at σ = 0."""
+"""The least time at which a model is evaluated: at σ = 0 a data prediction does not determine ε̂."""
 
 
 def angle(path: GaussianPath, t: float) -> float:
-    """θ(t)."""
+    """Returns θ(t)."""
     return math.atan2(path.sigma(t), path.alpha(t))
 
 
 class ProbabilityFlow:
-    """dy/dθ of a model.
+    """The field dy/dθ of a model.
 
     Args:
-        model: which.
-        condition: under which condition.
-        guidance: how strongly; see :class:`~zoo_core.interfaces.sampler.Sampler`.
+        model: any path model.
+        condition: what to condition on, one row per sample.
+        guidance: strength of guidance; 1 is none, see :class:`~zoo_core.interfaces.sampler.Sampler`.
 
     Attributes:
-        least, greatest: the ends of θ between which the model may be asked.
-        first, last: the times at those ends, ``last`` being that of the noise.
+        least, greatest: least and greatest angle θ at which the model is evaluated.
+        first, last: times at these angles; ``last`` is the time of the noise.
     """
 
     def __init__(self, model: Denoiser, condition: Condition | None = None, guidance: float = 1.0) -> None:
@@ -49,7 +49,7 @@ class ProbabilityFlow:
         self.least, self.greatest = angle(path, self.first), angle(path, self.last)
 
     def __call__(self, theta: Tensor, y: Tensor) -> Tensor:
-        """dy/dθ at θ ``(n,)``, or ``(1,)`` where it is one for all, and y ``(n, …)``."""
+        """Returns dy/dθ at y ``(n, …)`` and θ, which is ``(n,)``, or ``(1,)`` for all samples alike."""
         if len(theta) == 1:
             return self._at_one(theta.item(), y)
         angles = theta.tolist()
@@ -70,19 +70,19 @@ class ProbabilityFlow:
         return math.cos(theta) * prediction.noise - math.sin(theta) * prediction.data
 
     def data(self, theta: float, y: Tensor) -> Tensor:
-        """x̂ at an angle."""
+        """Predicts x̂ ``(n, …)`` at the angle ``theta`` and the state y."""
         t = self.time(theta)
         radius = math.hypot(self.model.path.alpha(t), self.model.path.sigma(t))
         return guided(self.model, radius * y, t, self.condition, self.guidance).data
 
     def rows(self, index: Tensor) -> ProbabilityFlow:
-        """The same equation for the samples ``index``, under their part of the condition."""
+        """Returns the equation of the samples ``index``, with their rows of the condition."""
         if self.condition is None:
             return self
         return ProbabilityFlow(self.model, self.condition.rows(index), self.guidance)
 
     def time(self, theta: float) -> float:
-        """t(θ), between :attr:`first` and :attr:`last`."""
+        """Returns t(θ), between :attr:`first` and :attr:`last`."""
         if theta >= self.greatest:
             return self.last
         if theta <= self.least:

@@ -8,8 +8,8 @@ In a coordinate u with a rescaled state Y = S·x_t the equation is dY/du = p·Y 
 | ``sigma``  | σ/α         | 1/α       | 1/u     | −1/u          | EDM (Karras et al. 2022, eq. 1 and alg. 1)   |
 | ``angle``  | atan2(σ, α) | 1/√(α²+σ²)| cot u   | −1/sin u      | regular where α = 0                          |
 
-In the last two the path has disappeared: on one grid of σ/α all paths give the same samples.  A slope is linear in Y
-and x̂, hence so is every stage, and a method is a list of coefficients.  The step to σ = 0 returns x̂.
+The last two do not depend on the path: on one grid of σ/α all paths give the same samples.  A slope is linear in Y and
+x̂, hence so is every stage, and a method is a list of coefficients.  The step to σ = 0 returns x̂.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Coordinate = Literal["time", "sigma", "angle"]
 
 
 class _RungeKutta(PathSampler):
-    """Steps of one method; see the module.
+    """A one-step method on the probability-flow ODE; see the module.
 
     Args:
-        steps: number of steps, each of as many network evaluations as the method has stages; the last has one.
-        coordinate: ``time``, ``sigma`` or ``angle``.
+        steps: number of solver steps, each with one network evaluation per stage of the method; the last step has one.
+        coordinate: coordinate of the ODE, ``time``, ``sigma`` or ``angle``.
         spacing: time grid.
         clip: whether every x̂ is held in the range of the data.
     """
@@ -56,7 +56,7 @@ class _RungeKutta(PathSampler):
         self.needs_signal_at_start = coordinate == "sigma"
 
     def evaluations(self, steps: int) -> int:
-        return (steps - 1) * len(self.method.nodes) + 1  # the last step has one
+        return (steps - 1) * len(self.method.nodes) + 1  # the last step returns x̂, which takes one evaluation
 
     def plan(self, model: Denoiser, times: Sequence[float]) -> list[Step]:
         return [self._step(model.path, t, s) for t, s in pairwise(times)]
@@ -109,7 +109,7 @@ class _RungeKutta(PathSampler):
         return 1.0 / math.hypot(path.alpha(t), path.sigma(t))
 
     def _field(self, path: GaussianPath, t: float) -> tuple[float, float]:
-        """p and q at t."""
+        """Returns p and q at t."""
         alpha, sigma = path.alpha(t), path.sigma(t)
         if self.coordinate == "time":
             rate = path.sigma_dot(t) / sigma
@@ -120,11 +120,11 @@ class _RungeKutta(PathSampler):
 
 
 class Euler(_RungeKutta):
-    """Euler's method, of first order, by default on the velocity in t.
+    """Euler's method, of first order, on the velocity in t unless ``coordinate`` is given.
 
     Args:
         steps: number of solver steps, each of one network evaluation.
-        coordinate: ``time``, ``sigma`` (which is DDIM) or ``angle``.
+        coordinate: coordinate of the ODE, ``time``, ``sigma`` (which is DDIM) or ``angle``.
         spacing: time grid.
         clip: whether every x̂ is held in the range of the data.
     """

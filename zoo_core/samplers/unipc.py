@@ -4,10 +4,12 @@ With λ = log(α/σ), h = λ_s − λ_t, the last data predictions x̂_0, x̂_1,
 D_j = (x̂_j − x̂_0)/r_j,
 
     predictor:  x_s = (σ_s/σ_t)·x_t − α_s·(e^{−h} − 1)·(x̂_0 + Σ_{j<p} ρ_j·D_j),
-    corrector:  x_s^c the same with another ρ, and D_p = x̂_s − x̂_0 at r_p = 1, x̂_s being asked at the predicted x_s,
+    corrector:  x_s^c by this formula with another ρ and one more term, D_p = x̂_s − x̂_0 at r_p = 1,
 
-where ρ solves Σ_j r_j^{k−1}·ρ_j = k!·φ_{k+1}(−h)/φ_1(−h)… for k = 1, 2, … (their eq. 5 with B(h) = e^h − 1, "bh2").
-Here e^{−h} − 1 = B throughout, and b_k is made by its recurrence.
+where x̂_s is predicted at x_s, and ρ solves Σ_j r_j^{k−1}·ρ_j = b_k for k = 1, 2, …, with (eq. 5 for B(h) = e^h − 1,
+"bh2", at −h)
+
+    b_k = k!·h_k/(e^{−h} − 1),      h_1 = (e^{−h} − 1)/(−h) − 1,      h_{k+1} = h_k/(−h) − 1/(k + 1)!.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ __all__ = ["UniPC"]
 
 
 class UniPC(PathSampler):
-    """The unified predictor–corrector.
+    """The unified predictor–corrector method UniPC.
 
     Args:
         steps: number of solver steps, each of one network evaluation.
-        order: p of the predictor, 1 … 3.
-        corrector: whether the state is corrected once x̂ is known.
+        order: order p of the predictor, 1 … 3.
+        corrector: whether the state is corrected with the x̂ that is predicted at it.
         spacing: time grid.
         clip: whether x̂ is held in the range of the data.
     """
@@ -63,7 +65,7 @@ class UniPC(PathSampler):
             before = [half_log_snr(path, times[i - j]) for j in range(order)]  # λ_t, λ_1, …
             data, past = _coefficients(path, s, before, half_log_snr(path, s), known=False)
             kept = path.sigma(s) / path.sigma(t)
-            # what a correction may need is remembered too, with weight 0
+            # weight 0 keeps the older predictions, which the correction needs
             padded = (*past, *[0.0] * (self.order - len(past)))
             steps.append(Step(t, data, kept, past=padded, correction=correction))
             if self.corrector:
@@ -75,7 +77,7 @@ class UniPC(PathSampler):
 def _coefficients(
     path: GaussianPath, s: float, before: Sequence[float], end: float, *, known: bool
 ) -> tuple[float, list[float]]:
-    """The weights of x̂_0, and of x̂_1 … in x_s; with ``known`` the last is that of x̂_s."""
+    """Returns the weights of x̂_0 and of x̂_1, x̂_2, … in x_s; with ``known``, x̂_s is the last of these."""
     h = end - before[0]
     alpha, B = path.alpha(s), math.expm1(-h)
     order = len(before)
@@ -94,7 +96,7 @@ def _coefficients(
 
 
 def _moments(hh: float, count: int) -> list[float]:
-    """b_1 … b_count."""
+    """Returns b_1 … b_count."""
     B = math.expm1(hh)
     phi, factorial, found = B / hh - 1.0, 1, []
     for k in range(1, count + 1):
@@ -105,7 +107,7 @@ def _moments(hh: float, count: int) -> list[float]:
 
 
 def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """The solution of a small linear system, by elimination with pivots."""
+    """Solves a small linear system by Gaussian elimination with pivoting."""
     n = len(right)
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     for i in range(n):
