@@ -109,7 +109,7 @@ def page() -> Iterator[str]:
     yield "A file begins with `schema = 1`; a plugin's names its `distribution` in `[plugin]`. The models follow."
     yield "An unknown key is a warning. In brackets: what holds where a key is not there."
     for where, keys in TABLES.items():
-        yield from schema(where, keys)
+        yield from key_table(where, keys)
     yield from ["", "## Verbs", "", "`zoo VERB --help` says more.", "", "| verb | what it does |", "|---|---|"]
     yield from (f"| `{verb}` | {cell(line)} |" for verb, (_, line) in VERBS.items())
     yield from files()
@@ -128,7 +128,7 @@ def function(name: str, code: Callable[..., Any], level: int = 3) -> Iterator[st
 def interface(kind: type) -> Iterator[str]:
     """A class that others inherit from: its docstring, its methods; those that must be written say so."""
     yield from ["", f"### {kind.__name__}", "", prose(inspect.getdoc(kind) or "")]
-    missing = getattr(kind, "__abstractmethods__", frozenset())
+    missing: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
     for name, member in vars(kind).items():
         code = member.fget if isinstance(member, property) else member
         if name.startswith("_") or not inspect.isfunction(code) or not code.__doc__:
@@ -162,7 +162,7 @@ def files() -> Iterator[str]:
         yield f"| `{suffix}` | {cell(holds)} | {'every kind' if kinds == formats.KINDS else ', '.join(kinds)} |"
 
 
-def schema(where: str, keys: Mapping[str, Key]) -> Iterator[str]:
+def key_table(where: str, keys: Mapping[str, Key]) -> Iterator[str]:
     """One table of a registry file."""
     yield from ["", f"### `[{where}]`", "", "| key | type | must | what it says | such as |", "|---|---|---|---|---|"]
     for name, key in keys.items():

@@ -1,0 +1,188 @@
+"""The families of the README, the models and their numbers of docs/models.md, the keys of docs/recipes.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+
+from zoo_core import plugins, registry
+from zoo_core.cli.output import size_of
+from zoo_core.interfaces import Density
+from zoo_core.plugins.catalogue import Component, resolve
+from zoo_core.registry import schema
+from zoo_core.registry.entry import Entry, Evaluation
+from zoo_core.registry.schema import Key
+from zoo_core.training.recipe import Recipe
+
+PAPERS = {
+    "cnf": ("Grathwohl et al. 2019", "arXiv:1810.01367"),
+    "consistency": ("Song et al. 2023", "arXiv:2303.01469"),
+    "ddpm": ("Ho et al. 2020", "arXiv:2006.11239"),
+    "diffusers-pipeline": ("", ""),
+    "flow-matching": ("Lipman et al. 2023", "arXiv:2210.02747"),
+    "gan": ("Goodfellow et al. 2014", "arXiv:1406.2661"),
+    "glow": ("Kingma & Dhariwal 2018", "arXiv:1807.03039"),
+    "gmm": ("Dempster et al. 1977", "doi:10.1111/j.2517-6161.1977.tb01600.x"),
+    "iaf": ("Kingma et al. 2016", "arXiv:1606.04934"),
+    "maf": ("Papamakarios et al. 2017", "arXiv:1705.07057"),
+    "ncsn": ("Song & Ermon 2019", "arXiv:1907.05600"),
+    "noisy-classifier": ("Dhariwal & Nichol 2021", "arXiv:2105.05233"),
+    "nsf": ("Durkan et al. 2019", "arXiv:1906.04032"),
+    "realnvp": ("Dinh et al. 2017", "arXiv:1605.08803"),
+    "rectified-flow": ("Liu et al. 2023", "arXiv:2209.03003"),
+    "resampled-glow": ("Stimper et al. 2022", "arXiv:2110.15828"),
+    "score-sde": ("Song et al. 2021", "arXiv:2011.13456"),
+    "vae": ("Kingma & Welling 2014", "arXiv:1312.6114"),
+}
+"""The paper of each family that the README names; a new family needs a row."""
+
+LIKELIHOODS = {"exact": "exact likelihood", "bound": "bound on the likelihood", "estimate": "likelihood by its ODE"}
+ABILITIES = {
+    "DirectSampler": "draws directly",
+    "Denoiser": "path samplers",
+    "LatentVariable": "latent codes",
+    "EnergyBased": "energies",
+    "Completer": "completes what is known",
+    "Translator": "translates",
+}
+METRICS = {
+    "r-mnist-v1": ("relative FD", "how far samples are from real digits; lower is better"),
+    "fd-mnist-v1": ("FD", "Fréchet distance, see above; lower is better"),
+    "nll": ("NLL", "mean negative log-likelihood of held-out data, in nats; lower is better"),
+    "bits-per-dim": ("bits/dim", "the same, in bits for each pixel; lower is better"),
+    "elbo": ("−ELBO", "an upper bound on the NLL, in nats; lower is better"),
+    "iwae-5000": ("NLL, 5,000 importance samples", "a tighter upper bound on the NLL, in nats; lower is better"),
+    "kl": ("KL", "Kullback–Leibler divergence KL(data ‖ model), in nats; 0 is best"),
+    "mode-coverage": (
+        "modes covered",
+        "modes of a known mixture that get at least a tenth of their share",
+    ),
+    "high-quality": ("near a mode", "share of samples within three standard deviations of a mode; higher is better"),
+    "recall": ("recall", "share of real images within the manifold of the samples; higher is better"),
+    "precision": ("precision", "share of samples within the manifold of real images; higher is better"),
+    "coverage": ("coverage", "share of neighbourhoods of real images that contain a sample; higher is better"),
+    "class-accuracy": ("class accuracy", "share of samples that a classifier puts in the class asked for"),
+    "noisy-accuracy": ("noisy accuracy", "accuracy of a classifier over all levels of noise; higher is better"),
+    "mmd": ("squared MMD", "squared maximum mean discrepancy, an unbiased estimate: about 0 for real data"),
+}
+"""What the tables call a metric, and what it means."""
+BASELINES = {
+    "floor": "real test data",
+    "entropy": "entropy of the data",
+    "true mixture": "the true mixture",
+    "one class missing": "one class missing",
+    "FD": "FD",
+    "FD floor": "FD of real test images",
+    "FD one class missing": "FD with one class missing",
+}
+
+
+def central() -> list[Entry]:
+    """The zoo's own models, in the order of ``zoo list``."""
+    ids = {entry.id for entry in registry.read(registry.central_file()).entries}
+    return [entry for entry in registry.load().find() if entry.id in ids]
+
+
+def families() -> Iterator[str]:
+    """One row per family, for the README."""
+    entries = central()
+    yield "| family | what it is | models | what it can do | paper |"
+    yield "|---|---|---|---|---|"
+    for family in plugins.load().catalogue.all("family"):
+        count = sum(entry.family == family.name for entry in entries)
+        text, paper = PAPERS[family.name]
+        name = f"[`{family.name}`](docs/models.md#{family.name})"
+        summary = re.sub(r" \([^()]*\d{4}[^()]*\)$", "", family.summary)
+        yield f"| {name} | {summary} | {count or ''} | {', '.join(abilities(family))} | {link(paper, text)} |"
+
+
+def abilities(family: Component) -> list[str]:
+    """What a family can do, in words."""
+    words = [ABILITIES[name] for name in family.capabilities if name in ABILITIES]
+    if "Density" in family.capabilities:
+        model = resolve(family.target)
+        words.insert(0, LIKELIHOODS[model.log_prob_is if issubclass(model, Density) else "exact"])
+    return words or ["guides other models"]
+
+
+def link(paper: str, text: str = "") -> str:
+    """A paper of the registry, ``arXiv:…`` or ``doi:…``, as a link."""
+    kind, _, number = paper.partition(":")
+    if not number:
+        return ""
+    return f"[{text or paper}](https://{'arxiv.org/abs' if kind == 'arXiv' else 'doi.org'}/{number})"
+
+
+def models() -> Iterator[str]:
+    """A section per family, with a row per model."""
+    entries = central()
+    for family in plugins.load().catalogue.all("family"):
+        own = [entry for entry in entries if entry.family == family.name]
+        yield from ["", f"## {family.name}", ""]
+        summary = family.summary[0].upper() + family.summary[1:]
+        yield f"{summary}. From `{family.plugin}`; {', '.join(abilities(family))}."
+        if not own:
+            yield from ["", "The zoo ships no trained model of this family."]
+            continue
+        yield from [
+            "",
+            "| model | what it is | paper | parameters | weights | measured |",
+            "|---|---|---|---:|---|---|",
+        ]
+        for entry in own:
+            size = f"{size_of(entry.weights.size)}B, `{entry.weights.sha256[:8]}…`" if entry.weights else "none yet"
+            row = (f"`{entry.id}`", entry.summary, link(entry.paper), size_of(entry.parameters), size, numbers(entry))
+            yield f"| {' | '.join(row)} |"
+
+
+def numbers(entry: Entry) -> str:
+    """The measured numbers, with their baselines in words."""
+    return "<br>".join(map(number, entry.evaluations))
+
+
+def number(row: Evaluation) -> str:
+    """One measured number: ``NLL 0.311 ± 0.008 nats (entropy of the data 0.289)``."""
+    label = METRICS[row.metric][0]
+    value = row.text() if row.stderr else f"{row.value:g} ± 0"
+    value = value.removesuffix(f" {row.unit}") if row.unit in (label, "modes") else value
+    baselines = ", ".join(f"{BASELINES.get(name, name)} {anchor:.4g}" for name, anchor in row.anchors.items())
+    return f"{label} {value}" + (f" ({baselines})" if baselines else "")
+
+
+def metrics() -> Iterator[str]:
+    """One row per metric that a model of the zoo was measured by."""
+    used = {row.metric for entry in central() for row in entry.evaluations}
+    yield "| in the tables | metric | what it says |"
+    yield "|---|---|---|"
+    for name, (label, meaning) in METRICS.items():
+        if name in used:
+            yield f"| {label} | `{name}` | {meaning} |"
+
+
+GROUPS: Sequence[tuple[str, Sequence[str]]] = (
+    ("Every recipe", ("objective", "objective_options", "data", "seed", "start", "batch", "stopped", "how")),
+    ("Of a statistics objective", ("iterations", "tolerance", "restarts")),
+)
+
+
+def recipe() -> Iterator[str]:
+    """The keys of a recipe, by the kind of objective that reads them."""
+    every, statistics = (names for _, names in GROUPS)
+    gradient = [name for name in schema.RECIPE if name not in (*every, *statistics)]
+    shown = (GROUPS[0], ("Of a gradient objective", gradient), GROUPS[1])
+    for title, names in shown:
+        yield from keys(title, {name: schema.RECIPE[name] for name in names})
+    yield from keys("The data", schema.DATA)
+    missing = {field.name for field in fields(Recipe)} - set(schema.RECIPE)
+    assert not missing, f"a recipe has {missing}, which the schema does not"
+
+
+def keys(title: str, table: Mapping[str, Key]) -> Iterator[str]:
+    """A section with a table of keys; what holds where a key is not given stands in brackets in the schema."""
+    yield from ["", f"## {title}", "", "| key | type | what it says | unless given |", "|---|---|---|---|"]
+    for name, key in table.items():
+        text, default = key.doc, "required" if key.required else ""
+        if match := re.fullmatch(r"(.*?) \[(.*)\]", key.doc):
+            text, default = match[1], match[2]
+        yield f"| `{name}` | {schema.JSON_TYPES[key.type]} | {text} | {default} |"
