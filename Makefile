@@ -6,9 +6,10 @@ PROJECTS := . $(PLUGINS)
 EDITABLE := $(foreach p,$(PROJECTS),-e ./$(p))
 TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 TEST_TOOLS := pytest pytest-xdist ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc torchdiffeq
+DOCS_TOOLS := mkdocs mkdocs-material mkdocstrings-python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo check test slow lint wheels bench readme clean
+.PHONY: demo check test slow lint wheels bench readme docs clean
 
 demo: .venv/installed
 	$(BIN)/zoo load ddpm-mnist
@@ -42,12 +43,15 @@ wheels: .venv/installed
 	cd dist && ../.venv-wheels/bin/zoo sample ddpm-mnist -n 4 --steps 5 --out four.png && test -s four.png
 
 bench: .venv/tested
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
-	$(BIN)/python docs/tables.py
+	status=0; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py || status=$$?; $(BIN)/python docs/tables.py && exit $$status
 
 readme: .venv/installed
 	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/reference.py
+
+# The website, into site/. With tests/no_network on its path Python refuses a connection to any other machine.
+docs: .venv/documented
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=tests/no_network $(BIN)/mkdocs build --strict
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -60,5 +64,9 @@ readme: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(TEST_TOOLS)
 	@touch $@
 
+.venv/documented: .venv/bin/python constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(DOCS_TOOLS)
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-wheels dist samples.png
+	rm -rf site .venv .venv-wheels dist samples.png
