@@ -167,7 +167,7 @@ WRONG = {
     ("sample", RING, "--sampler", "ddim"): (2, "needs Denoiser"),
     ("sample", RING, "--condition", "label=3"): (2, "no condition 'label'"),
     ("sample", RING, "--out", "x.wav"): (2, "cannot write points 2 to 'x.wav'; use .png, .jpg"),
-    ("sample", RING, "--trajectory", "x.gif"): (2, "draws in one go"),
+    ("sample", RING, "--trajectory", "x.gif"): (2, "draws in a single step"),
     ("eval", MOONS, "--metric", "bits-per-dim"): (2, "two-moons has points 2: use nll"),
     ("load", RING, "--dtype", "int4"): (2, "unknown dtype 'int4'"),
     ("load", "gmm-eight"): (3, "gmm-eight-gaussians?"),

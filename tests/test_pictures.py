@@ -54,7 +54,7 @@ def test_a_film_has_its_frames_and_a_strip_its_ends(tmp_path):
     assert strip.size == (4 * 10 + 3 * 8, 10)
     assert strip.convert("L").getpixel((5, 5)) == 0
     assert strip.convert("L").getpixel((strip.width - 5, 5)) == 225
-    with pytest.raises(IncompatibleError, match="draws in one go"):
+    with pytest.raises(IncompatibleError, match="draws in a single step"):
         pictures.save_trajectory([], "x.gif")
 
 

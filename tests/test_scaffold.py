@@ -16,6 +16,7 @@ import pytest
 from zoo_core import plugins
 from zoo_core.authoring import scaffold
 from zoo_core.errors import NameTakenError
+from zoo_core.registry.json_schema import json_schema
 from zoo_core.testing.fake_plugins import install
 
 REFUSED = {
@@ -137,7 +138,7 @@ def test_an_editor_finds_the_schema(tmp_path):
     directive, _, path = fragment.read_text(encoding="utf-8").splitlines()[0].partition(" ")
     assert directive == "#:schema"
     schema = json.loads((fragment.parent / path).read_text(encoding="utf-8"))
-    assert schema == schema.json_schema()
+    assert schema == json_schema()
     assert jsonschema.Draft202012Validator(schema).is_valid(tomllib.loads(fragment.read_text(encoding="utf-8")))
 
 

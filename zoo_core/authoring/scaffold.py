@@ -19,7 +19,7 @@ from pathlib import Path
 
 from zoo_core import plugins, registry
 from zoo_core.errors import NameTakenError, ZooError
-from zoo_core.registry import schema
+from zoo_core.registry.json_schema import json_schema
 
 __all__ = ["TEMPLATE", "check_name", "files", "new"]
 
@@ -65,7 +65,7 @@ def files(name: str) -> Iterator[tuple[str, str]]:
         inside = path.relative_to(TEMPLATE)
         if path.is_file() and not _LEFT_OUT.intersection(inside.parts):
             yield _renamed(inside.as_posix(), name), _renamed(path.read_text(encoding="utf-8"), name)
-    yield SCHEMA_FILE, json.dumps(schema.json_schema(), indent=2, ensure_ascii=False) + "\n"
+    yield SCHEMA_FILE, json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def check_name(name: str) -> None:

@@ -22,7 +22,6 @@ VERBS = {
     "translate": ("translate", "Carry samples in files from one domain to another."),
     "eval": ("eval", "Measure a model on held-out data."),
     "compare": ("compare", "Put models side by side: quality against network evaluations."),
-    "crosscheck": ("crosscheck", "Put a model's samplers beside those of diffusers, step by step."),
     "train": ("train", "Make a model again from its recipe, or a new one."),
     "plot": ("plot", "Draw what a model can show."),
     "export": ("export", "Write a model in another library's format."),
@@ -41,6 +40,15 @@ VERBS = {
     "completion": ("completion", "Print a shell's completion script."),
 }
 """Every verb: its module, and its one line (given here so that ``zoo --help`` imports none of them)."""
+
+SECTIONS = {
+    "Use a model": ("list", "info", "load", "sample", "translate", "plot", "export"),
+    "Measure": ("eval", "compare"),
+    "Make and share": ("train", "publish"),
+    "See what is installed": ("families", "samplers", "objectives", "metrics", "datasets", "plugins"),
+    "This machine": ("download", "verify", "cache", "registry", "env", "completion"),
+}
+"""The verbs as ``zoo --help`` groups them."""
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such name, 4 bad weights or
@@ -68,8 +76,9 @@ class LazyGroup(click.Group):
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, VERBS[name][1]) for name in names])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -92,12 +101,18 @@ def cli(debug: bool, no_plugins: bool) -> None:
         os.environ["ZOO_DISABLE_PLUGINS"] = "all"
 
 
-def main(argv: list[str] | None = None) -> Any:
-    """Runs the command line and turns errors into one line and an exit code."""
+def main(argv: list[str] | None = None, command: click.Command = cli, name: str = "zoo") -> Any:
+    """Runs a command line and turns errors into one line and an exit code.
+
+    Args:
+        argv: arguments; those of the process unless given.
+        command: what runs; a plugin's ``python -m`` command is run in the same way.
+        name: name of the program in messages.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     debug = "--debug" in arguments
     try:
-        code = cli.main(arguments, prog_name="zoo", standalone_mode=False)
+        code = command.main(arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as err:
         click.echo(err.ctx.get_help() if err.ctx else "")

@@ -10,7 +10,7 @@ import click
 from zoo_core import registry as reader
 from zoo_core.cli.output import print_json
 from zoo_core.errors import RegistryError
-from zoo_core.registry import schema as rules
+from zoo_core.registry.json_schema import json_schema
 
 
 @click.group("registry")
@@ -63,4 +63,4 @@ def schema() -> None:
     Examples:
       zoo registry schema > registry.schema.json
     """
-    print_json(rules.json_schema())
+    print_json(json_schema())

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "SAMPLER", "WEIGHTS", "Key", "json_schema", "problems", "unknown_keys"]
+__all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "SAMPLER", "WEIGHTS", "Key", "problems", "unknown_keys"]
 
 SCHEMA = 1
 ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
@@ -20,7 +20,7 @@ LARGEST = 1e300
 """Numbers below it, in magnitude: no infinity, no NaN, and no integer that is no float."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-_JSON_TYPES: dict[type, str] = {
+JSON_TYPES: dict[type, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"
 }  # fmt: skip
 
@@ -43,7 +43,7 @@ class Key:
         """What is wrong with ``value``; ``None`` where nothing is."""
         right = isinstance(value, self.type) or (self.type is float and isinstance(value, int))
         if not right or (isinstance(value, bool) and self.type is not bool):
-            return f"expected {_JSON_TYPES[self.type]}, found {shown(value)}"
+            return f"expected {JSON_TYPES[self.type]}, found {shown(value)}"
         if self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
             return f"{shown(value)} is not {self.example}"
         if self.type is str and "\n" in value:
@@ -53,7 +53,7 @@ class Key:
         if self.type is float and not abs(value) < LARGEST:
             return f"{value!r} is not a number that can be shown"
         if self.type is list and any(Key(self.items, "").problem(item) for item in value):
-            return f"expected an array of {_JSON_TYPES[self.items]}s, found {shown(value)}"
+            return f"expected an array of {JSON_TYPES[self.items]}s, found {shown(value)}"
         return None
 
 
@@ -171,7 +171,7 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
         return
     for name, kind in (("plugin", dict), ("deprecated", dict), ("first_party", list)):
         if not isinstance(data.get(name, kind()), kind):
-            yield name, f"expected {_JSON_TYPES[kind]}, found {shown(data[name])}"
+            yield name, f"expected {JSON_TYPES[kind]}, found {shown(data[name])}"
             return
     for old, new in data.get("deprecated", {}).items():
         if not isinstance(new, str):
@@ -266,52 +266,3 @@ def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:
         found += [f"models.{name}.recipe.data.{key}" for key in recipe.get("data", {}) if key not in DATA]
         found += [f"models.{name}.eval.{key}" for row in model.get("eval", []) for key in row if key not in EVAL]
     return [f"{file}: {key}: unknown key, ignored" for key in found]
-
-
-def json_schema() -> dict[str, Any]:
-    """The same as a JSON Schema (draft 2020-12), for editors; ``zoo registry schema`` prints it."""
-
-    def table(keys: Mapping[str, Key], extra: bool = True) -> dict[str, Any]:
-        return {
-            "type": "object",
-            "required": [name for name, key in keys.items() if key.required],
-            "properties": {name: prop(key) for name, key in keys.items()},
-            "additionalProperties": extra,
-        }
-
-    def prop(key: Key) -> dict[str, Any]:
-        schema: dict[str, Any] = {"type": _JSON_TYPES[key.type], "description": key.doc}
-        if key.pattern:
-            schema["pattern"] = f"^(?:{key.pattern})$"
-        if key.type is int:
-            schema["minimum"] = 0
-        if key.type is list:
-            schema["items"] = {"type": _JSON_TYPES[key.items]}
-        return schema
-
-    model = table(MODEL)
-    model["properties"]["sampler"] |= table(SAMPLER)
-    model["properties"]["weights"] |= table(WEIGHTS) | {
-        "dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}
-    }
-    recipe = table(RECIPE)
-    recipe["properties"]["data"] |= table(DATA)
-    model["properties"]["recipe"] |= recipe
-    model["properties"]["eval"] = {"type": "array", "description": MODEL["eval"].doc, "items": table(EVAL)}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "registry.toml of the zoo, schema 1",
-        "type": "object",
-        "required": ["schema"],
-        "properties": {
-            "schema": {"const": SCHEMA},
-            "plugin": {
-                "type": "object",
-                "required": ["distribution"],
-                "properties": {"distribution": {"type": "string"}},
-            },
-            "models": {"type": "object", "propertyNames": {"pattern": f"^(?:{ID})$"}, "additionalProperties": model},
-            "deprecated": {"type": "object", "additionalProperties": {"type": "string"}},
-            "first_party": {"type": "array", "items": {"type": "string"}},
-        },
-    }

@@ -9,16 +9,8 @@ from zoo_core import plugins, registry
 from zoo_core.interfaces import GradientObjective
 from zoo_core.plugins.catalogue import Component
 from zoo_core.testing import small_models, toy_models
-from zoo_core.testing.subjects import (
-    DataSetSubject,
-    FamilySubject,
-    MetricSubject,
-    ModelSubject,
-    ObjectiveSubject,
-    PluginSubject,
-    SamplerSubject,
-    Subject,
-)
+from zoo_core.testing.component_subjects import DataSetSubject, MetricSubject, ObjectiveSubject, SamplerSubject
+from zoo_core.testing.subjects import FamilySubject, ModelSubject, PluginSubject, Subject
 
 __all__ = ["subjects"]
 

@@ -14,8 +14,9 @@ from zoo_core.errors import ZooError
 from zoo_core.evaluation import evaluate, metric_named
 from zoo_core.interfaces import Call, DataSet, Metric, Model, Result, Sampler, Streams, Values
 from zoo_core.testing import tiny_data
+from zoo_core.testing.component_subjects import MetricSubject
 from zoo_core.testing.local_data import data_here
-from zoo_core.testing.subjects import MetricSubject, ModelSubject
+from zoo_core.testing.subjects import ModelSubject
 
 __all__ = ["Replayed", "Trial", "Want", "count", "few_examples", "trial"]
 

@@ -9,7 +9,7 @@ from zoo_core.datasets.validation import value_problems
 from zoo_core.errors import NetworkError, PluginError, ZooError
 from zoo_core.interfaces import DataSet
 from zoo_core.testing.check import ConformanceError, check, require, skip
-from zoo_core.testing.subjects import DataSetSubject
+from zoo_core.testing.component_subjects import DataSetSubject
 
 ROWS = 64
 

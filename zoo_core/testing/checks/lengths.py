@@ -12,7 +12,8 @@ from zoo_core.interfaces import Density, EnergyBased, Ragged, StatisticsObjectiv
 from zoo_core.testing import tiny_data
 from zoo_core.testing.behaviour import streams_for
 from zoo_core.testing.check import ConformanceError, check, require
-from zoo_core.testing.subjects import ModelSubject, ObjectiveSubject
+from zoo_core.testing.component_subjects import ObjectiveSubject
+from zoo_core.testing.subjects import ModelSubject
 
 
 def _filled(x: Ragged) -> Ragged:

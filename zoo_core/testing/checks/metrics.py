@@ -16,8 +16,9 @@ from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.evaluation import metric_named
 from zoo_core.interfaces import Result
 from zoo_core.testing.check import ConformanceError, check, require, skip
+from zoo_core.testing.component_subjects import MetricSubject
 from zoo_core.testing.measuring import Replayed, Trial, Want, few_examples, trial
-from zoo_core.testing.subjects import MetricSubject, ModelSubject
+from zoo_core.testing.subjects import ModelSubject
 
 MERGE_SLACK = 1e-5
 """Between batches, relative to the value: sums of float32 features add in another order."""

@@ -9,7 +9,8 @@ from zoo_core.interfaces import Density, Frame, Sampler, Streams
 from zoo_core.testing import quadrature, tiny_data
 from zoo_core.testing.check import check, require, skip
 from zoo_core.testing.checks.density import FALSE_ALARM, chi_square
-from zoo_core.testing.subjects import ModelSubject, SamplerSubject
+from zoo_core.testing.component_subjects import SamplerSubject
+from zoo_core.testing.subjects import ModelSubject
 
 SLACK = 1e-4
 """Between batch sizes, relative to the largest value: rounding in another order."""

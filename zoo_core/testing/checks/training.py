@@ -16,7 +16,7 @@ from zoo_core.interfaces import Batch, GradientObjective, Loss, Model, Statistic
 from zoo_core.randomness import generator
 from zoo_core.testing import tiny_data
 from zoo_core.testing.check import ConformanceError, check, require
-from zoo_core.testing.subjects import ObjectiveSubject
+from zoo_core.testing.component_subjects import ObjectiveSubject
 
 ROWS = 16
 STEPS, LONGEST = 60, 300

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from zoo_core.crosscheck.trajectory import Grid, radius
 from zoo_core.interfaces import Denoiser
 from zoo_core.paths import GaussianPath
 from zoo_core.samplers.ancestral import Ancestral
@@ -22,6 +21,7 @@ from zoo_core.samplers.dpm_solver import DPMSolver
 from zoo_core.samplers.path import PathSampler
 from zoo_core.samplers.runge_kutta import Euler, Heun
 from zoo_core.samplers.unipc import UniPC
+from zoo_diffusers.crosscheck.trajectory import Grid, radius
 
 __all__ = ["TABLE_CHECKS", "TableCheck", "run_theirs"]
 

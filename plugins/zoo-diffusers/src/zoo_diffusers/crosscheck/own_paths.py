@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.crosscheck.trajectory import Draws, radius, run_ours
 from zoo_core.interfaces import Denoiser
 from zoo_core.paths import GaussianPath, LinearPath, SubVariancePreserving, VarianceExploding, VariancePreserving
 from zoo_core.samplers.ancestral import Ancestral
@@ -19,6 +18,7 @@ from zoo_core.samplers.consistency import Consistency
 from zoo_core.samplers.euler_maruyama import EulerMaruyama
 from zoo_core.samplers.path import PathSampler
 from zoo_core.samplers.runge_kutta import Euler, Heun
+from zoo_diffusers.crosscheck.trajectory import Draws, radius, run_ours
 
 __all__ = ["PATH_CHECKS", "PathCheck"]
 

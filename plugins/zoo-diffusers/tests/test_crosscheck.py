@@ -9,8 +9,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from zoo_core.cli import cli
-from zoo_core.crosscheck.report import crosscheck
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser, DirectSampler, Model, SampleSpace, Streams
 from zoo_core.paths import (
@@ -25,6 +23,8 @@ from zoo_core.paths import (
 from zoo_core.samplers.ancestral import Ancestral
 from zoo_core.samplers.dpm_solver import DPMSolver
 from zoo_core.samplers.langevin import PredictorCorrector, langevin_step
+from zoo_diffusers.crosscheck.__main__ import command
+from zoo_diffusers.crosscheck.report import crosscheck
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -112,8 +112,8 @@ def test_clipped_trajectories_agree(name):
 def test_third_order_as_published_lacks_a_factor_of_two():
     """diffusers' third order takes half of x̂″ (see dpm_solver.py), and is ours with ``published``; the true one is not
     theirs; that it has order 3 is measured in test_path_samplers.py."""
-    from zoo_core.crosscheck.tables import TABLE_CHECKS, run_theirs
-    from zoo_core.crosscheck.trajectory import Draws, run_ours, table_grid
+    from zoo_diffusers.crosscheck.tables import TABLE_CHECKS, run_theirs
+    from zoo_diffusers.crosscheck.trajectory import Draws, run_ours, table_grid
 
     model = Wavy(VariancePreserving(), bounded=False)
     check = next(c for c in TABLE_CHECKS if c.name.startswith("dpm-solver order=3"))
@@ -139,7 +139,7 @@ def batch_share(z, score, snr, sigma):
 def test_langevin_corrector_is_that_of_score_sde():
     """One correction of the size that the batch's mean norms give, as theirs, to rounding (theirs draws in float32);
     with the size that we take, a sample does not depend on the batch."""
-    from zoo_core.crosscheck.trajectory import Draws
+    from zoo_diffusers.crosscheck.trajectory import Draws
 
     scheduler = diffusers.ScoreSdeVeScheduler(snr=0.16)
     scheduler.set_timesteps(10)
@@ -230,7 +230,7 @@ def test_what_cannot_be_compared_says_why():
 
 def test_a_difference_is_a_failure():
     """A number that is no number is a difference too."""
-    from zoo_core.crosscheck.report import Row
+    from zoo_diffusers.crosscheck.report import Row
 
     assert Row("ours", "theirs", 2, [1e-9, 2e-9], 1e-8).agrees
     assert not Row("ours", "theirs", 2, [1e-9, 2e-8], 1e-8).agrees
@@ -242,15 +242,13 @@ def test_a_difference_is_a_failure():
 @pytest.mark.filterwarnings("ignore")
 def test_the_verb():
     """Two steps of one sampler on a shipped model: the table, its JSON, and a word that fits nothing."""
-    shown = CliRunner().invoke(cli, ["crosscheck", "ddpm-mnist", "--steps", "2", "-n", "1", "--only", "DDIM"])
+    shown = CliRunner().invoke(command, ["ddpm-mnist", "--steps", "2", "-n", "1", "--only", "DDIM"])
     assert shown.exit_code == 0, shown.output
     assert "DDIMScheduler" in shown.output
     assert "yes" in shown.output
-    shown = CliRunner().invoke(
-        cli, ["crosscheck", "ddpm-mnist", "--steps", "2", "-n", "1", "--only", "unipc order=2", "--json"]
-    )
+    shown = CliRunner().invoke(command, ["ddpm-mnist", "--steps", "2", "-n", "1", "--only", "unipc order=2", "--json"])
     (row,) = json.loads(shown.output)
     assert row["agrees"]
     assert row["largest"] == max(row["differences"])
-    missing = CliRunner().invoke(cli, ["crosscheck", "ddpm-mnist", "--only", "nothing-such"])
+    missing = CliRunner().invoke(command, ["ddpm-mnist", "--only", "nothing-such"])
     assert missing.exit_code != 0

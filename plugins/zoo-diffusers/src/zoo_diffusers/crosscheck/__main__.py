@@ -1,34 +1,36 @@
-"""``zoo crosscheck``."""
+"""``python -m zoo_diffusers.crosscheck``: a model's samplers beside those of diffusers, step by step."""
 
 from __future__ import annotations
 
 import click
 
+from zoo_core.cli import main
 from zoo_core.cli.output import complete_model, json_option, print_json, table
 from zoo_core.errors import ZooError
 
 
-@click.command("crosscheck", short_help="Put a model's samplers beside those of diffusers, step by step.")
+@click.command("crosscheck", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", shell_complete=complete_model)
-@click.option("-n", "count", type=click.IntRange(min=1), default=2, show_default=True, help="Samples.")
-@click.option("--steps", type=click.IntRange(min=2), default=20, show_default=True, help="At most.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
-@click.option("--only", default="", metavar="WORD", help="A part of the name of our sampler or of theirs.")
+@click.option("-n", "count", type=click.IntRange(min=1), default=2, show_default=True, help="Number of samples.")
+@click.option(
+    "--steps", type=click.IntRange(min=2), default=20, show_default=True, help="Greatest number of solver steps."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
+@click.option("--only", default="", metavar="WORD", help="Only samplers or schedulers with this in their name.")
 @json_option
 def command(name: str, count: int, steps: int, seed: int, only: str, as_json: bool) -> None:
     """Run our samplers and the schedulers of diffusers on one network, from one noise, through one time grid.
 
-    Shows the largest difference over each whole trajectory, in states of unit variance; the network is
-    in float64.
-    Exits with 1 where one is beyond its tolerance.
+    Shows the largest difference over each whole trajectory, in states of unit variance; the network computes
+    in float64.  Exits with 1 where a difference is beyond its tolerance.
 
     \b
     Examples:
-      zoo crosscheck ddpm-mnist
-      zoo crosscheck ddpm-mnist --only dpm-solver --steps 10 --json
+      python -m zoo_diffusers.crosscheck ddpm-mnist
+      python -m zoo_diffusers.crosscheck ddpm-mnist --only dpm-solver --steps 10 --json
     """
-    from zoo_core.crosscheck.report import crosscheck
     from zoo_core.loading import load
+    from zoo_diffusers.crosscheck.report import crosscheck
 
     rows = list(crosscheck(load(name).double(), n=count, steps=steps, seed=seed, only=only))
     if not rows:
@@ -69,3 +71,7 @@ def command(name: str, count: int, steps: int, seed: int, only: str, as_json: bo
             f"{len(wrong)} of {len(rows)} differ: "
             + ", ".join(f"{row.sampler} by {row.largest:.1e}, at most {row.tolerance:g} expected" for row in wrong)
         )
+
+
+if __name__ == "__main__":
+    main(command=command, name="python -m zoo_diffusers.crosscheck")

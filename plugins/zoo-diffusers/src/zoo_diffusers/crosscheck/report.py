@@ -9,11 +9,11 @@ from typing import cast
 
 import torch
 
-from zoo_core.crosscheck.own_paths import PATH_CHECKS
-from zoo_core.crosscheck.tables import TABLE_CHECKS, run_theirs
-from zoo_core.crosscheck.trajectory import Draws, radius, run_ours, table_grid
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser, Model, Streams
+from zoo_diffusers.crosscheck.own_paths import PATH_CHECKS
+from zoo_diffusers.crosscheck.tables import TABLE_CHECKS, run_theirs
+from zoo_diffusers.crosscheck.trajectory import Draws, radius, run_ours, table_grid
 
 __all__ = ["Row", "crosscheck"]
 
