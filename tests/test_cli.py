@@ -200,7 +200,7 @@ def test_a_bad_registry_is_exit_code_six(run, tmp_path):
     code, out, err = run("registry", "validate", "r.toml")
     assert (code, out) == (6, "")
     assert "r.toml: models.x.family: 'X' is not a name like ddpm" in err
-    assert "r.toml: models.x.factory: missing" in err
+    assert "r.toml: models.x.config: missing" in err
 
 
 def test_debug_shows_the_traceback(run):

@@ -1,7 +1,7 @@
-"""Data sets: downloaded once and hashed, embedded in a package, or generated from a density that is known exactly.
+"""Data sets: downloaded once and verified, embedded in a package, or generated from a density that is known exactly.
 
-``ZOO_DATA`` names a folder that already has the files (``mnist/``, ``fashion-mnist/``), ``ZOO_CACHE`` the one where
-downloads are kept.
+``ZOO_DATA`` names a folder that already has the files (``mnist/``, ``fashion-mnist/``), ``ZOO_CACHE`` the folder for
+downloads.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ __all__ = ["load"]
 
 
 def load(name: str, split: str = "train", *, classes: list[int] | None = None, n: int | None = None) -> DataSet:
-    """A split of a registered data set.
+    """Loads a split of a registered data set.
 
     Args:
-        name: see ``zoo datasets``.
+        name: registered name of the data set; ``zoo datasets`` lists them.
         split: ``train`` or ``test``.
-        classes: only examples with these labels.
-        n: how many points of a generated density (10,000 unless given), or the first n of the others.
+        classes: labels of the examples to keep; all unless given.
+        n: number of points to generate from a density (10,000 unless given), or of first examples to keep of a file.
 
     Raises:
-        UnknownNameError: no such data set.
-        IncompatibleError: no such split or class.
-        NetworkError: the files are not here and cannot be fetched; ChecksumError: they are not what they should be.
+        UnknownNameError: there is no such data set.
+        IncompatibleError: there is no such split or class.
+        NetworkError: the files are not found locally and cannot be fetched.
+        ChecksumError: the files are not the published ones.
     """
     import torch
 

@@ -1,4 +1,4 @@
-r"""Densities in one and two dimensions that are known exactly: sampled without error, with log p(x) and entropy.
+r"""Densities in one and two dimensions that are known exactly, with exact samples, log p(x) and entropy.
 
 The entropy H = −E log p(x) is the least negative log-likelihood that any model can reach, so a model's score minus H is
 its divergence from the truth.  Two kinds have a closed form or a one-dimensional integral for one:
@@ -28,8 +28,8 @@ class Density2D(ABC):
     """A distribution over points ``(n, d)``.
 
     Attributes:
-        dimensions: d, 1 or 2.
-        entropy: in nats, where it is known.
+        dimensions: number of dimensions d, 1 or 2.
+        entropy: entropy in nats; ``None`` where it is not known.
     """
 
     dimensions = 2
@@ -37,21 +37,21 @@ class Density2D(ABC):
 
     @abstractmethod
     def sample(self, streams: Streams) -> Tensor:
-        """One point per stream, ``(n, d)``."""
+        """Draws one point per stream, ``(n, d)``."""
 
     def log_prob(self, x: Tensor) -> Tensor | None:
-        """log p(x) in nats, ``(n,)`` in float64; ``None`` where there is no formula."""
+        """Returns log p(x) in nats, ``(n,)`` in float64; ``None`` where it is not known in closed form."""
         return None
 
 
 class Mixture(Density2D):
-    """Σ_j w_j N(m_j, s_j² I).
+    """A mixture of Gaussians, Σ_j w_j N(m_j, s_j² I).
 
     Args:
-        means: ``(k, d)``.
-        scales: s_j.
-        weights: w_j; equal unless given.
-        entropy: in nats.
+        means: means m_j, ``(k, d)``.
+        scales: standard deviations s_j.
+        weights: weights w_j, which sum to 1; equal unless given.
+        entropy: entropy in nats.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Mixture(Density2D):
 
 
 class NoisyCurves(Density2D):
-    """A point on one of some curves, u uniform in [0, 1], plus N(0, s² I).
+    """The distribution of c(u) + N(0, s² I), for u uniform in [0, 1] and a curve c chosen at random.
 
     Args:
-        curves: each from u ``(n,)`` to points ``(n, 2)``.
-        scale: s.
-        entropy: in nats.
+        curves: functions c from u ``(n,)`` to points ``(n, 2)``.
+        scale: standard deviation s of the noise.
+        entropy: entropy in nats.
     """
 
     nodes = 800
@@ -100,7 +100,7 @@ class NoisyCurves(Density2D):
 
     @cached_property
     def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Points on the curves ``(m, 2)`` and the logarithms of their weights, which sum to one."""
+        """The quadrature points on the curves ``(m, 2)`` and the logarithms of their weights, which sum to one."""
         at, weight = np.polynomial.legendre.leggauss(self.nodes)
         v = torch.from_numpy((at + 1) / 2)
         log_weight = (torch.from_numpy(weight / 2) * 2 * v / len(self.curves)).log()  # u = v², du = 2v dv
@@ -117,7 +117,7 @@ class NoisyCurves(Density2D):
 
 
 class Checkerboard(Density2D):
-    """Uniform on the squares of side 2 in [−4, 4]² whose indices have an even sum: H = ln 32."""
+    """The uniform distribution on the squares of side 2 in [−4, 4]² whose indices have an even sum: H = ln 32."""
 
     entropy = math.log(32.0)
 
@@ -134,7 +134,7 @@ class Checkerboard(Density2D):
 
 
 class Pinwheel(Density2D):
-    """Five arms: (1 + 0.3 z₁, 0.1 z₂) turned by 2πk/5 + ¼·exp(its first coordinate), times 2 (Johnson et al. 2016)."""
+    """Five arms: a = (1 + 0.3 z₁, 0.1 z₂), rotated by 2πk/5 + ¼·exp(a₁) and multiplied by 2 (Johnson et al. 2016)."""
 
     def sample(self, streams: Streams) -> Tensor:
         arm = streams.integers(5).to(streams.dtype)
@@ -145,7 +145,7 @@ class Pinwheel(Density2D):
 
 
 def _separated(k: int, scale: float) -> float:
-    """H of k equal modes in the plane that do not overlap: ln k + ln(2πe s²)."""
+    """Returns the entropy of k equal, disjoint Gaussian modes in the plane: ln k + ln(2πe s²)."""
     return math.log(k) + math.log(2 * math.pi * math.e * scale**2)
 
 
@@ -170,7 +170,7 @@ def _spiral(u: Tensor) -> Tensor:
 _RING = [[2 * math.cos(k * math.pi / 4), 2 * math.sin(k * math.pi / 4)] for k in range(8)]
 _GRID = [[2.0 * i, 2.0 * j] for i in range(-2, 3) for j in range(-2, 3)]
 
-# The entropies of the curves and of the 1-D mixture are integrals over a grid, right to the digits given.
+# The entropies of the curves and of the 1-D mixture are integrals over a grid, correct to the given digits.
 DENSITIES: dict[str, Density2D] = {
     "eight-gaussians": Mixture(_RING, [0.02] * 8, entropy=_separated(8, 0.02)),
     "25-grid": Mixture(_GRID, [0.05] * 25, entropy=_separated(25, 0.05)),
@@ -181,8 +181,8 @@ DENSITIES: dict[str, Density2D] = {
     "pinwheel": Pinwheel(),
     "two-gaussians-1d": Mixture([[-2.0], [2.0]], [0.5, 0.7], [0.3, 0.7], entropy=1.5709637395),
 }
-"""By the names under which they are registered.  The curves follow scikit-learn's ``make_moons`` and Grathwohl et al.
-(2019); the ring and the grid are those of the GAN literature (Metz et al. 2017)."""
+"""The densities by registered name.  The curves follow scikit-learn's ``make_moons`` and Grathwohl et al. (2019); the
+ring and the grid are those of the GAN literature (Metz et al. 2017)."""
 
 
 def _split(name: str) -> Callable[..., DataSet]:

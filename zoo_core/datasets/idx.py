@@ -1,4 +1,4 @@
-"""The idx format of MNIST: a magic number, big-endian sizes, bytes."""
+"""Reads the idx format of MNIST: a magic number, big-endian sizes, bytes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["read_idx"]
 
 
 def read_idx(path: Path) -> Tensor:
-    """The uint8 array of a gzipped idx file.
+    """Reads the uint8 array of a gzipped idx file.
 
     Raises:
-        WeightsError: not gzip, not idx of bytes, or shorter or longer than its header says.
+        WeightsError: the file is not gzip, not idx of bytes, or its length differs from its header.
     """
     try:
         raw = gzip.decompress(path.read_bytes())

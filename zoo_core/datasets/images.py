@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, by URL and SHA-256; scikit-learn's digits."""
+"""Loads MNIST and Fashion-MNIST (fetched by URL and SHA-256) and scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ FASHION_SHA256 = {
 
 
 def mnist(split: str, n: int | None = None) -> DataSet:
-    """MNIST (LeCun, Cortes & Burges): uint8 ``(n, 1, 28, 28)``, 60,000 for training and 10,000 for testing."""
+    """Loads MNIST (LeCun, Cortes & Burges): uint8 ``(n, 1, 28, 28)``, 60,000 training and 10,000 test images."""
     return _idx("mnist", split, MNIST_URL, MNIST_SHA256)
 
 
 def fashion_mnist(split: str, n: int | None = None) -> DataSet:
-    """Fashion-MNIST (Xiao, Rasul & Vollgraf 2017), in the format of MNIST."""
+    """Loads Fashion-MNIST (Xiao, Rasul & Vollgraf 2017), in the format of MNIST."""
     return _idx("fashion-mnist", split, FASHION_URL, FASHION_SHA256)
 
 
 def digits(split: str, n: int | None = None) -> DataSet:
-    """scikit-learn's 8×8 digits (Alpaydin & Kaynak 1998): 1,797 images in 17 levels; every fifth is for testing.
+    """Loads scikit-learn's 8×8 digits (Alpaydin & Kaynak 1998): 1,797 images in 17 levels, every fifth for testing.
 
     Raises:
         PluginError: scikit-learn is not installed.
@@ -71,11 +71,11 @@ def _idx(name: str, split: str, url: str, sha256: dict[str, str]) -> DataSet:
 
 
 def fetch(name: str, file: str, url: str, sha256: str) -> Path:
-    """A file of a data set: from ``$ZOO_DATA``, else from the cache, else from its URL into the cache.
+    """Finds a file of a data set in ``$ZOO_DATA`` or the cache, or downloads it into the cache.
 
     Raises:
-        ChecksumError: a file that is not the published one (a bad download is deleted).
-        NetworkError: it is not here, and cannot be fetched.
+        ChecksumError: the file is not the published one (a bad download is deleted).
+        NetworkError: the file is not found locally, and cannot be fetched.
     """
     if local := os.environ.get("ZOO_DATA"):
         path = Path(local) / name / file

@@ -1,4 +1,4 @@
-"""A data set as a model takes it: this is the one place where grey levels are scaled, dequantised or binarised.
+"""Converts a data set to the model's side: the one place where grey levels are scaled, dequantised or binarised.
 
 | the model's probabilities are of   | what is done to grey level v of L                    | the protocol says       |
 |------------------------------------|------------------------------------------------------|-------------------------|
@@ -7,8 +7,8 @@
 | black and white (``binarises``)    | 1 with probability v/(L − 1), else 0 (dynamic)       | binarised by chance     |
 | nothing (no density)               | v/(L − 1), scaled                                    | L levels                |
 
-Numbers and tokens stay what they are; numbers in [0, 1] can be binarised as grey levels are, and zeros and ones stay
-themselves.  Every draw belongs to a stream: that of the row in evaluation, that of the step and the row in training.
+Numbers and tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones
+unchanged.  Every draw belongs to a stream: of the row in evaluation, of the step and the row in training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Treatment = Literal["none", "scaled", "dequantised", "binarised"]
 
 
 def treatment(model: Model, data: DataSet) -> Treatment:
-    """Says what is done to the data before the model sees them."""
+    """Says which treatment the data get before the model sees them."""
     if model.binarises:
         return "binarised"
     if data.levels is None:
@@ -38,7 +38,7 @@ def treatment(model: Model, data: DataSet) -> Treatment:
 
 
 def protocol(model: Model, data: DataSet) -> str:
-    """Says the same in words, as a continuation of a sentence: ``", 256 levels, uniformly dequantised"``."""
+    """Describes the treatment in words that continue a sentence: ``", 256 levels, uniformly dequantised"``."""
     grey = "" if data.levels is None else f", {data.levels} levels"
     return {
         "none": "",
@@ -49,7 +49,7 @@ def protocol(model: Model, data: DataSet) -> str:
 
 
 def check_fit(model: Model, data: DataSet) -> None:
-    """Raises :class:`IncompatibleError` where the data cannot be the model's."""
+    """Raises :class:`IncompatibleError` where the data do not belong to the model's sample space."""
     found = data.sample_space
     if not model.space.holds(found):
         raise IncompatibleError(f"{data.name} has examples of {found.words()}; the model's are {model.space.words()}")
@@ -61,19 +61,19 @@ def check_fit(model: Model, data: DataSet) -> None:
 
 
 class Prepared:
-    """The examples of a data set on the side of a model, row by row.
+    """The examples of a data set on the model's side, read row by row.
 
     Args:
-        model: model whose side it is.
-        data: all examples.
-        seed: seed of the noise that belongs to the rows.
+        model: model that the examples are prepared for.
+        data: data set.
+        seed: integer that the noise of the rows depends on.
 
     Attributes:
-        treatment: what is done to the examples.
-        protocol: the same in words, as a continuation of a sentence (``", 256 levels, uniformly dequantised"``).
+        treatment: treatment of the examples.
+        protocol: treatment in words that continue a sentence (``", 256 levels, uniformly dequantised"``).
 
     Raises:
-        IncompatibleError: the data cannot be the model's, or lack what it is conditioned on.
+        IncompatibleError: the data do not fit the model's sample space, or lack a column that it is conditioned on.
     """
 
     def __init__(self, model: Model, data: DataSet, seed: int = 0) -> None:
@@ -92,11 +92,11 @@ class Prepared:
 
     @property
     def draws(self) -> bool:
-        """Whether noise takes part in what the model sees."""
+        """Whether the treatment draws noise."""
         return self.treatment in ("dequantised", "binarised")
 
     def noise(self, which: Tensor, dtype: torch.dtype = torch.float64) -> Streams:
-        """Gives the streams that belong to some rows, whatever batch they are read in."""
+        """Returns the random streams of some rows, which do not depend on the batch that they are read in."""
         purpose = f"{self.treatment}/{self.data.name}/{self.data.split}"
         return Streams(self.seed, purpose, 0, len(self), dtype=dtype).rows(which)
 
@@ -105,7 +105,7 @@ class Prepared:
 
         Args:
             which: row numbers, int64 ``(n,)``.
-            noise: one stream per row, to dequantise or binarise; those that belong to the rows unless given.
+            noise: random streams to dequantise or binarise, one per row; :meth:`noise` of the rows unless given.
         """
         stored = self.data.rows(which)
         x = self.values(stored.x, self.noise(which) if noise is None and self.draws else noise)
@@ -113,10 +113,10 @@ class Prepared:
         return Batch(x, condition)
 
     def values(self, stored: Values, noise: Streams | None) -> Values:
-        """Brings stored values to the model's side.
+        """Converts stored values to the model's side.
 
         Raises:
-            IncompatibleError: numbers outside [0, 1] were to be binarised.
+            IncompatibleError: numbers outside [0, 1] would have to be binarised.
         """
         if not bool((finite := finite_rows(stored)).all()):
             bad = int((~finite).sum())

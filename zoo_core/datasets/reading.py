@@ -1,4 +1,4 @@
-"""Samples that a user gives as files: pictures, recordings, tables, arrays; checked against their space."""
+"""Reads samples from a user's files (pictures, recordings, tables, arrays), and checks them against their space."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _DAMAGE = (
     OSError, ValueError, TypeError, KeyError, SyntaxError, EOFError, RecursionError, OverflowError, WeightsError,
     wave.Error, zipfile.BadZipFile, csv.Error, Image.DecompressionBombError,
 )  # fmt: skip
-"""What readers raise on files that are not what their suffix says."""
+"""Exceptions of readers for files whose contents do not match their suffix."""
 
 
 def read_samples(source: str, space: SampleSpace) -> Values:
-    """Reads samples of a space from a file: what :mod:`zoo_core.saving.samples` writes, and what others write like it.
+    """Reads samples of a space from a file in one of the formats that :mod:`zoo_core.saving.samples` writes.
 
     Args:
         source: path of a picture of one image, of a ``.wav`` file of one recording, or of a file of samples:
             ``.csv``, ``.json``, ``.txt``, ``.npy``, ``.npz`` or ``.safetensors``.
-        space: what they are samples of.
+        space: sample space that the samples must belong to.
 
     Returns:
         Samples on the user's side, ``(k, *space.shape)``, k at least 1; a :class:`Ragged` where an axis is open.
 
     Raises:
-        IncompatibleError: there is no such file, or samples of this kind are not read from such files.
+        IncompatibleError: there is no such file, or samples of this kind cannot be read from files of this type.
         DataError: the file is damaged, or holds no samples of this space.
     """
     path = Path(source).expanduser()
@@ -83,7 +83,7 @@ def _picture(path: Path, space: SampleSpace) -> Values:
 
 
 def _recording(path: Path, space: SampleSpace) -> Tensor:
-    """One recording, ``(channels, time)``: full scale is −1 … 1, or 0 … 1 of a space with bounds."""
+    """Reads one recording, ``(channels, time)``: full scale is −1 … 1, or 0 … 1 for a space with bounds."""
     with wave.open(str(path), "rb") as file:
         rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
         frames = file.readframes(file.getnframes())
@@ -93,7 +93,7 @@ def _recording(path: Path, space: SampleSpace) -> Tensor:
         raise DataError(f"the recording has {channels} channels; expected {space.shape[0]}")
     whole = frames[: len(frames) // (width * channels) * (width * channels)]
     raw = np.frombuffer(whole, np.uint8).reshape(-1, width)
-    if width == 1:  # the one width whose numbers have no sign
+    if width == 1:  # only 8-bit samples are unsigned
         levels = (raw[:, 0].astype(np.float64) - 128) / 127
     else:
         wide = np.zeros((len(raw), 4), np.uint8)
@@ -125,7 +125,7 @@ def _arrays(path: Path, space: SampleSpace) -> Values:
 
 def _csv(text: str, space: SampleSpace) -> list[Tensor]:
     table = list(csv.reader(io.StringIO(text), strict=True))
-    if space.kind == "tokens":  # programs that write rectangles leave empty cells where a row ends
+    if space.kind == "tokens":  # spreadsheets fill short rows with empty cells
         return [_numbers([cell for cell in row if cell.strip()], space) for row in table]
     table = [row for row in table if row]
     header = table.pop(0) if table and not all(_is_number(cell) for cell in table[0]) else None
@@ -159,7 +159,7 @@ def _txt(text: str, space: SampleSpace) -> list[Tensor]:
 
 
 def _records(rows: Sequence[dict[str, Any]], space: SampleSpace) -> list[Tensor]:
-    """Rows of a table by the names of its columns; other columns are left out."""
+    """Reads rows of a table by the names of its columns; other columns are ignored."""
     read = []
     for number, row in enumerate(rows):
         missing = [column.name for column in space.columns if column.name not in row]
@@ -174,7 +174,7 @@ def _names(space: SampleSpace) -> list[str]:
 
 
 def _code(column: Column, value: Any, row: int) -> float:
-    """The number that stands for a cell."""
+    """Converts a cell to a number: the code of a category, or the number itself."""
     if column.type == "category" and value in column.categories:
         return float(column.categories.index(value))
     try:
@@ -186,12 +186,12 @@ def _code(column: Column, value: Any, row: int) -> float:
 
 
 def _numbers(values: Any, space: SampleSpace) -> Tensor:
-    """Nested lists of numbers, or of their words, as a tensor; ``null`` is no number."""
+    """Converts nested lists of numbers, or of their texts, to a tensor; ``null`` is refused."""
     kind = np.int64 if space.kind == "tokens" else np.float32
     plain = np.array(values)
     if plain.dtype.kind not in "iufU" or (plain.dtype.kind == "f" and space.kind == "tokens" and plain.size):
         raise DataError(f"{str(values)[:60]} are no {'integers' if space.kind == 'tokens' else 'numbers'}")
-    if not plain.size and space.open_axis == 1:  # nothing in a list says how many features there would be
+    if not plain.size and space.open_axis == 1:  # an empty list does not show the number of features
         plain = plain.reshape(0, *space.sizes)
     return torch.from_numpy(plain.astype(kind))
 
@@ -205,7 +205,7 @@ def _is_number(text: str) -> bool:
 
 
 def _rows(rows: list[Tensor], space: SampleSpace) -> Values:
-    """Samples of their own shapes as one batch."""
+    """Joins samples to one batch, which is ragged where the space has an open axis."""
     if not rows:
         raise DataError(f"the file has no samples; expected {space.words()}")
     wrong = [tuple(row.shape) for row in rows if not _has_shape(row, space)]
@@ -225,7 +225,7 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _checked(x: Values, space: SampleSpace, source: str) -> Values:
-    """The samples in the types that models take, once they are sure to be of this space."""
+    """Checks that samples belong to the space, and returns them in the types that models take."""
     if not len(x):
         raise DataError(f"the file has no samples; expected {space.words()}")
     first = next(iter(x))

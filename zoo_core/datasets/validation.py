@@ -1,4 +1,4 @@
-"""What is wrong with the values of a data set: said before a model is trained on them."""
+"""Finds problems with the values of a data set before a model is trained on them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["value_problems"]
 
 
 def value_problems(data: DataSet, rows: int = 64) -> Iterator[str]:
-    """Looks at the first examples and yields what is wrong with them, a sentence each.
+    """Checks the first examples, and yields one sentence for each problem.
 
     Args:
-        data: data set.
-        rows: number of examples to look at.
+        data: data set to check.
+        rows: number of examples to check, at least 1.
     """
     x = data.rows(torch.arange(min(rows, len(data)))).x
     if not bool((finite := finite_rows(x)).all()):

@@ -45,8 +45,8 @@ class Loss:
 class GradientObjective(ABC, Generic[M, X]):
     """Yields losses, each for one player; the loop steps that player's optimiser before it asks for the next.
 
-    Code after a ``yield`` therefore runs after the step, which serves weight clipping, target networks and several critic
-    steps per generator step.
+    Code after a ``yield`` therefore runs after the step: it can clip weights, update target networks, or yield further
+    critic losses before that of the generator.
 
     Attributes:
         batches: number of batches of the recipe's size that :meth:`losses` is given at once (five for five critic

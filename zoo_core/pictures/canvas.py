@@ -1,4 +1,4 @@
-"""What all pictures are drawn on and with: paper, ink, panels with axes of their own."""
+"""Colours, panels with axes, and writing, which all pictures share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INK: Colour = (31, 78, 140)
 PAPER: Colour = (255, 255, 255)
 AXIS: Colour = (225, 225, 225)
 FINE = 3
-"""How many times as large dots and lines are drawn before they are reduced, so that they are smooth."""
+"""Factor by which pictures are drawn larger and then reduced, so that dots and lines are smooth."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Panel:
     """A rectangle of a drawing with axes of its own.
 
     Attributes:
-        draw: what draws on the sheet.
-        box: left, top, right and bottom edge on the sheet, in pixels.
+        draw: Pillow drawing object of the whole picture.
+        box: left, top, right and bottom edge in the picture, in pixels.
         across: values at the left and the right edge.
         up: values at the bottom and the top edge.
     """
@@ -41,7 +41,7 @@ class Panel:
     up: tuple[float, float]
 
     def places(self, x: Tensor, y: Tensor) -> list[tuple[float, float]]:
-        """Finds where values ``(n,)`` and ``(n,)`` are on the sheet, in pixels."""
+        """Converts values ``(n,)`` and ``(n,)`` to places in the picture, in pixels."""
         left, top, right, bottom = self.box
         (first, last), (low, high) = self.across, self.up
         px = left + (x.double() - first) * ((right - left) / (last - first))
@@ -80,7 +80,7 @@ def reach(x: Tensor, slack: float = 0.05) -> tuple[float, float]:
 
 
 def hue(number: int) -> Colour:
-    """Gives colours that differ from those of all numbers near: turns of the golden ratio around the wheel."""
+    """Returns the colour of a number: turns by the golden ratio, so that near numbers get different hues."""
     around = (0.58 + number * 0.61803398875) % 1.0
     red, green, blue = colorsys.hsv_to_rgb(around, (0.75, 0.5)[number // 8 % 2], (0.75, 0.95)[number // 4 % 2])
     return round(255 * red), round(255 * green), round(255 * blue)

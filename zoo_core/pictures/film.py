@@ -1,4 +1,4 @@
-"""How samples came to be: frames in time, or side by side."""
+"""Trajectories of sampling, as an animated film or as a strip of frames."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def film(frames: Sequence[Picture], path: Path, ms: int = 80) -> None:
 
 
 def strip(frames: Sequence[Picture], count: int = 8) -> Picture:
-    """Sets a few equally spaced frames side by side, the first and the last among them."""
+    """Sets ``count`` equally spaced frames side by side, including the first and the last."""
     count = min(count, len(frames))
     chosen = [frames[round(i * (len(frames) - 1) / max(count - 1, 1))] for i in range(count)]
     gap = 8
@@ -41,14 +41,14 @@ def strip(frames: Sequence[Picture], count: int = 8) -> Picture:
 
 
 def check_trajectory(target: str, space: SampleSpace | None = None) -> None:
-    """Refuses, before any work, a trajectory that cannot be drawn or written.
+    """Refuses a trajectory that cannot be drawn or written, before any sampling.
 
     Args:
-        target: ``film.gif`` or ``strip.png``.
-        space: space of the samples; ``None`` before the model is known.
+        target: path of the file, ``film.gif`` or ``strip.png``.
+        space: sample space; ``None`` before the model is known.
 
     Raises:
-        IncompatibleError: another suffix, no such folder, or samples of which there is no picture.
+        IncompatibleError: the suffix is neither, the folder does not exist, or such samples have no picture.
     """
     if Path(target).suffix.lower() not in (".gif", *PICTURES):
         raise IncompatibleError(f"cannot write a trajectory to {target!r}; use film.gif or strip.png")
@@ -65,7 +65,7 @@ def save_trajectory(frames: Sequence[Picture], target: str) -> None:
         IncompatibleError: the sampler showed no steps.
     """
     if not frames:
-        raise IncompatibleError("this sampler draws in one go; there is no trajectory to show")
+        raise IncompatibleError("this sampler draws in a single step; there is no trajectory to show")
     if Path(target).suffix.lower() == ".gif":
         film(frames, Path(target))
     else:

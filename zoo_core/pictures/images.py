@@ -1,4 +1,4 @@
-"""Images as they are, side by side."""
+"""Grids of images."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tiles(images: Tensor, size: int = 512) -> Picture:
 
 
 def to_picture(image: Tensor) -> Picture:
-    """Gives ``(1 or 3, h, w)`` in [0, 1] as 8-bit grey or RGB, rounded to the nearest level."""
+    """Converts ``(1 or 3, h, w)`` in [0, 1] to 8-bit grey or RGB, rounded to the nearest level."""
     levels = (image.float().clamp(0, 1) * 255).round().to(torch.uint8)
     array = levels[0] if len(levels) == 1 else levels.permute(1, 2, 0)
     return Image.fromarray(array.contiguous().numpy())

@@ -15,10 +15,10 @@ from zoo_core.pictures.series import lines, raster, waveforms
 __all__ = ["render", "shown"]
 
 _MOST = {"tokens": 64, "sequence": 16, "audio": 16}
-"""How many samples a picture shows, where there is no room for all."""
+"""Greatest number of samples that a picture shows, by kind."""
 
 _COORDINATES = 5
-"""How many coordinates a picture of points or of a table shows."""
+"""Greatest number of coordinates that a picture of points or of a table shows."""
 
 
 def shown(space: SampleSpace, count: int) -> int:
@@ -31,7 +31,7 @@ def render(samples: Values, space: SampleSpace) -> Picture:
 
     Args:
         samples: samples on the user's side, ``(n, *space.shape)``, n at least 1.
-        space: where they live.
+        space: sample space of the samples.
 
     Raises:
         IncompatibleError: a table without a column of numbers.
@@ -61,7 +61,7 @@ def render(samples: Values, space: SampleSpace) -> Picture:
 
 
 def _loudness(rows: list[Tensor], space: SampleSpace) -> tuple[float, float]:
-    """The values at the bottom and the top of a strip: the whole range where there is one, else what is there."""
+    """Returns the values at the bottom and the top of a strip: the space's range, or that of the samples."""
     if space.low is not None:
         return 0.0, 1.0
     most = max(max(abs(edge) for edge in reach(row, 0.0)) for row in rows)

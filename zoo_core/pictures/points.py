@@ -14,7 +14,7 @@ from zoo_core.pictures.canvas import AXIS, FINE, PAPER, Panel, Picture, reach
 __all__ = ["histogram", "pairs", "scatter"]
 
 MANY = 2000
-"""From so many points on dots are smaller."""
+"""Number of points from which dots are drawn smaller."""
 
 
 def scatter(points: Tensor, limits: tuple[float, float, float, float] | None = None, size: int = 512) -> Picture:
@@ -22,7 +22,7 @@ def scatter(points: Tensor, limits: tuple[float, float, float, float] | None = N
 
     Args:
         points: places, ``(n, 2)``; those that are not finite are left out.
-        limits: left, right, bottom, top; around the points, square, unless given.
+        limits: left, right, bottom and top edge; a square around the points unless given.
         size: width and height in pixels.
     """
     x = _finite(points)
@@ -84,7 +84,7 @@ def pairs(points: Tensor, names: Sequence[str], size: int = 640) -> Picture:
 
 
 def _plain(name: str) -> str:
-    """A name in the letters that Pillow's own font has: without accents, and with ``?`` for what is in no ASCII."""
+    """Reduces a name to ASCII, the letters of Pillow's built-in font: no accents, and ``?`` for other letters."""
     letters = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     return "".join(letters).encode("ascii", "replace").decode()
 

@@ -1,4 +1,4 @@
-"""What goes on in time: tokens, sequences of numbers, recordings.  Where each ends is seen."""
+"""Pictures of samples in time (tokens, sequences, recordings), which show where each sample ends."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["lines", "raster", "waveforms"]
 
 END = (20, 20, 20)
 LONGEST_ROW = 8192
-"""Tokens of a row that are drawn: a row that goes on to the edge has no end mark."""
+"""Greatest number of tokens of a row that are drawn; a longer row reaches the edge and has no end mark."""
 
 FEATURES = 8
-"""Features of a sequence that are drawn."""
+"""Greatest number of features of a sequence that are drawn."""
 
 
 def raster(rows: Sequence[Tensor], size: int = 768) -> Picture:
@@ -101,7 +101,7 @@ def waveforms(rows: Sequence[Tensor], up: tuple[float, float], size: int = 768) 
 
 
 def _outline(y: Tensor, size: int, last: float) -> tuple[Tensor, Tensor]:
-    """The least and the greatest value at each pixel across; the values themselves where there are few."""
+    """Returns the least and the greatest value at each pixel across; with few values, the values themselves."""
     x = torch.arange(len(y), dtype=torch.float64)
     if last < 2 * size:
         return x, y

@@ -1,4 +1,4 @@
-r"""Samples, and how a path model comes to them and the data goes away from them."""
+"""Plots of samples, of the denoising trajectory and of the noising of data."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ __all__ = ["noising", "samples", "trajectory"]
 
 
 def samples(model: Model, figure: Figure, seed: int) -> None:
-    """2,000 points or rows of a table, 64 samples of another kind."""
+    """Draws 2,000 points or table rows, or 64 samples of another kind."""
     count = 2000 if model.space.kind in ("points", "table") else 64
     (axes,) = subplots(figure, 1, 1, size=5.0)
     show_samples(axes, sample(model, count, seed=seed, sampler=quick_sampler(model, 200), batch_size=count), model)
 
 
 def trajectory(model: Model, figure: Figure, seed: int) -> None:
-    """Eight moments on the way from noise: the state above, what the model believes the data to be below."""
+    """Draws eight moments of sampling: the state x_t in the upper row, the prediction x̂ in the lower."""
     count = 16 if model.space.kind == "image" else 1000
     seen: list[Frame] = []
     chosen = quick_sampler(model, 200)
     sample(model, count, seed=seed, sampler=chosen, batch_size=count, observer=lambda _, frame: seen.append(frame))
     if not seen:
-        raise IncompatibleError(f"the sampler {type(chosen).__name__.lower()} draws in one go; there is no trajectory")
+        raise IncompatibleError(
+            f"the sampler {type(chosen).__name__.lower()} draws in a single step; there is no trajectory"
+        )
     moments = [seen[round(i * (len(seen) - 1) / 7)] for i in range(8)]
     axes = subplots(figure, 2, 8, size=1.6)
     reach = max(float(frame.state.abs().max()) for frame in moments)
@@ -46,14 +48,14 @@ def trajectory(model: Model, figure: Figure, seed: int) -> None:
             if model.space.kind == "points" and model.space.shape[0] in (
                 1,
                 2,
-            ):  # one scale, or the shrinking would not be seen
+            ):  # a common scale, so that the shrinking of the samples is visible
                 at.set_xlim(-reach, reach)
                 at.set_ylim(-reach, reach)
         axes[column].set_title(f"step {frame.step}", fontsize=8)
 
 
 def noising(model: Model, figure: Figure, seed: int) -> None:
-    """How the values of the data are distributed at five times of the path, against N(0, 1)."""
+    """Draws histograms of the noisy training data at five times of the path, against N(0, 1)."""
     assert isinstance(model, Denoiser)
     if model.entry is None or "data" not in model.entry.recipe:
         raise IncompatibleError("plot 'noising' shows the model's own data, and this one has no recipe that names them")

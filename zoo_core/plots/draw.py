@@ -1,4 +1,4 @@
-"""From a model and the name of a plot to a file."""
+"""Draws a registered plot of a model into a file."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
     """Draws a registered plot of a model into a file.
 
     Args:
-        model: what to show.
-        kind: see ``zoo plot NAME``.
-        out: a ``.png``, ``.svg`` or ``.pdf`` file; it appears when it is complete.
-        seed: of what is drawn at random.
+        model: model to show.
+        kind: registered name of the plot; ``zoo plot NAME`` lists them.
+        out: path of a ``.png``, ``.svg`` or ``.pdf`` file; the file appears only when it is complete.
+        seed: integer that all random numbers of the plot depend on.
 
     Raises:
         UnknownNameError: no such plot.
@@ -70,6 +70,6 @@ def show_samples(axes: Axes, samples: Values, model: Model) -> None:
 
 
 def subplots(figure: Figure, rows: int, columns: int, size: float = 2.4) -> list[Axes]:
-    """Axes in a grid, row by row, on a figure that is large enough for them."""
+    """Adds a grid of axes to a figure, fits the figure's size to them, and returns them row by row."""
     figure.set_size_inches(columns * size, rows * size)
     return list(figure.subplots(rows, columns, squeeze=False).flat)

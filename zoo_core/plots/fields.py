@@ -1,4 +1,4 @@
-"""Fields over the plane, for models of two dimensions: log-density and score."""
+"""Plots over the plane for two-dimensional models: density and score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["density", "score"]
 
 
 def density(model: Model, figure: Figure, seed: int) -> None:
-    """p(x) over the region of the model's samples."""
+    """Draws p(x) over the region of the model's samples."""
     assert isinstance(model, Density)
     cells = 200 if model.log_prob_is == "exact" else 40  # a bound may cost a thousand evaluations a point
     x, (left, right, bottom, top) = _region(model, seed, cells)
@@ -32,7 +32,7 @@ def density(model: Model, figure: Figure, seed: int) -> None:
 
 
 def score(model: Model, figure: Figure, seed: int) -> None:
-    """∇ log p_t(x) = −ε̂/σ at four times: where the noise says that the data are."""
+    """Draws the score ∇ log p_t(x) = −ε̂/σ, which points towards the data, at four times."""
     assert isinstance(model, Denoiser)
     x, _ = _region(model, seed, 24)
     for axes, t in zip(subplots(figure, 1, 4, size=3.0), (0.02, 0.1, 0.3, 1.0), strict=True):
@@ -53,7 +53,7 @@ def score(model: Model, figure: Figure, seed: int) -> None:
 
 
 def _region(model: Model, seed: int, cells: int) -> tuple[Tensor, tuple[float, float, float, float]]:
-    """A square grid ``(cells², 2)`` around the model's samples, and its edges."""
+    """Returns a square grid ``(cells², 2)`` around the model's samples, and the edges of the square."""
     if model.space.kind != "points" or tuple(model.space.shape) != (2,):
         raise IncompatibleError(
             f"fields are drawn over the plane; this model's samples are of shape {model.space.shape}"

@@ -1,4 +1,4 @@
-"""Training curves of a run: ``zoo plot ./runs/NAME/model training``."""
+"""Plots the training curves of a run: ``zoo plot ./runs/NAME/model training``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["training"]
 
 
 def training(model: Model, figure: Figure, seed: int) -> None:
-    """Every term of the run's ``log.jsonl``, which lies beside the folder that the model was loaded from."""
+    """Draws every term of the run's ``log.jsonl``, which lies next to the folder of the loaded model."""
     origin = model.entry.origin if model.entry else None
     log = origin.path.parent / "log.jsonl" if isinstance(origin, FromFolder) else None
     if log is None or not log.is_file():

@@ -1,4 +1,4 @@
-"""What lies between latent codes."""
+"""Plots of latent-variable models: interpolation between codes, and a grid of codes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = ["interpolation", "latent_grid", "slerp"]
 
 
 def slerp(a: Tensor, b: Tensor, u: float) -> Tensor:
-    """Spherical interpolation, row by row: the norm of Gaussian codes is kept on the way (Shoemake 1985).
+    """Interpolates spherically, row by row, which preserves the norm of Gaussian codes (Shoemake 1985).
 
     Args:
-        a, b: ``(n, d)``.
-        u: 0 gives ``a``, 1 gives ``b``.
+        a, b: codes, ``(n, d)``.
+        u: position in [0, 1]: 0 gives ``a``, 1 gives ``b``.
     """
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=1, eps=1e-12).clamp(-1.0, 1.0).unsqueeze(1)
     angle = torch.acos(cosine)
-    flat = angle.abs() < 1e-4  # there the formula divides nothing by nothing
+    flat = angle.abs() < 1e-4  # the formula below is 0/0 for parallel codes
     sine = torch.sin(torch.where(flat, torch.ones_like(angle), angle))
     arc = (torch.sin((1 - u) * angle) * a + torch.sin(u * angle) * b) / sine
     return torch.where(flat, (1 - u) * a + u * b, arc)
 
 
 def interpolation(model: Model, figure: Figure, seed: int) -> None:
-    """Six pairs of latent codes and eight steps between each; of a model with labels, row i shows class i."""
+    """Draws eight steps between each of six pairs of latent codes; with labels, row i shows class i."""
     assert isinstance(model, LatentVariable)
     a = model.draw_latent(Streams(seed, "plot from", 0, 6))
     b = model.draw_latent(Streams(seed, "plot to", 0, 6))
@@ -55,7 +55,7 @@ def interpolation(model: Model, figure: Figure, seed: int) -> None:
 
 
 def latent_grid(model: Model, figure: Figure, seed: int) -> None:
-    """Images over the first two latent coordinates, at equal steps of probability, the others being 0 (and class 0)."""
+    """Draws images over equal-probability quantiles of two latent coordinates; the other ones, and the label, are 0."""
     assert isinstance(model, LatentVariable)
     if model.space.kind != "image":
         raise IncompatibleError(f"a latent grid shows images; this model draws {model.space.kind}")
@@ -71,7 +71,7 @@ def latent_grid(model: Model, figure: Figure, seed: int) -> None:
 
 
 def _decoded(model: Model, z: Tensor, label: Tensor) -> Tensor:
-    """The data of latent codes on the user's side, under every condition that is a label."""
+    """Decodes latent codes to the user's side; every condition that is a label takes the value ``label``."""
     assert isinstance(model, LatentVariable)
     labels = {name: (label % spec.classes).to(model.device) for name, spec in model.conditions.items() if spec.classes}
     x = model.decode(z.to(model.device, model.dtype), condition=Condition(**labels) if labels else None)

@@ -1,4 +1,4 @@
-"""Where every random number comes from.
+"""The source of every random number.
 
 Nothing in the zoo draws from a global generator.  A random number belongs to a *seed*, a *purpose* and an *index* (the
 global number of the sample, or of the training example), and is a function of them and of its place among the numbers
@@ -8,7 +8,7 @@ of that index:
 
 Hence sample ``i`` is the same whatever the batch size, the number of machines or the device: integers are equal bit for
 bit, floats up to the rounding of log, sine and cosine.  A resumed run equals an uninterrupted one, and evaluating does
-not disturb training.  JAX's keys serve the same end; here the key is made of words that say what it is for.
+not change training.  JAX's keys serve this purpose too; here a key is made of words that say what it is for.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ from zoo_core.randomness.philox import Philox
 __all__ = ["Streams", "generator"]
 
 TILE = 16384
-"""Blocks that are computed at once on a CPU: six arrays of as many 64-bit integers, 768 kB, stay in its cache."""
+"""Blocks that are computed at once on a CPU: six arrays of 16,384 64-bit integers are 768 kB, and stay in its cache."""
 
 Make = Callable[[Tensor, Tensor, Tensor], None]
-"""Writes numbers made of the upper and of the lower 32 bits of words into its third argument; all three are
-``(2, pairs, rows, columns)``.  Lower bits that were not asked for are not to be looked at."""
+"""Writes numbers made from the upper and the lower 32 bits of words into its third argument; all three are
+``(2, pairs, rows, columns)``.  Where lower bits were not requested, the second argument must not be read."""
 
 
 def stable_seed(*labels: object) -> int:
-    """Returns a 63-bit seed from the labels: the same on every platform, Python version and run."""
+    """Returns a 63-bit seed from the labels, equal on every platform, Python version and run."""
     digest = hashlib.sha256("/".join(map(str, labels)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(seed: int, *labels: object) -> torch.Generator:
-    """Returns a CPU generator for ``(seed, *labels)``: for draws that belong to no sample, such as a data order."""
+    """Returns a CPU generator for ``(seed, *labels)``, for draws that belong to no sample (the order of the data)."""
     return torch.Generator().manual_seed(stable_seed(seed, *labels))
 
 
 class Streams:
     """One independent random stream for each of a run of samples.
 
-    Each draw takes the next numbers of every stream: k numbers take 2⌈k/4⌉ places, whatever is drawn and in whichever
-    type, so that streams which drew the same shapes stand at the same place.  Making streams costs nothing per sample.
+    Each draw takes the next numbers of every stream: k numbers take 2⌈k/4⌉ places, for every distribution and type, so
+    that streams which drew equal shapes are at equal places.  Making streams costs nothing per sample.
 
     Args:
-        seed: integer of the user's.
+        seed: integer that all random numbers depend on.
         purpose: what the numbers are for (``"sample"``, ``"train/1200"``); different purposes are independent.
         start: global index of the first sample, at least 0.
         count: number of samples, ``n`` below.
         device: where the numbers are computed.
-        dtype: floating type of the drawn tensors.  float64 has 53 random bits where float32 has 24, and is otherwise
-            the same number; half types are float32 rounded.
-        counter: place in the streams at which to go on, in blocks of 128 bits; that of streams which drew is
-            their attribute ``counter``.
+        dtype: floating type of the drawn tensors.  Numbers in float64 have 53 random bits, in float32 the first 24 of
+            them; half types are rounded from float32.
+        counter: place in the streams at which to begin, in blocks of 128 bits: the attribute ``counter`` of other
+            streams, to continue them.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class Streams:
         return other
 
     def restarted(self) -> Streams:
-        """Returns the same streams from their beginning."""
+        """Returns these streams from their beginning."""
         return self._of(self._index, 0)
 
     def rows(self, index: slice | Tensor) -> Streams:
-        """Returns some of the streams, which go on where these are: for a batch that finished samples leave.
+        """Returns some of the streams, at their current places: for a batch that finished samples leave.
 
         Args:
-            index: slice, or tensor of positions ``(m,)``, or of booleans ``(n,)``.
+            index: slice, tensor of positions ``(m,)``, or mask ``(n,)``.
         """
         if isinstance(index, slice):
             part = self._index[index]
@@ -119,7 +119,7 @@ class Streams:
         return self._of(self.indices[index.to(self.device)], self.counter)
 
     def chunks(self, count: int) -> Iterator[Streams]:
-        """Yields ``count`` runs of streams of equal length, in order; each goes on where these are."""
+        """Yields ``count`` runs of streams of equal length, in order, at their current places."""
         size = len(self) // count
         for i in range(count):
             yield self.rows(slice(i * size, (i + 1) * size))
@@ -139,7 +139,7 @@ class Streams:
         """Returns integers 0 … high − 1, int64 ``(n, *shape)``, equally probable to within high/2⁶⁴.
 
         The upper half of the product of ``high`` and 64 random bits: Lemire, *Fast random integer generation in an
-        interval* (2019), without his rejection, since every sample has to take the same number of bits.
+        interval* (2019), without his rejection step, since every sample must take the same number of bits.
 
         Raises:
             ValueError: ``high`` is not in 1 … 2³¹.
@@ -156,15 +156,15 @@ class Streams:
         """Returns categories by inversion, equal on every device for equal probabilities.
 
         Args:
-            probabilities: of the categories, along the last axis, up to a factor: ``(k,)`` for one draw per stream, or
-                ``(n, *shape, k)`` for as many as ``shape`` says, each with its own.
+            probabilities: probabilities of the k categories along the last axis, up to a factor: ``(k,)`` for one draw
+                per stream, or ``(n, *shape, k)`` for ``shape`` draws, each with its own probabilities.
 
         Returns:
-            int64 ``(n, *shape)``.
+            categories, int64 ``(n, *shape)``.
         """
         shape = tuple(probabilities.shape[1:-1])
         weights = probabilities.to(self.device, torch.float64)
-        # As integers below 2⁵² in all: their sums are exact, and so the same in whichever order a device adds.
+        # Integers whose sum is below 2⁵²: their partial sums are exact, and so equal in every order of addition.
         bits = 51 - (weights.shape[-1] - 1).bit_length()
         weights = (weights / weights.amax(-1, keepdim=True) * 2.0**bits).round_()
         cumulative = weights.cumsum(-1)
@@ -183,13 +183,13 @@ class Streams:
         """Draws ``(n, *shape)`` numbers.
 
         Args:
-            shape: of the draw of one stream.
-            dtype: of the result.
-            fine: whether the lower bits are wanted.
-            make: what makes numbers of bits.
+            shape: shape of the draw of one stream.
+            dtype: type of the result.
+            fine: whether the lower bits are needed.
+            make: function that makes numbers from bits.
         """
         n, size = len(self), math.prod(shape)
-        m = -(-size // 4)  # blocks of a row; as many again hold the lower bits
+        m = -(-size // 4)  # blocks of a row; m more blocks hold the lower bits
         first, self.counter = self.counter, self.counter + 2 * m
         if n * size == 0:
             return torch.empty((n, *shape), dtype=dtype, device=self.device)

@@ -5,8 +5,8 @@ A counter-based generator keeps no state that must be filled or moved: block num
     (x₀, x₁, x₂, x₃) = Philox(key, counter = (c mod 2³², c div 2³², i mod 2³², i div 2³²)),
 
 four words of 32 bits, so all rows are computed together, in any order, on any device, with the same bits.  Ten rounds,
-each two products of 32-bit words and some exclusive ors; it passes all of TestU01's BigCrush, for counters that are as
-regular as these.  Equation and constants: Salmon, Moraes, Dror and Shaw, *Parallel random numbers: as easy as 1, 2, 3*
+each of two products of 32-bit words and some exclusive ors; it passes all of TestU01's BigCrush for counters as regular
+as these.  Equation and constants: Salmon, Moraes, Dror and Shaw, *Parallel random numbers: as easy as 1, 2, 3*
 (SC 2011), https://doi.org/10.1145/2063384.2063405; test vectors: the authors' Random123 library.
 
 The words lie in 64-bit integers.  On a CPU numpy does the arithmetic, in the tensors' memory, since torch has no
@@ -29,16 +29,16 @@ LOW = 0xFFFFFFFF
 ROUNDS = 10
 
 NARROW = 4
-"""Blocks of a row up to which rows are filled column by column."""
+"""Greatest number of blocks per row for which rows are filled column by column."""
 
 
 class Philox:
-    """The generator with one key, on one device.
+    """The Philox generator with one key, on one device.
 
     Args:
-        key: 64 bits.
-        device: where the words are computed.
-        plain: torch's operations are used on a CPU too; for testing one against the other.
+        key: key of 64 bits.
+        device: device on which the words are computed.
+        plain: whether torch's operations are used on a CPU too, to test them against numpy's.
     """
 
     def __init__(self, key: int, device: torch.device, *, plain: bool = False) -> None:
@@ -58,9 +58,9 @@ class Philox:
         """Computes the blocks at ``places`` of each row.
 
         Args:
-            rows: the second half of the counter, int64 ``(n,)``.
-            places: the first half, int64 ``(m,)``.
-            scratch: int64, at least 6nm elements, which are overwritten; allocated where not given.
+            rows: second halves of the counters, int64 ``(n,)``.
+            places: first halves of the counters, int64 ``(m,)``.
+            scratch: int64 memory of at least 6nm elements, which are overwritten; allocated unless given.
 
         Returns:
             ((x₀, x₂), (x₁, x₃)), int64 in [0, 2³²), ``(2, 2, n, m)``; it lies in ``scratch``.
@@ -93,13 +93,13 @@ class Philox:
                 x[1, :, i], y[1, :, i] = low, high
 
     def _mix(self, of: Any, x: Any, y: Any, spare: Any, crossed: Any, crossed_spare: Any) -> None:
-        """Does the rounds in place; their number is even, so that the words end where they began.
+        """Does the rounds in place; their number is even, so that every word ends in its own memory.
 
         Args:
-            of: numpy, or torch under its names.
-            x: the even words.
-            y: the odd words.
-            spare: room for products.
+            of: numpy, or torch under numpy's names.
+            x: even words.
+            y: odd words.
+            spare: memory for products.
             crossed: halves of ``x``, each with the other half of ``y``.
             crossed_spare: halves of ``x``, each with the other half of ``spare``.
         """

@@ -1,1 +1,1 @@
-"""Samplers that ask for a capability, not for a family."""
+"""Samplers that work with every model that has the capability they need."""

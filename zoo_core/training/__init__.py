@@ -1,4 +1,4 @@
-"""Training: one loop for gradients, one for statistics; the same recipe, the same numbers, whenever and wherever."""
+"""Training by recipes: one loop for gradients, one for statistics, both reproducible and resumable."""
 
 from zoo_core.training.run import Options, train
 

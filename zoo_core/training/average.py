@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is what is shipped."""
+"""The exponential moving average (EMA) of the weights, which a run publishes in place of the last weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Average"]
 
 
 class Average:
-    """θ̄ ← θ̄ + (1 − d)·(θ − θ̄) with d = min(decay, (1 + step)/(10 + step)); buffers are taken over as they are.
+    """The EMA θ̄ ← θ̄ + (1 − d)·(θ − θ̄) with d = min(decay, (1 + step)/(10 + step)); buffers are copied.
 
     Args:
-        model: what is averaged.
-        decay: d in the long run; ``None`` for no averaging.
+        model: model whose weights are averaged.
+        decay: decay d after the first steps, in [0, 1); ``None`` for no averaging.
 
     Attributes:
-        model: the average; the trained model itself without averaging.
+        model: model with the EMA weights; the trained model itself without averaging.
     """
 
     def __init__(self, model: Model, decay: float | None) -> None:
@@ -27,7 +27,7 @@ class Average:
         self.model = model if decay is None else copy.deepcopy(model).requires_grad_(False)
 
     def update(self, model: Model, step: int) -> None:
-        """Takes the weights after ``step`` (from 0) into account."""
+        """Updates the EMA with the weights after ``step``, which counts from 0."""
         if self.decay is None:
             return
         decay = min(self.decay, (1 + step) / (10 + step))

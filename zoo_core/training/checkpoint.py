@@ -1,9 +1,9 @@
-"""A run's state as a folder of safetensors and JSON: whole or not there, whatever happens while it is written.
+"""Checkpoints of a run: folders of safetensors and JSON that are complete or absent, even after a crash.
 
     checkpoints/step-00000500/{tensors.safetensors, state.json}
 
-A checkpoint is written beside its place and moved there in one step; the last two are kept.  What is read is checked
-like any weights file.  There is no pickle.
+A checkpoint is written to a temporary folder, which is then renamed; the last two are kept.  Tensors are checked when
+they are read, like any weights file.  No pickle is used.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ KEEP = 2
 
 
 def write(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
-    """Writes the checkpoint of a step and forgets all but the last two.
+    """Writes the checkpoint of a step, and deletes all but the last two.
 
     Args:
-        folder: of all checkpoints of the run.
-        step: how many steps are done.
-        tensors: everything that is a tensor.
-        state: everything else, JSON values.
+        folder: folder of all checkpoints of the run.
+        step: number of finished steps.
+        tensors: tensors of the run's state, by name.
+        state: other values of the run's state, which are JSON values.
     """
     place = folder / f"step-{step:08d}"
     content = weights_file.serialise(tensors)
@@ -42,43 +42,43 @@ def write(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping
     write_folder(place, {"tensors.safetensors": content, "state.json": text})
     for old in _finished(folder)[:-KEEP]:
         remove_folder(old)
-    for left in folder.glob(".step-*"):  # of a process that was killed
+    for left in folder.glob(".step-*"):  # left by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     return place
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest checkpoint; ``None`` where there is none."""
+    """Returns the folder of the newest checkpoint; ``None`` where there is none."""
     found = _finished(folder)
     return found[-1] if found else None
 
 
 def read(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the state of a checkpoint.
+    """Reads the tensors and the state of a checkpoint.
 
     Raises:
-        WeightsError: it was changed or is not whole.
+        WeightsError: the checkpoint was changed, or is incomplete.
     """
     try:
         content = (place / "tensors.safetensors").read_bytes()
         state = json.loads((place / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
         raise WeightsError(
-            f"the checkpoint {place} cannot be read ({err}); delete it to go on from the one before"
+            f"the checkpoint {place} cannot be read ({err}); delete it to resume from the previous one"
         ) from err
     return weights_file.parse(content, name=str(place / "tensors.safetensors")), state
 
 
 def require_same(place: Path, state: Mapping[str, Any], facts: Facts) -> None:
-    """Makes sure that a checkpoint is of this run: of its recipe, its config and its data.
+    """Makes sure that a checkpoint belongs to this run: to its recipe, config and data.
 
     Args:
-        place: the checkpoint.
-        state: its state; what was written as ``facts`` is what its run was.
-        facts: what this run is.
+        place: folder of the checkpoint.
+        state: state of the checkpoint, whose ``facts`` describe the run that wrote it.
+        facts: recipe, config and data of this run, by key.
 
     Raises:
-        WeightsError: a value differs; the message names it, with both values.
+        WeightsError: a fact differs; the message names it, with both values.
     """
     made = state.get("facts", {})
     for key in differences(made, facts):
@@ -89,7 +89,7 @@ def require_same(place: Path, state: Mapping[str, Any], facts: Facts) -> None:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors (all of ours keep tensors only)."""
+    """Returns an optimiser's state as named tensors; all of :mod:`recipe`'s optimisers keep only tensors."""
     state = optimiser.state_dict()["state"]
     return {
         f"{prefix}.{i}.{key}": value for i, slots in state.items() for key, value in slots.items() if value is not None
@@ -97,7 +97,7 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what :func:`optimiser_tensors` took."""
+    """Restores the state that :func:`optimiser_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(f"{prefix}."):

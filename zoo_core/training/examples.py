@@ -1,6 +1,6 @@
-"""The batches of a run: one random order per epoch, on the model's side batch by batch.
+"""The training batches of a run, in one random order per epoch, converted to the model's side batch by batch.
 
-Row ``i`` of step ``s`` depends on (seed, s, i) only, so a resumed run and a run in several processes see the same.
+Row ``i`` of step ``s`` depends on (seed, s, i) only, so resumed runs and runs in several processes see equal batches.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ __all__ = ["TrainingBatches"]
 
 
 class TrainingBatches:
-    """Batches for training.
+    """The training batches of a data set.
 
     Args:
-        model: model that says what side the data must be on, and what it is conditioned on.
-        data: examples.
-        seed: seed of the order, the dequantisation and the augmentation.
+        model: model that the batches are prepared for.
+        data: data set.
+        seed: integer that the order, the dequantisation and the augmentation depend on.
         batch: number of examples per step, over all processes.
-        augment: ``("flip",)`` or nothing.
+        augment: augmentations, ``("flip",)`` or none.
 
     Raises:
-        IncompatibleError: fewer examples than a batch, or data that the model cannot take.
+        IncompatibleError: the data have fewer examples than a batch, or do not fit the model.
     """
 
     def __init__(self, model: Model, data: DataSet, seed: int, batch: int, augment: tuple[str, ...] = ()) -> None:
@@ -47,7 +47,7 @@ class TrainingBatches:
         return len(self.data)
 
     def rows(self, step: int) -> Tensor:
-        """Gives the row numbers of a step, ``(batch,)``; each epoch has its own order and drops a short last batch."""
+        """Returns the row numbers of a step, ``(batch,)``; each epoch has its own order, without a short last batch."""
         per_epoch = len(self.data) // self.size
         epoch, place = divmod(step, per_epoch)
         if epoch != self._epoch:

@@ -1,10 +1,10 @@
-"""The loop of gradient objectives: one player or several, one process or several, resumable to the bit.
+"""The training loop of gradient objectives, for one or several players and processes; resuming is exact to the bit.
 
-For each step the objective is given a batch and one random stream per example, and yields losses.  A loss is descended
-by the optimiser of its player before the objective goes on, so alternating games need no loop of their own.
+For each step the objective is given a batch and one random stream per example, and yields losses.  The
+optimiser of a loss's player takes its step before the objective continues, so alternating games need no other loop.
 
-Where the layers themselves draw (dropout), they draw from torch's generator seeded with (seed, step, rank), within a
-fork: the caller's generator is left as it was.
+Layers that draw random numbers (dropout) draw from torch's generator, seeded with (seed, step, rank) in a fork, so that
+the caller's generator is unchanged.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ __all__ = ["GradientRun"]
 
 @dataclass
 class GradientRun:
-    """A run of a recipe.
+    """A training run of a gradient objective.
 
     Args:
-        model: fresh; it is trained in place.
-        objective: what its players descend.
-        recipe: the recipe.
-        examples: the batches.
-        processes: this one among the others.
-        folder: checkpoints and log.
-        facts: what the run is; a checkpoint that was written with others is refused.
-        checkpoint_every, report_every: in steps.
-        show: is called with (step, average) at every checkpoint, in the first process.
+        model: model before its first step; trained in place.
+        objective: objective that yields the losses of the players.
+        recipe: recipe of the run.
+        examples: training batches.
+        processes: the process group of the run.
+        folder: folder for checkpoints and log.
+        facts: recipe, config and data by key; a checkpoint with other facts is refused.
+        checkpoint_every, report_every: number of steps between checkpoints, and between reports.
+        show: function that the first process calls with (step, EMA model) at every checkpoint.
     """
 
     model: Model
@@ -72,10 +72,10 @@ class GradientRun:
         self.checkpoints = self.folder / "checkpoints"
 
     def resume(self) -> None:
-        """Goes on from the newest checkpoint; without one, lets the objective prepare the model.
+        """Resumes from the newest checkpoint; without one, lets the objective initialise the model.
 
         Raises:
-            WeightsError: it belongs to another recipe, config or data, or is damaged.
+            WeightsError: the checkpoint is damaged, or belongs to another recipe, config or data.
         """
         place = checkpoint.latest(self.checkpoints)
         if place is None:
@@ -97,7 +97,7 @@ class GradientRun:
         self.step = state["step"]
 
     def save(self) -> None:
-        """Writes a checkpoint, once it is sure that the weights are finite."""
+        """Checks that the weights are finite, and writes a checkpoint."""
         self._require_finite()
         if not self.processes.first:
             return
@@ -110,10 +110,10 @@ class GradientRun:
         checkpoint.write(self.checkpoints, self.step, tensors, {"facts": dict(self.facts)})
 
     def run(self, until: int) -> Model:
-        """Trains up to a step and returns the average.
+        """Trains up to a step, and returns the EMA model.
 
         Raises:
-            ZooError: a loss or a weight is not finite; the last checkpoint is good.
+            ZooError: a loss or a weight is not finite; the message names the last good checkpoint.
         """
         journal = Journal(self.folder, until, self.step, quiet=not self.processes.first)
         self.model.train()
@@ -134,7 +134,7 @@ class GradientRun:
         return self.average.model
 
     def take_step(self) -> None:
-        """One batch: every loss that the objective yields, each followed by a step of its player."""
+        """Trains on one batch: takes an optimiser step for every loss that the objective yields."""
         size, step = self.examples.size, self.step
         part = self.processes.part(size)
         batch = self.examples.batch(step, part, self.processes.device)

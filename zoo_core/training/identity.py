@@ -1,4 +1,4 @@
-"""What makes two runs the same: the recipe, the config and the data, as flat keys that ``--set`` would take.
+"""The facts that identify a run: recipe, config and data, as flat keys in the notation of ``--set``.
 
 lr = 0.001, data.name = "mnist", config.network.width = 64
 """
@@ -19,25 +19,27 @@ Facts = Mapping[str, Any]
 
 
 def facts(entry: Entry) -> dict[str, Any]:
-    """Lists what decides about an entry's weights, defaults included; a key that is absent has no value.
+    """Lists the values that determine an entry's weights, including defaults; keys without a value are absent.
 
     Raises:
         IncompatibleError: the recipe has a mistake.
     """
     recipe = vars(Recipe.of(entry.recipe)) if entry.recipe else {}
     flat = {**dict(_flat(recipe)), **dict(_flat(entry.config, "config."))}
-    plain: dict[str, Any] = json.loads(json.dumps(flat))  # tuples as lists, as what is read back has them
+    plain: dict[str, Any] = json.loads(
+        json.dumps(flat)
+    )  # makes lists of tuples, like facts that are read from a checkpoint
     return plain
 
 
 def differences(here: Facts, there: Facts) -> list[str]:
-    """Names the keys whose values differ, those of the config first: a network of another width explains the rest."""
+    """Names the keys whose values differ, config first, since a different network often explains the others."""
     keys = sorted({*here, *there}, key=lambda key: (not key.startswith("config."), key))
     return [key for key in keys if here.get(key) != there.get(key)]
 
 
 def shown(known: Facts, key: str) -> str:
-    """Writes a key with its value for a message, ``lr = 0.001``; ``no clip`` where it has none."""
+    """Writes a key with its value for a message, ``lr = 0.001``; ``no clip`` for a key without a value."""
     if key not in known:
         return f"no {key}"
     text = json.dumps(known[key], ensure_ascii=False)

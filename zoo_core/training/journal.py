@@ -1,4 +1,4 @@
-"""What a run says while it goes on: ``log.jsonl``, TensorBoard, a line on stderr, a picture of samples."""
+"""The metrics log of a run: ``log.jsonl``, TensorBoard, and a progress line on stderr."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Journal"]
 
 
 class Journal:
-    """The log of a run.
+    """The metrics log of a run.
 
-    ``log.jsonl`` has a line per report with the step and the loss terms, nothing that depends on the clock: a resumed
-    run writes the same file as an uninterrupted one.  The clock goes to stderr.
+    ``log.jsonl`` has one line per report with the step and the loss terms.  It has no times, so that a resumed run
+    writes the file of an uninterrupted one; times are printed to stderr.
 
     Args:
-        folder: of the run.
-        steps: how many there will be.
-        begun: how many are done already; what the log says of later ones is taken back.
-        quiet: write nothing (the other processes).
+        folder: folder of the run.
+        steps: number of all steps.
+        begun: number of finished steps; lines of the log about later steps are removed.
+        quiet: whether nothing is written, as in all processes but the first.
     """
 
     def __init__(self, folder: Path, steps: int, begun: int, *, quiet: bool = False) -> None:
@@ -54,7 +54,7 @@ class Journal:
         self.show(step, values)
 
     def show(self, step: int, values: Mapping[str, float]) -> None:
-        """One line on stderr: over itself on a terminal, every half minute elsewhere."""
+        """Prints a progress line to stderr: overwritten in place on a terminal, every half minute elsewhere."""
         now = time.monotonic()
         rate = self.examples / max(now - self.started, 1e-9)
         left = (self.steps - step) * (now - self.started) / max(step - self.begun, 1)

@@ -1,4 +1,4 @@
-"""Maximum likelihood by gradients, for every density that a gradient can pass through."""
+"""Maximum likelihood by gradient descent, for every differentiable density."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["NegativeLogLikelihood"]
 
 
 class NegativeLogLikelihood(GradientObjective[Density[Any], Any]):
-    """Minimises −log p(x), nats per example; −log p(x | y) of a conditional model, minus the bound where that is all.
+    """Minimises −log p(x), or −log p(x | y), in nats per example; its bound where log p is not exact.
 
-    Weighted examples count as often as their weights say.
+    Examples are weighted by the batch's weights.
     """
 
     def fits(self, model: Model) -> str | None:

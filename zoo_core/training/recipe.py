@@ -1,12 +1,12 @@
-r"""A recipe: what ``[models.ID.recipe]`` of the registry says, with its defaults.
+r"""Recipes: the table ``[models.ID.recipe]`` of the registry, with its defaults.
 
 | key                   | meaning                                                                    | unless given |
 |-----------------------|----------------------------------------------------------------------------|--------------|
-| ``objective``         | a registered objective                                                     |              |
-| ``objective_options`` | its constructor's arguments                                                | none         |
+| ``objective``         | name of a registered objective                                             |              |
+| ``objective_options`` | arguments of the objective's constructor                                   | none         |
 | ``data``              | ``name``, ``split``, ``classes``, ``n`` of the data set                    |              |
-| ``seed``              | of everything                                                              | 0            |
-| ``start``             | the model whose weights to begin with, as ``zoo load`` names it            | fresh ones   |
+| ``seed``              | integer that all random numbers depend on                                  | 0            |
+| ``start``             | model whose weights training starts from, a name for ``zoo load``          | fresh ones   |
 | ``batch``             | examples in a step, over all processes; of a statistics objective, at once  | 64; all      |
 | ``stopped``           | the step or iteration at which the run was ended, before its last          | the last     |
 | ``how``               | a sentence about how the weights were made, for the model card             | none         |
@@ -15,20 +15,20 @@ and for a gradient objective
 
 | ``steps``             | optimiser steps                                                            | 1000         |
 | ``optimiser``         | ``adam``, ``adamw``, ``adamax`` or ``sgd``                                 | ``adam``     |
-| ``lr``, ``betas``     | its rate, at its greatest, and its moments' decay                          | (0.9, 0.99)  |
-| ``weight_decay``      | of ``adamw``                                                               | 0            |
+| ``lr``, ``betas``     | greatest learning rate; decay rates of the optimiser's moments             | (0.9, 0.99)  |
+| ``weight_decay``      | weight decay of ``adamw``                                                  | 0            |
 | ``warmup``, ``decay`` | steps of linear warm-up; then ``cosine`` or ``linear`` to zero, or ``none``| 0, cosine    |
-| ``clip``              | the greatest norm of a player's gradient                                   | none         |
-| ``ema``               | decay of the moving average of the weights, which is what is shipped       | none         |
-| ``precision``         | ``float32`` or ``bfloat16`` (products only)                                | float32      |
-| ``augment``           | ``flip`` (left to right, half of the time)                                 | none         |
-| ``players``           | a table per player with ``lr``, ``betas`` of its own                       | none         |
+| ``clip``              | greatest norm of a player's gradient                                       | none         |
+| ``ema``               | decay of the EMA of the weights, which replaces the last weights           | none         |
+| ``precision``         | ``float32``, or ``bfloat16`` for matrix products                           | float32      |
+| ``augment``           | ``flip`` (left to right, with probability ½)                               | none         |
+| ``players``           | table of ``lr`` and ``betas`` for each player                              | none         |
 
 and for a statistics objective
 
-| ``iterations``        | passes over the data, at most                                              | 100          |
-| ``tolerance``         | stop when the mean log-likelihood grows by less, in nats                   | 1e-4         |
-| ``restarts``          | starts, the best of which is kept                                          | 1            |
+| ``iterations``        | greatest number of passes over the data                                    | 100          |
+| ``tolerance``         | growth of the mean log-likelihood at which to stop, in nats                | 1e-4         |
+| ``restarts``          | number of starts, the best of which is kept                                | 1            |
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _OPTIMISERS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as the loops read it; the keys are those of the module's table."""
+    """A recipe in the form that the training loops read, with the keys of the module's table."""
 
     objective: str
     data: Mapping[str, Any]
@@ -85,7 +85,7 @@ class Recipe:
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Recipe:
-        """A recipe from a registry table.
+        """Reads a recipe from a registry table.
 
         Raises:
             IncompatibleError: a key is missing, unknown or out of its range.
@@ -117,7 +117,7 @@ class Recipe:
 
 
 def _require_keys(table: Mapping[str, Any], keys: Mapping[str, schema.Key], prefix: str) -> None:
-    """Raises :class:`IncompatibleError` where a key is missing or unknown, or its value is not of its kind."""
+    """Raises :class:`IncompatibleError` where a key is missing or unknown, or a value has the wrong type."""
     for name, key in keys.items():
         if key.required and name not in table:
             raise IncompatibleError(f"the recipe has no {prefix + name!r}; give it with --set {prefix}{name}=…")
@@ -130,11 +130,11 @@ def _require_keys(table: Mapping[str, Any], keys: Mapping[str, schema.Key], pref
 
 
 def objective(recipe: Recipe) -> GradientObjective[Any, Any] | StatisticsObjective[Any, Any]:
-    """The recipe's objective.
+    """Makes the recipe's objective.
 
     Raises:
-        UnknownNameError: no such objective.
-        IncompatibleError: it refuses its options.
+        UnknownNameError: there is no such objective.
+        IncompatibleError: the objective refuses its options.
     """
     try:
         made = resolve(plugins.load().catalogue.get("objective", recipe.objective).target)(**recipe.objective_options)
@@ -145,7 +145,7 @@ def objective(recipe: Recipe) -> GradientObjective[Any, Any] | StatisticsObjecti
 
 
 def optimiser(recipe: Recipe, player: str, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """A player's optimiser."""
+    """Makes the optimiser of one player."""
     settings = {"lr": recipe.lr, "betas": recipe.betas, **recipe.players.get(player, {})}
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(parameters, lr=settings["lr"], momentum=settings["betas"][0])
@@ -157,7 +157,7 @@ def optimiser(recipe: Recipe, player: str, parameters: list[torch.nn.Parameter])
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """The share of the greatest rate at a step: linear warm-up, then the decay."""
+    """Returns the learning rate at a step as a share of the greatest one: linear warm-up, then the decay."""
     warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
     if recipe.decay == "none":
         return warm

@@ -1,4 +1,4 @@
-"""A model made again from its registry entry: its recipe is run, and what comes out is a folder that loads.
+"""Trains a model by the recipe of its registry entry, and writes a folder that ``zoo load`` reads.
 
     OUT/checkpoints/   OUT/log.jsonl   OUT/tensorboard/   OUT/samples/   OUT/model/
 
@@ -36,18 +36,18 @@ from zoo_core.training.statistics import fit
 __all__ = ["Options", "train"]
 
 _FINGERPRINTED = 64 * 2**20
-"""Bytes of the largest data set whose contents are hashed when a run begins: a tenth of a second."""
+"""Greatest size, in bytes, of a data set whose contents are hashed when a run begins (a tenth of a second)."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, as opposed to what.
+    """Options of a run that are no part of its recipe.
 
     Attributes:
-        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        max_steps: stop there (the schedule is still that of the whole recipe); ``None`` for all.
-        checkpoint_every: in steps.
-        samples_every: draw a picture of samples at the checkpoints that are multiples of it; 0 for never.
+        device: device to train on, ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        max_steps: step at which to stop early, with the learning-rate schedule of the whole recipe; ``None`` for none.
+        checkpoint_every: number of steps between checkpoints.
+        samples_every: number of steps between pictures of samples, drawn at checkpoints only; 0 for no pictures.
     """
 
     device: str = "cpu"
@@ -57,15 +57,15 @@ class Options:
 
 
 def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
-    """Runs an entry's recipe, or goes on with a run that was interrupted.
+    """Runs an entry's recipe, or resumes an interrupted run.
 
     Args:
-        entry: a model whose plugin is installed, with a recipe.
-        out: the folder of the run; made if need be.
-        options: how.
+        entry: registry entry with a recipe, whose plugin is installed.
+        out: folder of the run, made if it does not exist.
+        options: device, checkpoints and pictures; see :class:`Options`.
 
     Returns:
-        The trained model (its moving average, where the recipe has one), in evaluation mode.
+        The trained model in evaluation mode, with EMA weights where the recipe has ``ema``.
 
     Raises:
         IncompatibleError: the recipe has a mistake or does not fit the data.
@@ -96,10 +96,10 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
 
 
 def begin(entry: Entry, recipe: Recipe) -> Model:
-    """The model before its first step: fresh, or with the verified weights of the one that the recipe starts from.
+    """Builds the model before its first step: fresh, or with the verified weights that the recipe starts from.
 
     Raises:
-        WeightsError: that one's weights do not fit this entry's config.
+        WeightsError: the weights of ``start`` do not fit this entry's config.
     """
     model = build(entry, recipe.seed)
     if recipe.start is not None:
@@ -117,7 +117,7 @@ def _descend(
     options: Options,
     facts: identity.Facts,
 ) -> tuple[Model, int | None]:
-    """Trains by gradients; the model, and the step at which the run was stopped if that is not its last."""
+    """Trains by gradients; returns the model, and the step at which the run was stopped early, if it was."""
     size = (recipe.batch or 64) * goal.batches
     if size % processes.size:
         raise IncompatibleError(
@@ -155,7 +155,7 @@ def _fit(
     options: Options,
     facts: identity.Facts,
 ) -> tuple[Model, int | None]:
-    """Fits by statistics; the model, and the iteration at which the run was stopped if that is not its last."""
+    """Fits by statistics; returns the model, and the iteration at which the run was stopped early, if it was."""
 
     def report(restart: int, iteration: int, log_likelihood: float) -> None:
         if processes.first:
@@ -184,12 +184,12 @@ def _fit(
 
 
 def _last(whole: int, recipe: Recipe, options: Options) -> int:
-    """The step or iteration to end with: the recipe's, or an earlier one."""
+    """Returns the step or iteration to end with: the recipe's last, or ``max_steps`` where that is earlier."""
     return min(whole, recipe.stopped or whole, options.max_steps or whole)
 
 
 def _made(entry: Entry, model: Model, stopped: int | None) -> Entry:
-    """The entry of what a run made: no number and no sentence that is about other weights."""
+    """Returns the entry of the trained model, without numbers and sentences that describe other weights."""
     recipe = {key: value for key, value in entry.recipe.items() if key not in ("how", "stopped")}
     return dataclasses.replace(
         entry,
@@ -201,7 +201,7 @@ def _made(entry: Entry, model: Model, stopped: int | None) -> Entry:
 
 
 def _contents(data: DataSet) -> dict[str, Any]:
-    """What a small data set holds, as a fact of the run; of a large one its name has to do."""
+    """Returns the fingerprint of a small data set, as a fact of the run; large ones are known by name only."""
     x = data.x.data if isinstance(data.x, Ragged) else data.x
     if not isinstance(x, Tensor) or x.numel() * x.element_size() > _FINGERPRINTED:
         return {}
@@ -209,7 +209,7 @@ def _contents(data: DataSet) -> dict[str, Any]:
 
 
 def picture(model: Model, path: Path) -> None:
-    """36 images or 1,000 points, in at most 50 steps; nothing where there is no picture of them or no sampler."""
+    """Draws 36 images or 1,000 points in at most 50 steps; says so where they cannot be drawn."""
     path.parent.mkdir(exist_ok=True)
     training = model.training
     count = 36 if model.space.kind == "image" else 1000

@@ -1,8 +1,7 @@
-"""The loop of statistics objectives: sum expected statistics over the data and the processes, then maximise.
+"""The training loop of statistics objectives: sums statistics over the data and the processes, then maximises.
 
-It stops when the mean log-likelihood grows by less than the tolerance, and keeps the best of some restarts.  An
-iteration is a function of the parameters and the data alone, so a run goes on from a checkpoint as if nothing had
-happened.
+The loop stops when the mean log-likelihood grows by less than the tolerance, and keeps the best restart.  An
+iteration is a function of the parameters and the data alone, so a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -42,28 +41,28 @@ def fit(
     facts: Facts | None = None,
     progress: Progress = lambda restart, iteration, log_likelihood: None,
 ) -> list[float]:
-    """Fits a model and leaves the best of the restarts in it.
+    """Fits a model, and leaves the parameters of the best restart in it.
 
     Args:
-        model: its parameters are replaced.
+        model: model whose parameters are replaced.
         data: all examples, on the model's side.
-        objective: closed-form maximum likelihood, EM, Baum–Welch.
+        objective: statistics objective, such as EM.
         batch: number of examples that the objective is given at once; each process's whole share unless given.
-        restarts: starts, each from its own seed.
-        tolerance: stop when the mean log-likelihood grows by less, in nats.
-        iterations: at most so many per restart.
-        stop: number of iterations after which the first restart that gets there is left as it is, to be gone on with.
-        seed: of the starts.
-        processes: each takes its share of the data.
-        folder: for checkpoints, one after every iteration; none are written unless given.
-        facts: what the run is; a checkpoint that was written with others is refused.
-        progress: is told ``(restart, iteration, mean log-likelihood)``.
+        restarts: number of starts, at least 1, each from its own seed.
+        tolerance: growth of the mean log-likelihood at which to stop, in nats.
+        iterations: greatest number of iterations per restart.
+        stop: number of iterations at which the run is interrupted, in the first restart that takes so many.
+        seed: integer that the starts depend on.
+        processes: process group whose members share the data.
+        folder: folder for checkpoints, one after every iteration; none are written unless given.
+        facts: recipe, config and data by key; a checkpoint with other facts is refused.
+        progress: function that is called with ``(restart, iteration, mean log-likelihood)``.
 
     Returns:
         The mean log-likelihood before each iteration of the best restart, in nats.
 
     Raises:
-        ZooError: no restart could be fitted.
+        ZooError: every restart failed.
         WeightsError: the checkpoint belongs to another run.
     """
     run = _Run(model, folder, processes, facts or {})
@@ -73,7 +72,7 @@ def fit(
     share = [data.rows(span).to(model.device) for span in spans[:1]] if len(spans) == 1 else None
 
     def summed() -> dict[str, Tensor]:
-        """The statistics of this process's share, batch by batch; one batch is read once and kept."""
+        """Returns sums the statistics of this process's share, batch by batch; a single batch is read once and kept."""
         total: dict[str, Tensor] = {}
         for one in share or (data.rows(span).to(model.device) for span in spans):
             for name, value in objective.statistics(model, one).items():
@@ -103,17 +102,17 @@ def fit(
         run.history = []
         run.save(restart + 1)
     if not run.best:
-        raise failure or ZooError(f"restarts = {restarts}; at least 1 is needed")
+        raise failure or ZooError(f"restarts = {restarts}; expected at least 1")
     model.load_state_dict(run.best)
     return run.best_history
 
 
 SAME = 1e-6
-"""Mean log-likelihoods that differ by less, in nats, are of the same optimum."""
+"""Difference of mean log-likelihoods, in nats, below which two restarts are taken to have found one optimum."""
 
 
 class _Run:
-    """Where a fit stands: the history of this restart, and the best one so far."""
+    """The state of a fit: the history of the current restart, and the best restart so far."""
 
     def __init__(self, model: Model, folder: Path | None, processes: Processes | None, facts: Facts) -> None:
         self.model, self.folder, self.facts = model, folder, facts
@@ -132,14 +131,14 @@ class _Run:
             self.saves = state["step"]
 
     def converged(self, tolerance: float) -> bool:
-        """Whether the likelihood has stopped growing."""
+        """Returns whether the likelihood has stopped growing."""
         return len(self.history) >= 2 and abs(self.history[-1] - self.history[-2]) < tolerance
 
     def keep(self) -> None:
-        """Keeps this restart's parameters if they are the best so far, by more than rounding.
+        """Keeps this restart's parameters if they are better than the best so far by more than rounding.
 
-        Restarts often end at one optimum, in another order of the components: the first of them stays, whatever the
-        order in which machines add.
+        Restarts often find one optimum with its components in another order; the first of them is kept, so that the
+        choice does not depend on the order of floating-point sums.
         """
         if not self.best or self.history[-1] > self.best_history[-1] + SAME:
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}

@@ -1,7 +1,7 @@
-"""An entry, varied: other values in its recipe or config, other data, another shape.
+"""Variants of registry entries: with other values in the recipe or config, other data or another shape.
 
-What comes out is another model: it has an id, a summary and facts of its own, and no word that is true of the first
-one's weights only (its numbers, how long they took, their licence).
+A variant is a new model with its own id, summary and facts, without the statements of the first entry that hold for its
+weights only (evaluations, training time, licence).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ __all__ = ["changed", "for_data"]
 
 Say = Callable[[str], None]
 _KINDS = {"image": "image", "2d": "plane"}
-"""Tags that say what the samples are, with the fact that makes them true."""
+"""Tags that describe the samples, with the facts of :mod:`zoo_core.lookup.compatibility` that they stand for."""
 
 
 def changed(entry: Entry, changes: Mapping[str, Any], say: Say = lambda line: None) -> Entry:
-    """Makes an entry with other values; the same entry where nothing that decides about the weights is another.
+    """Makes an entry with other values; returns the entry itself if no value changes that determines the weights.
 
     Args:
-        entry: a model with a recipe.
-        changes: values by key: of the recipe (``lr``, ``data.name``) or of the config (``config.components``);
-            ``None`` takes a key out, so that its default holds.  An empty ``start`` is none too.
-        say: is told what follows from the changes: a shape, weights that it does not start from.
+        entry: entry with a recipe.
+        changes: values by key, of the recipe (``lr``, ``data.name``) or of the config (``config.components``); ``None``
+            removes a key, so that its default holds, and so does an empty ``start``.
+        say: function that is called with a line for each consequence of the changes, such as a new shape.
 
     Raises:
-        IncompatibleError: a key that leads nowhere.
-        UnknownNameError: no such data set.
+        IncompatibleError: a key does not exist.
+        UnknownNameError: there is no such data set.
     """
     old = entry.recipe.get("data", {}).get("name", "")
     dataset = changes.get("data.name", old)
@@ -67,17 +67,17 @@ def changed(entry: Entry, changes: Mapping[str, Any], say: Say = lambda line: No
 
 
 def for_data(family: str, dataset: str, changes: Mapping[str, Any], say: Say = lambda line: None) -> Entry:
-    """Makes an entry of a family for a data set, by the recipe whose data are most like it.
+    """Makes an entry of a family for a data set, from the recipe whose data are most similar.
 
     Args:
-        family: a family, or words that ids begin with (``wgan-gp``).
-        dataset: a registered data set.
-        changes: as in :func:`changed`; every recipe is tried with them.
-        say: is told which recipe it is, and what follows.
+        family: name of a family, or the beginning of model ids (``wgan-gp``).
+        dataset: name of a registered data set.
+        changes: values by key as in :func:`changed`, which are applied to every recipe that is tried.
+        say: function that is called with a line about the chosen recipe, and for each consequence.
 
     Raises:
-        UnknownNameError: no such family or data set.
-        IncompatibleError: no recipe fits the data; the message has the reasons.
+        UnknownNameError: there is no such family or data set.
+        IncompatibleError: no recipe fits the data; the message gives the reasons.
     """
     known = [entry for entry in registry.load().find() if entry.recipe]
     candidates = [e for e in known if e.family == family]
@@ -122,7 +122,7 @@ def for_data(family: str, dataset: str, changes: Mapping[str, Any], say: Say = l
 
 
 def _with(entry: Entry, changes: Mapping[str, Any]) -> Entry:
-    """The entry with other values in its tables, and no other word changed."""
+    """Returns the entry with the changed values in its tables, and everything else as before."""
     tables: dict[str, Any] = {"recipe": _copied(entry.recipe), "config": _copied(entry.config)}
     for key, value in changes.items():
         head, *path = key.split(".") if key.startswith("config.") else ["recipe", *key.split(".")]
@@ -141,7 +141,7 @@ def _with(entry: Entry, changes: Mapping[str, Any]) -> Entry:
 
 
 def _renamed(entry: Entry, varied: Entry, changes: Mapping[str, Any], dataset: str, old: str) -> Entry:
-    """The varied entry under a name and with words of its own."""
+    """Gives the varied entry an id, a summary and tags of its own."""
     told = {k: v for k, v in changes.items() if k != "data.name" and not (k == "data.classes" and v is None)}
     whole = "classes" in entry.recipe["data"] and "classes" not in varied.recipe["data"]
     name = entry.id if dataset == old and not whole else _id_for(entry, dataset, old)
@@ -169,7 +169,7 @@ def _renamed(entry: Entry, varied: Entry, changes: Mapping[str, Any], dataset: s
 
 
 def _id_for(entry: Entry, dataset: str, old: str) -> str:
-    """The entry's id with the name of other data: ``ddpm-mnist-cond`` as ``ddpm-digits-cond``."""
+    """Derives an id with the name of another data set: ``ddpm-mnist-cond`` becomes ``ddpm-digits-cond``."""
     dataset = re.sub(r"[^a-z0-9.]+", "-", dataset.lower()).strip("-.") or "data"
     if "classes" in entry.recipe["data"]:  # such an id may say which
         return f"{entry.family}-{dataset}"
@@ -182,14 +182,14 @@ def _id_for(entry: Entry, dataset: str, old: str) -> str:
 
 
 def _tags(entry: Entry, dataset: str) -> tuple[str, ...]:
-    """The words to find it by that are true of other data."""
+    """Returns those tags of the entry that remain true on another data set."""
     space = datasets.load(dataset, n=1).sample_space
     now = {"image"} if space.kind == "image" else {"2d"} if space.shape == (2,) else set()
     return (*sorted(now), *(tag for tag in entry.tags if tag not in _KINDS))
 
 
 def _start_does_not_fit(entry: Entry, start: str, dataset: str) -> str | None:
-    """Why an inherited ``start`` is none for this entry: it is of other data, or its tensors have other shapes."""
+    """Says why an inherited ``start`` does not fit: its data or tensor shapes differ; ``None`` where it fits."""
     model = load(start)
     theirs = model.entry.dataset if model.entry else ""
     if theirs != dataset:
@@ -203,7 +203,7 @@ def _start_does_not_fit(entry: Entry, start: str, dataset: str) -> str | None:
 
 
 def _does_not_fit(varied: Entry, entry: Entry, data: DataSet, changes: Mapping[str, Any]) -> str | None:
-    """Why a recipe is none for some data; ``None`` where it is one."""
+    """Says why a recipe does not fit a data set; ``None`` where it fits."""
     kind = data.sample_space.kind
     if entry.facts and kind not in entry.facts:
         return f"is not a model of {kind}"
