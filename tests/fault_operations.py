@@ -32,7 +32,7 @@ from zoo_core.authoring import publishing
 from zoo_core.errors import NetworkError
 from zoo_core.fetching.references import entry_of
 from zoo_core.registry import writer
-from zoo_core.registry.entry import Entry
+from zoo_core.registry.entry import Entry, Weights
 from zoo_core.saving import snapshot
 from zoo_core.training import checkpoint
 
@@ -108,8 +108,8 @@ class Download:
     def __init__(self, folder: Path) -> None:
         self.folder, self.tries = folder, 0
         revision, sha256, size = os.environ["FAULT_WEIGHTS"].split()
-        weights = zoo_core.registry.entry.Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
-        self.entry = Entry("toy-moons", "toy", "zoo-toy", "zoo_not_there.model:Toy", {}, "a toy", weights=weights)
+        weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
+        self.entry = Entry("toy-moons", "toy", "zoo-toy", {}, "a toy", weights=weights)
         os.environ["HF_HOME"] = str(folder / "0")
 
     def run(self, first: int, done: Done) -> None:

@@ -179,7 +179,6 @@ FLOW = Entry(
     "small-flow",
     "nsf",
     "zoo-flows",
-    "zoo_flows.nsf:NSF",
     {"shape": [2], "layers": 1, "hidden": [8]},
     "a small flow",
     recipe={

@@ -46,7 +46,6 @@ REGISTRY = """
 
     [models.{name}-loaded]
     family = "{name}"
-    factory = "zoo_{name}.model:Die"
     summary = "a die"
     config = {{ faces = 6 }}
 
@@ -187,15 +186,10 @@ BROKEN = {
         registry=('"zoo-liar"', '"zoo-ddpm"'),
     ),
     "reserved": Case("id is reserved by the zoo", "zoo registry validate", registry=("reserved-loaded", "ddpm-mnist")),
-    "factory": Case(
-        "no plugin registers the factory 'zoo_factory.model:Dye'; it is not run",
-        "correct models.factory-loaded in ",
-        registry=("model:Die", "model:Dye"),
-    ),
     "family": Case(
-        "makes the family 'family', not 'ddpm'",
+        "zoo-family registers no family 'famly'; zoo families lists them",
         "correct models.family-loaded in ",
-        registry=('family = "family"', 'family = "ddpm"'),
+        registry=('family = "family"', 'family = "famly"'),
     ),
     "config": Case(
         "refuses this config: ", "correct models.config-loaded in ", registry=("faces = 6", 'faces = "six"')

@@ -164,7 +164,7 @@ def home(server, tmp_path, monkeypatch) -> Path:
 def toy(server, home) -> Entry:
     commit = server.add_repo("org/toy", {"model.safetensors": CONTENT})
     weights = Weights("model.safetensors", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), False, "org/toy", commit)
-    return Entry("toy-moons", "toy", "zoo-toy", "zoo_not_there.model:Toy", {}, "a toy", weights=weights)
+    return Entry("toy-moons", "toy", "zoo-toy", {}, "a toy", weights=weights)
 
 
 class Disk:
@@ -270,7 +270,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 import zoo_core
-from zoo_core import snapshot
+from zoo_core.saving import snapshot
 from zoo_core.errors import ZooError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 model = zoo_core.load("vae-moons")
@@ -374,14 +374,16 @@ time.time = lambda: real() - 20 * 365 * 86400
 time.time_ns = lambda: int(time.time() * 1e9)
 import torch
 import zoo_core
-from zoo_core import hub, registry, registry_writer, snapshot
+from zoo_core import fetching, registry
+from zoo_core.registry import writer
+from zoo_core.saving import snapshot
 from zoo_core.registry.entry import Entry, Weights
 from zoo_core.training import checkpoint
 from dataclasses import replace
 home = Path(sys.argv[1])
 sha256, size, revision = sys.argv[2:]
 weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
-toy = Entry("toy-moons", "toy", "zoo-toy", "zoo_not_there.model:Toy", {}, "a toy", weights=weights)
+toy = Entry("toy-moons", "toy", "zoo-toy", {}, "a toy", weights=weights)
 assert fetching.fetch(toy, offline=True).came_from == "cache"
 assert fetching.fetch(toy, weights_from="hub").sha256 == sha256
 tensors, state = checkpoint.read(checkpoint.latest(home / "checkpoints"))

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import fetching
+from zoo_core import fetching, installed
 from zoo_core.errors import AccessError, ChecksumError, NetworkError, WeightsError
 from zoo_core.fetching import bundled
 from zoo_core.registry.entry import Entry, Weights
+from zoo_core.testing.fake_plugins import install
 from zoo_core.testing.hub_standin import TOKEN, HubStandIn
 
 CONTENT = bytes(range(256)) * 2048  # half a megabyte: eight chunks
@@ -24,9 +25,7 @@ CONTENT = bytes(range(256)) * 2048  # half a megabyte: eight chunks
 
 def entry_for(commit: str, content: bytes = CONTENT, **weights: object) -> Entry:
     pinned = Weights("model.safetensors", hashlib.sha256(content).hexdigest(), len(content), False, "org/toy", commit)
-    return Entry(
-        "toy-moons", "toy", "zoo-toy", "zoo_toy_is_not_there.model:Toy", {}, "a toy", weights=replace(pinned, **weights)
-    )
+    return Entry("toy-moons", "toy", "zoo-toy", {}, "a toy", weights=replace(pinned, **weights))
 
 
 @pytest.fixture
@@ -137,13 +136,13 @@ def test_no_such_revision_and_no_such_file(server, toy):
 
 def bundle(site: Path, content: bytes, name: str = "model.safetensors") -> Entry:
     """A plugin package with a snapshot, which must not be imported."""
-    package = site / "zoo_bundled"
+    package = site / install(site, "zoo-toy", "raise SystemExit('imported')")
     folder = package / "weights" / "toy-moons"
     folder.mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     (folder / name).write_bytes(content)
-    entry = entry_for("", repo_id="", revision="", bundled=True)
-    return replace(entry, factory="zoo_bundled.model:Toy")
+    installed.reset()
+    return entry_for("", repo_id="", revision="", bundled=True)
 
 
 def test_bundled_comes_first_and_imports_nothing(server, home, tmp_path, monkeypatch):
@@ -153,7 +152,7 @@ def test_bundled_comes_first_and_imports_nothing(server, home, tmp_path, monkeyp
     assert (fetched.came_from, fetched.content) == ("bundled", CONTENT)
     assert bundled.has_weights(entry)
     assert server.requests == []
-    (tmp_path / "site" / "zoo_bundled" / "weights" / "toy-moons" / "model.safetensors").write_bytes(CONTENT[:-1] + b"x")
+    (tmp_path / "site" / "zoo_toy" / "weights" / "toy-moons" / "model.safetensors").write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(ChecksumError, match="reinstall the plugin"):
         fetching.fetch(entry)
 
@@ -162,7 +161,7 @@ def test_bundled_comes_first_and_imports_nothing(server, home, tmp_path, monkeyp
 def test_a_path_cannot_leave_its_folder(home, tmp_path, monkeypatch, escape):
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     entry = bundle(tmp_path / "site", CONTENT)
-    (tmp_path / "site" / "zoo_bundled" / "weights" / "secret").write_bytes(CONTENT)
+    (tmp_path / "site" / "zoo_toy" / "weights" / "secret").write_bytes(CONTENT)
     with pytest.raises(WeightsError, match=r"leads out of|not a regular file|no file"):
         fetching.fetch(replace(entry, weights=replace(entry.weights, file=escape)))
 
@@ -193,11 +192,11 @@ def test_cache_verbs(toy):
 
 FETCH = """
 import sys
-from zoo_core import hub
+from zoo_core import fetching
 from zoo_core.registry.entry import Entry, Weights
 sha256, size, revision = sys.argv[1:]
 weights = Weights("model.safetensors", sha256, int(size), False, "org/toy", revision)
-entry = Entry("toy-moons", "toy", "zoo-toy", "zoo_toy_is_not_there.model:Toy", {}, "a toy", weights=weights)
+entry = Entry("toy-moons", "toy", "zoo-toy", {}, "a toy", weights=weights)
 print(fetching.fetch(entry).came_from)
 """
 

@@ -45,9 +45,8 @@ def kinds(zoo_site, tmp_path, monkeypatch):
     def make(kind, **config):
         from zoo_kinds.model import Kinds
 
-        factory = "zoo_kinds.model:Kinds"
         config = {"kind": kind, **config}
-        entry = Entry(kind, "kinds", "zoo-kinds", factory, config, kind, sampler=SamplerChoice("direct"))
+        entry = Entry(kind, "kinds", "zoo-kinds", config, kind, sampler=SamplerChoice("direct"))
         snapshot.save(tmp_path / kind, entry, Kinds(**config).state_dict())
         return f"./{kind}"
 

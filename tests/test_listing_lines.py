@@ -33,6 +33,6 @@ def test_lines_that_lean_on_another_are_seen(summary):
 def test_weights_of_a_plugin_that_is_not_installed():
     """The listing says what to install; ``missing`` is left for an installed plugin whose file is gone."""
     entry = registry.load().get("gmm-eight-gaussians")
-    elsewhere = replace(entry, plugin="zoo-nowhere", factory="zoo_nowhere.model:Model")
+    elsewhere = replace(entry, plugin="zoo-nowhere")
     assert lookup.where(elsewhere) == "zoo-nowhere is not installed"
     assert lookup.where(replace(entry, id="gmm-without-a-file")) == "missing"

@@ -145,4 +145,4 @@ def test_a_factory_that_makes_no_model_is_refused(site, monkeypatch):
     install(site, "zoo-toy", source)
     plugins.reset()
     with pytest.raises(PluginError, match="made a dict, which is no"):
-        loading.build(Entry("toy", "toy", "zoo-toy", "builtins:dict", {}, "a toy"))
+        loading.build(Entry("toy", "toy", "zoo-toy", {}, "a toy"))

@@ -65,7 +65,7 @@ def test_an_entry_knows_where_it_came_from(server, ring, tmp_path, monkeypatch, 
     overlay = tmp_path / "mine.toml"
     overlay.write_text(
         f'schema = 1\n[models.mine]\nfamily = "{known.family}"\nplugin = "{known.plugin}"\n'
-        f'factory = "{known.factory}"\nsummary = "mine"\nconfig = {{ shape = [2], components = 8 }}\n',
+        f'summary = "mine"\nconfig = {{ shape = [2], components = 8 }}\n',
         encoding="utf-8",
     )
     monkeypatch.setenv("ZOO_REGISTRY", str(overlay))

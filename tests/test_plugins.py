@@ -36,7 +36,6 @@ FRAGMENT = """
 
     [models.{model}]
     family = "other"
-    factory = "nowhere.model:Model"
     config = {{}}
     summary = "a model"
 """
@@ -319,14 +318,14 @@ def test_with_ten_broken_plugins_the_command_line_works(site, zoo, zoo_json):
     assert "Traceback" not in doctor.stderr
 
 
-def test_a_factory_that_no_plugin_registered_is_not_run(site, tmp_path):
-    """The fragment's factory would run code on import; the loader never imports it."""
+def test_a_family_that_no_plugin_registered_is_an_error(site, tmp_path):
+    """A registry file can name a family only: there is no code that it could name."""
     from zoo_core.loading import load
 
     install(
         site, "zoo-evil", GOOD.format(name="e"), registry=FRAGMENT.format(distribution="zoo-evil", model="evil-moons")
     )
-    with pytest.raises(PluginError, match=r"no plugin registers the factory 'nowhere.model:Model'; it is not run"):
+    with pytest.raises(PluginError, match=r"evil-moons: zoo-evil registers no family 'other'"):
         load("evil-moons")
 
 

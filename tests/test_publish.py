@@ -57,7 +57,6 @@ DIE = Entry(
     "die-loaded",
     "die",
     "zoo-die",
-    "zoo_die.model:Die",
     {"faces": 6},
     "A six half of the time",
     dataset="dice",
@@ -422,7 +421,6 @@ def test_a_failure_is_one_line_and_pins_nothing(quick, server, run, tmp_path, ki
 
 OTHER = """family = "gmm"
 plugin = "zoo-gmm"
-factory = "zoo_gmm.model:GaussianMixture"
 config = {}
 summary = "another"
 """
@@ -548,7 +546,8 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from zoo_core import registry, registry_writer
+from zoo_core import registry
+from zoo_core.registry import writer
 entry = registry.load().get("gmm-eight-gaussians")
 for i in range(5):
     name = f"ring-{sys.argv[2]}-{i}"

@@ -78,12 +78,20 @@ def test_missing_private_and_no_zoo_model(server):
         zoo_core.load("hf:org/other@v9")
 
 
-def test_a_factory_from_the_hub_is_not_run(server):
-    config = json.loads(snapshot_files()["config.json"]) | {"factory": "os:system", "config": {"command": "true"}}
-    commit = server.add_repo("org/bad", snapshot_files() | {"config.json": json.dumps(config).encode()})
-    with pytest.raises(PluginError, match="no plugin registers the factory 'os:system'; it is not run"):
+def test_code_that_a_repository_names_is_not_run(server, tmp_path, monkeypatch):
+    """What is built is the class that an installed plugin registered for the family, whatever else the config says."""
+    monkeypatch.chdir(tmp_path)
+    named = {"factory": "os:system", "target": "os:system", "config": {"command": "touch owned"}}
+    config = json.loads(snapshot_files()["config.json"]) | named
+    server.add_repo("org/bad", snapshot_files() | {"config.json": json.dumps(config).encode()})
+    with pytest.raises(WeightsError, match=r"refuses this config: .*command"):
         zoo_core.load("hf:org/bad")
-    assert not any("model.safetensors" in path for _, path in server.requests), commit
+    assert not (tmp_path / "owned").exists()
+    config |= {"family": "os"}
+    server.add_repo("org/worse", snapshot_files() | {"config.json": json.dumps(config).encode()})
+    with pytest.raises(PluginError, match="registers no family 'os'"):
+        zoo_core.load("hf:org/worse")
+    assert not any("org/worse" in path and "model.safetensors" in path for _, path in server.requests)
 
 
 def test_a_folder_or_a_repository_needs_its_prefix():
@@ -104,7 +112,6 @@ schema = 1
 [models.ring-from-hub]
 family = "gmm"
 plugin = "zoo-gmm"
-factory = "zoo_gmm.model:GaussianMixture"
 summary = "the ring, from the Hub"
 config = {config}
 [models.ring-from-hub.sampler]

@@ -19,7 +19,6 @@ schema = 1
 [models.toy-moons]
 family = "toy"
 plugin = "zoo-toy"
-factory = "zoo_toy.model:Toy"
 summary = "a toy"
 config = { width = 3 }
 tags = ["2d"]
@@ -56,8 +55,7 @@ options = { eta = 0.5 }
 BAD = {
     "schema = 1": ("schema = 2", "schema: 2 is not supported"),
     'family = "toy"': ("", "models.toy-moons.family: missing"),
-    'plugin = "zoo-toy"': ("", "models.toy-moons.plugin: missing"),
-    '"zoo_toy.model:Toy"': ('"os.system(1)"', "models.toy-moons.factory: 'os.system(1)' is not 'package.module:Class'"),
+    'plugin = "zoo-toy"': ("plugin = 3", "models.toy-moons.plugin: expected string, found 3"),
     "{ width = 3 }": ("3", "models.toy-moons.config: expected object, found 3"),
     'tags = ["2d"]': ("tags = [2]", "models.toy-moons.tags: expected an array of strings"),
     "parameters = 12": ("parameters = -1", "models.toy-moons.parameters: -1 is negative"),
@@ -200,15 +198,15 @@ def test_a_broken_overlay_is_a_warning(tmp_path, monkeypatch, fresh_plugins):
 
 
 def test_the_central_file_is_whole(fresh_plugins):
-    """Every entry's factory is registered for its family, and its sampler and objective exist."""
+    """Every entry's family is registered by the plugin that it names, and its sampler and objective exist."""
     from zoo_core import plugins
 
     catalogue = plugins.load().catalogue
     known = registry.load()
     assert not known.problems
     for entry in known.entries.values():
-        assert catalogue.factories()[entry.factory].name == entry.family, entry.id
         family = catalogue.get("family", entry.family)
+        assert family.plugin == entry.plugin, entry.id
         if family.capabilities:  # a classifier draws nothing
             assert entry.sampler is not None
             assert catalogue.get("sampler", entry.sampler.name).misfit(family) is None

@@ -51,7 +51,6 @@ REGISTRY = """
 
     [models.toy-big]
     family = "toybig"
-    factory = "zoo_toy.model:Big"
     config = { shape = [1, 28, 28], width = 300 }
     summary = "noise"
     sampler = { name = "direct" }
@@ -75,8 +74,8 @@ def big(zoo_install, monkeypatch):
 @pytest.fixture(scope="module")
 def large():
     """The registered models that are large."""
-    found = plugins.load().catalogue.factories()
-    subjects = (ModelSubject(e.id, found[e.factory], e) for e in registry.load().entries.values())
+    catalogue = plugins.load().catalogue
+    subjects = (ModelSubject(e.id, catalogue.get("family", e.family), e) for e in registry.load().entries.values())
     return [subject for subject in subjects if subject.is_large]
 
 
@@ -87,7 +86,7 @@ def test_every_large_model_has_a_small_one_by_the_same_code(large):
     for subject in large:
         assert subject.small is not None, subject.name
         model = subject.small.model
-        assert f"{type(model).__module__}:{type(model).__name__}" == subject.entry.factory
+        assert type(model) is loading.factory_of(subject.entry)
         assert model.space.kind == loading.build(subject.entry).space.kind
         assert subject.small.size < subject.size / 3, subject.name
         assert subject.small.size < 3 * LARGE
@@ -204,5 +203,5 @@ def test_small_ones_are_asked_with_data_of_their_size(large):
 
 def test_a_large_model_whose_code_cannot_be_imported_has_no_small_one():
     """Collecting the kit's items goes on; the checks of the model itself say what is wrong."""
-    entry = replace(registry.load().get("ddpm-mnist"), factory="zoo_ddpm.nowhere:Model")
+    entry = replace(registry.load().get("ddpm-mnist"), family="nowhere")
     assert small_models.small_entry(entry) is None

@@ -79,11 +79,10 @@ def edit(folder: Path, **changes: object) -> None:
 
 
 BAD_CONFIGS = {
-    "unknown factory": ({"factory": "zoo_gmm.model:Other"}, PluginError, "no plugin registers the factory"),
-    "dangerous factory": ({"factory": "os:system", "config": {"command": "touch owned"}}, PluginError, "not run"),
-    "factory of another family": ({"factory": "zoo_ddpm.model:DDPM"}, PluginError, "makes the family 'ddpm'"),
-    "not a factory": ({"factory": "os.system('x')"}, WeightsError, "factory"),
-    "plugin that is not here": ({"plugin": "zoo-elsewhere", "factory": "a.b:C"}, PluginError, "pip install zoo-else"),
+    "unknown family": ({"family": "nowhere"}, PluginError, "zoo-gmm registers no family 'nowhere'"),
+    "code in the config": ({"factory": "os:system", "config": {"command": "touch owned"}}, WeightsError, "command"),
+    "another family": ({"family": "ddpm"}, WeightsError, "'ddpm' refuses this config"),
+    "plugin that is not here": ({"plugin": "zoo-elsewhere", "family": "abc"}, PluginError, "pip install zoo-else"),
     "config the class refuses": ({"config": {"shape": [2]}}, WeightsError, "refuses this config: .*components"),
     "config of another size": ({"config": {"shape": [3], "components": 8}}, WeightsError, "does not fit"),
     "weights that escape": (
@@ -124,7 +123,7 @@ SAVE_FOREVER = """
 import sys
 from pathlib import Path
 import zoo_core
-from zoo_core import snapshot
+from zoo_core.saving import snapshot
 model = zoo_core.load("gmm-eight-gaussians")
 print("ready", flush=True)
 while True:

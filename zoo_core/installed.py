@@ -11,11 +11,12 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["GROUP", "PluginRecord", "Status", "disabled", "discover", "package_folders", "registry_files"]
+__all__ = ["GROUP", "PluginRecord", "Status", "disabled", "discover", "package_folders", "registry_files", "reset"]
 
 GROUP = "zoo.plugins"
 Status = Literal["loaded", "disabled", "conflict", "incompatible", "broken"]
@@ -56,13 +57,24 @@ class PluginRecord:
 
 def discover() -> Iterator[tuple[PluginRecord, EntryPoint]]:
     """Yields every installed plugin, in the order of (entry point, distribution)."""
+    yield from _found()
+
+
+@cache
+def _found() -> tuple[tuple[PluginRecord, EntryPoint], ...]:
+    """Reads the metadata of all distributions once: a listing asks for each of its models."""
     found = {}
     for point in entry_points(group=GROUP):
         distribution = point.dist.name if point.dist else "?"
         version = point.dist.version if point.dist else "?"
         record = PluginRecord(point.name, _normalised(distribution), version, point.value)
         found[record.name, record.distribution, record.module] = (record, point)
-    yield from (found[key] for key in sorted(found))
+    return tuple(found[key] for key in sorted(found))
+
+
+def reset() -> None:
+    """Forgets what was found, so that tests can install other plugins."""
+    _found.cache_clear()
 
 
 def disabled(record: PluginRecord) -> bool:
@@ -76,19 +88,25 @@ def registry_files() -> Iterator[tuple[str, Path]]:
     for record, _ in discover():
         if disabled(record):
             continue
-        for folder in package_folders(record.module):
+        for folder in _folders(record.module):
             if (path := Path(folder) / "registry.toml").is_file():
                 yield record.distribution, path
 
 
-def package_folders(target: str) -> list[str]:
-    """Returns the folders of the top-level package of a target; none where it is not installed.
+def package_folders(distribution: str) -> list[str]:
+    """Returns the folders of a plugin's package; none where it is not installed.
 
     Args:
-        target: ``"package.module:attribute"``, or only a module.
+        distribution: name of the installed package, such as ``zoo-ddpm``.
     """
+    modules = (record.module for record, _ in _found() if record.distribution == distribution)
+    return [folder for module in modules for folder in _folders(module)]
+
+
+def _folders(module: str) -> list[str]:
+    """The folders of the top-level package of an entry point's value."""
     try:
-        spec = importlib.util.find_spec(target.partition(":")[0].partition(".")[0])
+        spec = importlib.util.find_spec(module.partition(":")[0].partition(".")[0])
     except (ImportError, ValueError):
         return []
     return list(spec.submodule_search_locations or []) if spec else []

@@ -58,7 +58,7 @@ def release(entry: Entry, weights: Path, *, adopt: bool = False) -> Entry:
     model = build(entry)
     fill(model, weights_file.parse(content, name=str(file)), str(file))
     count = sum(t.numel() for t in model.state_dict().values())
-    folder = Path(package_folders(entry.factory)[0]) / "weights" / entry.id
+    folder = Path(package_folders(entry.plugin)[0]) / "weights" / entry.id
     entry = replace(entry, parameters=count, facts=read_facts(model))
     return replace(entry, weights=replace(snapshot.save(folder, entry, model.state_dict()), bundled=True))
 

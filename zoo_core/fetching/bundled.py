@@ -13,7 +13,7 @@ __all__ = ["folder_of", "has_weights"]
 
 def folder_of(entry: Entry) -> Path | None:
     """Returns the model's snapshot in the package; ``None`` where there is none."""
-    folders = (Path(package) / "weights" / entry.id for package in package_folders(entry.factory))
+    folders = (Path(package) / "weights" / entry.id for package in package_folders(entry.plugin))
     return next((folder for folder in folders if os.path.isdir(folder)), None)
 
 

@@ -132,4 +132,4 @@ def _entry(path: Path, name: str, origin: FromHub | FromFolder) -> Entry:
     found = schema.problems({"schema": data.get("schema"), "models": {"it": table}}, str(path), snapshot=True)
     if found:
         raise WeightsError(found[0].replace("models.it.", ""))
-    return registry.entry(name, table, origin)
+    return registry.entry_from(name, table, origin)

@@ -86,7 +86,7 @@ def entry(
         if found:
             raise WeightsError(found[0].replace("models.it.", ""))
         first, *more = [_weights(fetch(file), file, origin) for file in files]
-        return replace(registry.entry(name, table, origin), weights=replace(first, more=tuple(more)))
+        return replace(registry.entry_from(name, table, origin), weights=replace(first, more=tuple(more)))
     return None
 
 

@@ -93,7 +93,7 @@ def fill(model: Model, state: Mapping[str, torch.Tensor], name: str) -> None:
     Raises:
         WeightsError: the two do not fit.
     """
-    what = f"{name} does not fit {model.entry.factory if model.entry else type(model).__name__} with this config"
+    what = f"{name} does not fit {type(model).__name__} with this config"
     for key, mine in model.state_dict().items():
         if key in state and _kind(state[key]) != _kind(mine):
             raise WeightsError(f"{what}: {key!r} is {state[key].dtype}, expected {mine.dtype}")
@@ -132,21 +132,23 @@ def _built(entry: Entry, factory: Callable[..., Any], seed: int = 0) -> Model:
             raise
         except Exception as err:  # a config that the family did not foresee; the family's code says how it failed
             reason = " ".join(str(err).split())[:300] or type(err).__name__
-            raise WeightsError(f"{entry.id}: {entry.factory} refuses this config: {reason}") from err
+            raise WeightsError(f"{entry.id}: the family {entry.family!r} refuses this config: {reason}") from err
     if not isinstance(model, Model):
-        raise PluginError(f"{entry.factory} made a {type(model).__name__}, which is no zoo_core.interfaces.Model")
+        raise PluginError(
+            f"{entry.plugin}: the class of {entry.family!r} made a {type(model).__name__}, which is no Model"
+        )
     model.entry = entry
     return model
 
 
 def factory_of(entry: Entry) -> Callable[..., Any]:
-    """What builds an entry's model, once it is sure that an installed plugin registered it for this family.
+    """Returns the class that an installed plugin registered for an entry's family; an entry itself names no code.
 
     Raises:
-        PluginError: no installed plugin did; nothing is imported then.
+        PluginError: no installed plugin registered the family; nothing is imported then.
     """
     found = plugins.load()
-    family = found.catalogue.factories().get(entry.factory)
+    family = next((c for c in found.catalogue.all("family") if c.name == entry.family), None)
     if family is None:
         for record in found.records:
             if record.distribution == entry.plugin and record.status != "loaded":
@@ -155,9 +157,7 @@ def factory_of(entry: Entry) -> Callable[..., Any]:
             who = entry.plugin or "a plugin that its config.json does not name"
             hint = f"; pip install {entry.plugin}" if entry.plugin else ""
             raise PluginError(f"{entry.id} is provided by {who}, which is not installed{hint}")
-        raise PluginError(f"{entry.id}: no plugin registers the factory {entry.factory!r}; it is not run")
-    if family.name != entry.family:
-        raise PluginError(f"{entry.id}: {entry.factory!r} makes the family {family.name!r}, not {entry.family!r}")
+        raise PluginError(f"{entry.id}: {entry.plugin} registers no family {entry.family!r}; zoo families lists them")
     factory: Callable[..., Any] = resolve(family.target)
     return factory
 

@@ -54,7 +54,7 @@ def rehearse(entry: Entry, factory: Callable[..., Any], config: Mapping[str, Any
         here, there = built.get(name), header[name]["shape"] if name in header else None
         if here != there:
             what = f"{name[:80]!r} is {here or 'not there'} in the model and {there or 'not there'} in the file"
-            raise WeightsError(f"{entry.id}: the file does not fit {entry.factory} with this config: {what}")
+            raise WeightsError(f"{entry.id}: the file does not fit {entry.family} with this config: {what}")
 
 
 def _largest(config: Any) -> float:

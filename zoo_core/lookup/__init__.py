@@ -97,4 +97,4 @@ def where(entry: Entry) -> str:
         return "cached"
     if entry.weights.repo_id:
         return "on the Hub"
-    return "missing" if package_folders(entry.factory) else f"{entry.plugin} is not installed"
+    return "missing" if package_folders(entry.plugin) else f"{entry.plugin} is not installed"

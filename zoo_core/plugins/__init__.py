@@ -26,7 +26,7 @@ from types import ModuleType
 
 import pluggy
 
-from zoo_core import registry
+from zoo_core import installed, registry
 from zoo_core.errors import PluginError
 from zoo_core.installed import PluginRecord, disabled, discover
 from zoo_core.plugins import builtin, explain, hookspecs
@@ -83,6 +83,7 @@ def load() -> Plugins:
 
 def reset() -> None:
     """Forgets what was loaded, so that tests can install other plugins."""
+    installed.reset()
     load.cache_clear()
     registry.load.cache_clear()
 

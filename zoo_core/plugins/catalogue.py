@@ -209,10 +209,6 @@ class Catalogue:
             )
         return found
 
-    def factories(self) -> dict[str, Component]:
-        """The families by factory: the only code that loading a model may run."""
-        return {c.target: c for c in self.all("family")}
-
 
 def resolve(target: str) -> Any:
     """Imports ``"package.module:attribute"``.  Only ever called with a target that an installed plugin registered.

@@ -53,22 +53,26 @@ class RegistryFile:
     Attributes:
         entries: its models, in its order.
         deprecated: old ids and what they are called now.
-        first_party: distributions whose entry points no other may claim; only the central file may name any.
+        families: families and the distributions that provide them; only the central file may name any.
+        first_party: distributions whose entry points no other may claim: those of ``families``, and more that the file
+            names.
         warnings: keys that this version does not know, one line each.
     """
 
     entries: list[Entry]
     deprecated: dict[str, str]
+    families: dict[str, str]
     first_party: frozenset[str]
     warnings: list[str]
 
 
-def read(path: Path, *, distribution: str = "") -> RegistryFile:
+def read(path: Path, *, distribution: str = "", families: Mapping[str, str] | None = None) -> RegistryFile:
     """Reads one file.
 
     Args:
         path: a TOML file of schema 1.
-        distribution: the plugin whose fragment it is; empty for the central file and overlays.
+        distribution: plugin whose file it is; empty for the central file and the user's own.
+        families: families and who provides them, where the file itself does not say it.
 
     Raises:
         RegistryError: with all of its problems.
@@ -89,9 +93,14 @@ def read(path: Path, *, distribution: str = "") -> RegistryFile:
             [f"{name}: plugin.distribution: {owner!r} is not the distribution that ships it, {distribution!r}"]
         )
     origin = FromRegistry(path)
-    entries = [entry(key, {"plugin": distribution, **table}, origin) for key, table in data.get("models", {}).items()]
-    first_party = frozenset(() if distribution else data.get("first_party", ()))
-    return RegistryFile(entries, data.get("deprecated", {}), first_party, schema.unknown_keys(data, name))
+    own = {} if distribution else data.get("families", {})
+    providers = {**(families or {}), **own}
+    entries = [
+        entry_from(key, {"plugin": distribution or providers.get(table["family"], ""), **table}, origin)
+        for key, table in data.get("models", {}).items()
+    ]
+    first_party = frozenset(() if distribution else (*own.values(), *data.get("first_party", ())))
+    return RegistryFile(entries, data.get("deprecated", {}), own, first_party, schema.unknown_keys(data, name))
 
 
 def _text(path: Path) -> str:
@@ -103,9 +112,9 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def entry(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
+def entry_from(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
     """An entry from a valid table."""
-    plain = {k: table[k] for k in ("family", "plugin", "factory", "config", "summary")}
+    plain = {k: table[k] for k in ("family", "plugin", "config", "summary")}
     optional = {k: table[k] for k in ("dataset", "license", "paper", "parameters", "recipe") if k in table}
     sampler = dict(table.get("sampler", {}))
     weights = {k: v for k, v in table.get("weights", {}).items() if k in schema.WEIGHTS}
@@ -222,7 +231,7 @@ def load() -> Registry:
         registry.problems.append(f"model {name!r} is provided by {who}; neither is loaded by that name")
     for path in overlays():
         try:
-            found = read(path)
+            found = read(path, families=central.families)
         except RegistryError as err:
             registry.problems += err.problems
             continue

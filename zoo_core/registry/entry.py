@@ -166,9 +166,8 @@ class Entry:
     Attributes:
         id: ``family-dataset[-variant]``.
         family: the family, as its plugin registered it.
-        plugin: the distribution that provides it, for the hint ``pip install``.
-        factory: ``"package.module:Class"``; must be the one that the plugin registered for the family.
-        config: the factory's keyword arguments.
+        plugin: distribution that provides the family, for the hint ``pip install``; empty where nobody says.
+        config: keyword arguments of the class that the family's plugin registered.
         summary: one line.
         dataset: what it was trained on.
         license: of the weights.
@@ -186,7 +185,6 @@ class Entry:
     id: str
     family: str
     plugin: str
-    factory: str
     config: Mapping[str, Any]
     summary: str
     dataset: str = ""
@@ -209,7 +207,7 @@ class Entry:
     def table(self) -> dict[str, Any]:
         """All that it says, in the shape of a registry table (with ``schema`` and ``id``), without what is empty."""
         values = asdict(replace(self, origin=None, evaluations=()))
-        kept = ("family", "plugin", "factory", "config", "summary", "dataset", "license", "paper")
+        kept = ("family", "plugin", "config", "summary", "dataset", "license", "paper")
         table: dict[str, Any] = {"schema": 1, "id": self.id, **{key: values[key] for key in kept}}
         table |= {
             "tags": list(self.tags),

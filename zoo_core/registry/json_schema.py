@@ -54,6 +54,7 @@ def json_schema() -> dict[str, Any]:
             },
             "models": {"type": "object", "propertyNames": {"pattern": f"^(?:{ID})$"}, "additionalProperties": model},
             "deprecated": {"type": "object", "additionalProperties": {"type": "string"}},
+            "families": {"type": "object", "additionalProperties": {"type": "string", "pattern": f"^(?:{ID})$"}},
             "first_party": {"type": "array", "items": {"type": "string"}},
         },
     }

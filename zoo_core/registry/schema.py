@@ -11,7 +11,6 @@ __all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "SAMPLER", "WEIGHTS", "Key", "prob
 
 SCHEMA = 1
 ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
-FACTORY = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 DEPTH = 24
@@ -67,9 +66,8 @@ NUMBER = Key(float, "a number")
 
 MODEL = {
     "family": Key(str, "the family, as its plugin registers it", True, ID, "a name like ddpm"),
-    "plugin": Key(str, "the distribution; implied in a fragment", False, ID, "a name like zoo-ddpm"),
-    "factory": Key(str, "the class, as its plugin registers it", True, FACTORY, "'package.module:Class'"),
-    "config": Key(dict, "the factory's keyword arguments", True),
+    "plugin": Key(str, "the distribution, where the family does not say it", False, ID, "a name like zoo-ddpm"),
+    "config": Key(dict, "keyword arguments of the family's class", True),
     "summary": Key(str, "one line", True),
     "dataset": Key(str, "what it was trained on"),
     "license": Key(str, "the licence of the weights (SPDX)"),
@@ -145,7 +143,7 @@ DATA = {
     "n": Key(int, "how many points of a generated density, or the first n of the others [all]"),
 }
 
-_TOP = {"schema", "plugin", "models", "deprecated", "first_party"}
+_TOP = {"schema", "plugin", "families", "models", "deprecated", "first_party"}
 
 
 def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False, snapshot: bool = False) -> list[str]:
@@ -169,13 +167,16 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
         schema = shown(data.get("schema"))
         yield "schema", f"{schema} is not supported; this zoo reads schema = {SCHEMA} (upgrade zoo-core?)"
         return
-    for name, kind in (("plugin", dict), ("deprecated", dict), ("first_party", list)):
+    for name, kind in (("plugin", dict), ("families", dict), ("deprecated", dict), ("first_party", list)):
         if not isinstance(data.get(name, kind()), kind):
             yield name, f"expected {JSON_TYPES[kind]}, found {shown(data[name])}"
             return
     for old, new in data.get("deprecated", {}).items():
         if not isinstance(new, str):
             yield f"deprecated.{old}", f"expected the new id, found {shown(new)}"
+    for family, distribution in data.get("families", {}).items():
+        if not (isinstance(distribution, str) and re.fullmatch(ID, distribution, re.ASCII)):
+            yield f"families.{family}", f"expected the distribution that provides it, found {shown(distribution)}"
     if not all(isinstance(name, str) for name in data.get("first_party", [])):
         yield "first_party", "expected an array of strings"
     if fragment and not isinstance(data.get("plugin", {}).get("distribution"), str):
@@ -192,8 +193,6 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
             yield where, "expected a table"
             continue
         yield from _table(model, MODEL, where)
-        if not fragment and "plugin" not in model:
-            yield f"{where}.plugin", "missing"
         for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS), ("recipe", RECIPE)):
             if isinstance(model.get(key), dict):
                 yield from _table(model[key], keys, f"{where}.{key}")

@@ -80,8 +80,8 @@ def _models() -> list[ModelSubject]:
     """Every registered model whose family is installed."""
     found, listed = plugins.load().catalogue, registry.load()
     entries = [*listed.entries.values(), *(e for claims in listed.clashes.values() for e in claims)]
-    factories = found.factories()
-    return [ModelSubject(e.id, factories[e.factory], e) for e in entries if e.factory in factories]
+    families = {component.name: component for component in found.all("family")}
+    return [ModelSubject(e.id, families[e.family], e) for e in entries if e.family in families]
 
 
 def _toys() -> list[ModelSubject]:

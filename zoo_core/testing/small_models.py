@@ -25,7 +25,6 @@ import torch
 from zoo_core import loading, registry
 from zoo_core.errors import PluginError
 from zoo_core.interfaces import Denoiser, Density, DirectSampler, LatentVariable, Model, Streams
-from zoo_core.plugins.catalogue import resolve
 from zoo_core.registry.entry import Entry
 from zoo_core.saving import snapshot
 from zoo_core.testing import tiny_data
@@ -66,7 +65,7 @@ def small_entry(entry: Entry) -> Entry | None:
 
 def _code_and_config(entry: Entry) -> tuple[Any, str]:
     """Returns the key of a kind: the factory itself, since a name may stand for other code after a plugin changed."""
-    return resolve(entry.factory), kind_of(entry)
+    return loading.factory_of(entry), kind_of(entry)
 
 
 def _entry_of(entry: Entry, size: int) -> Entry:
@@ -76,7 +75,7 @@ def _entry_of(entry: Entry, size: int) -> Entry:
 
 def kind_of(entry: Entry) -> str:
     """Returns what small models of one kind have in common: their code and config."""
-    return json.dumps([entry.factory, entry.config], sort_keys=True)
+    return json.dumps([entry.family, entry.config], sort_keys=True)
 
 
 def shared_model(entry: Entry) -> Model:

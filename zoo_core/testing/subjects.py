@@ -11,7 +11,7 @@ from zoo_core import loading, plugins, registry
 from zoo_core.errors import NetworkError
 from zoo_core.installed import PluginRecord
 from zoo_core.interfaces import Condition, Model, Sampler
-from zoo_core.plugins.catalogue import Component, resolve
+from zoo_core.plugins.catalogue import Component
 from zoo_core.registry.entry import Entry
 from zoo_core.sampling import make_sampler, sample
 from zoo_core.testing import small_models, tiny_data
@@ -186,8 +186,8 @@ class ModelSubject(Subject):
         if mine is None or not self.is_slow_density:
             return False
         beside = (e for e in registry.load().find(["*"]) if (e.plugin, e.dataset) == (mine.plugin, mine.dataset))
-        code = resolve(mine.factory).log_prob
-        first = next((e for e in beside if getattr(resolve(e.factory), "log_prob", None) is code), mine)
+        code = getattr(loading.factory_of(mine), "log_prob", None)
+        first = next((e for e in beside if getattr(loading.factory_of(e), "log_prob", None) is code), mine)
         return first.id != mine.id
 
     @property

@@ -77,7 +77,7 @@ def test_a_repository_loads_samples_and_is_shown(server, folder, tmp_path, capsy
     assert out.is_file()
     capsys.readouterr()
     assert zoo("info", "hf:org/pipe", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["factory"] == "zoo_diffusers.model:DiffusersPipeline"
+    assert json.loads(capsys.readouterr().out)["family"] == "diffusers-pipeline"
 
 
 def test_what_was_loaded_once_loads_offline(server, folder):

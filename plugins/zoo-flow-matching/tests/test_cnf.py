@@ -113,7 +113,7 @@ def test_the_loss_is_minus_log_prob():
 
 
 def test_adaptive_methods_are_not_differentiated():
-    with pytest.raises(IncompatibleError, match="give the objective its steps"):
+    with pytest.raises(IncompatibleError, match="give the objective steps"):
         next(MaximumLikelihood().losses(CNF([2], MLP, steps=None), Batch(torch.zeros(2, 2)), Streams(0, "t", 0, 2)))
 
 

@@ -188,9 +188,8 @@ def zoo(*arguments: str) -> int:
 def test_at_the_terminal(tmp_path: Path, capsys):
     """Every one of them, in five steps on two moons; and what is refused, with the exit code of a wrong command."""
     classifier = NoisyClassifier([2], 2, widths=[8])
-    factory = "zoo_guidance.noisy_classifier:NoisyClassifier"
     config = {"shape": [2], "classes": 2, "widths": [8]}
-    entry = Entry("halves", "noisy-classifier", "zoo-guidance", factory, config, "two halves")
+    entry = Entry("halves", "noisy-classifier", "zoo-guidance", config, "two halves")
     folder = tmp_path / "halves"
     snapshot.save(folder, entry, classifier.state_dict())
     out = str(tmp_path / "x.safetensors")

@@ -159,7 +159,7 @@ def test_who_cannot_be_guided():
 
 def test_the_default_guidance_of_a_model_is_that_of_its_entry():
     model = mixture(LinearPath())
-    model.entry = Entry("m", "f", "p", "a:B", {}, "s", sampler=SamplerChoice("ddim", {"steps": 4, "guidance": 2.5}))
+    model.entry = Entry("m", "f", "p", {}, "s", sampler=SamplerChoice("ddim", {"steps": 4, "guidance": 2.5}))
     condition = Condition(label=torch.tensor([0, 1, 2]))
     assert sampling.default_guidance(model) == 2.5
     draw: dict[str, Any] = {"condition": condition, "seed": 1}

@@ -219,7 +219,8 @@ def check_builds_from_config_and_back(subject: ModelSubject) -> None:
     through: dict[str, Any] = json.loads(json.dumps(before))
     require(through == before, f"{entry.id}: config is not the same after JSON: {before} became {through}")
     one = subject.fresh(seed=3)
-    require(loading._plain(entry.config) == before, f"{entry.id}: {entry.factory} changed its arguments; copy them")
+    unchanged = loading._plain(entry.config) == before
+    require(unchanged, f"{entry.id}: the class of {entry.family!r} changed its arguments; copy them")
     two = loading.build(Entry(**{**entry.__dict__, "config": through}), seed=3)
     a, b = one.state_dict(), two.state_dict()
     require(list(a) == list(b), f"{entry.id}: two builds have different parameters: {sorted(set(a) ^ set(b))}")

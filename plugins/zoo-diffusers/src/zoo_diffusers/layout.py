@@ -50,7 +50,6 @@ def entry_table(repository: Repository) -> dict[str, Any]:
     return {
         "family": "diffusers-pipeline",
         "plugin": "zoo-diffusers",
-        "factory": "zoo_diffusers.model:DiffusersPipeline",
         "summary": f"{index.get('_class_name', 'pipeline')} in diffusers' layout, {scheduler.get('_class_name')}"[:200],
         "config": {
             "unet": unet,
