@@ -45,10 +45,8 @@ def trajectory(model: Model, figure: Figure, seed: int) -> None:
             show_samples(at, model.space.to_user(values.float()).cpu(), model)
             at.set_xticks([])
             at.set_yticks([])
-            if model.space.kind == "points" and model.space.shape[0] in (
-                1,
-                2,
-            ):  # a common scale, so that the shrinking of the samples is visible
+            # A common scale makes the shrinking of the samples visible.
+            if model.space.kind == "points" and model.space.shape[0] in (1, 2):
                 at.set_xlim(-reach, reach)
                 at.set_ylim(-reach, reach)
         axes[column].set_title(f"step {frame.step}", fontsize=8)

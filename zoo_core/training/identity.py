@@ -26,9 +26,7 @@ def facts(entry: Entry) -> dict[str, Any]:
     """
     recipe = vars(Recipe.of(entry.recipe)) if entry.recipe else {}
     flat = {**dict(_flat(recipe)), **dict(_flat(entry.config, "config."))}
-    plain: dict[str, Any] = json.loads(
-        json.dumps(flat)
-    )  # makes lists of tuples, like facts that are read from a checkpoint
+    plain: dict[str, Any] = json.loads(json.dumps(flat))  # tuples become lists, as in a checkpoint's facts
     return plain
 
 

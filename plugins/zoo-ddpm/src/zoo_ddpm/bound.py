@@ -5,8 +5,8 @@ r"""The variational bound of a DDPM, term by term (Ho et al. 2020, eqs. 5–8 an
     L_k = KL(q(x_{k−1} | x_k, x) ‖ p(x_{k−1} | x_k)),
     L_0 = −log p(x | x_0),
 
-with p's variance Σ_k fixed or learned.  Σ_0 = β̃_0 would be zero for ``fixed_small``; as in the reference
-implementations β̃_1 stands in its place.  For data of ``levels`` grey levels L_0 is the probability of the level under
+with p's variance Σ_k fixed or learned.  For ``fixed_small``, Σ_0 = β̃_0 would be zero, and β̃_1 replaces it as in the
+reference implementations.  For data of ``levels`` grey levels L_0 is the probability of the level under
 the discretised Gaussian (its ends reach to ±∞), by the exact normal distribution function.
 """
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.interfaces import Condition, Streams
-from zoo_core.paths import to_prediction
+from zoo_core.paths import broadcast, to_prediction
 
 if TYPE_CHECKING:
     from zoo_ddpm.model import DDPM
@@ -28,16 +28,16 @@ __all__ = ["bound_terms", "discretised_gaussian_log_prob", "prior_term", "variat
 
 
 def variational_bound(model: DDPM, x: Tensor, streams: Streams, *, condition: Condition | None = None) -> Tensor:
-    """All terms L_0 … L_{T−1}, L_T in nats, one noise draw for each.
+    """Computes all terms L_0 … L_{T−1}, L_T in nats, with one noise draw per term.
 
     Args:
         model: the DDPM.
         x: data on the model's side, ``(n, …)``.
         streams: one stream per sample; T normal draws of the shape of a sample are taken.
-        condition: of the data.
+        condition: what the data are conditioned on, one row per sample.
 
     Returns:
-        ``(n, T + 1)``; its sum over the second axis bounds −log p(x).
+        terms, ``(n, T + 1)``, whose sum over the second axis bounds −log p(x).
     """
     terms = []
     with torch.no_grad():
@@ -57,17 +57,17 @@ def bound_terms(
     stop_mean: bool = False,
     condition: Condition | None = None,
 ) -> Tensor:
-    """L_k at one table entry per sample, ``(n,)`` in nats.
+    """Computes L_k at one table entry per sample, ``(n,)`` in nats.
 
     Args:
         model: the DDPM.
         x: data, ``(n, …)``.
-        index: k per sample, ``(n,)``, 0 … T − 1.
-        noise: ε of x_k, the shape of x.
-        stop_mean: no gradient through the mean (Nichol & Dhariwal 2021, §3.1).
-        condition: of the data.
+        index: table entry k of each sample, 0 … T − 1, ``(n,)``.
+        noise: noise ε of x_k, in the shape of x.
+        stop_mean: whether no gradient passes through the mean (Nichol & Dhariwal 2021, §3.1).
+        condition: what the data are conditioned on, one row per sample.
     """
-    path, shape = model.path, (-1, *[1] * (x.ndim - 1))
+    path = model.path
     t = (index + 1).double() / path.steps
     x_k = path.diffuse(x, noise, t)
     output, mix = model.answer(x_k, index, condition=condition)
@@ -78,7 +78,7 @@ def bound_terms(
         data = data.clamp(model.space.low, model.space.high)
 
     log_beta, log_posterior = (
-        torch.tensor(v, dtype=x.dtype, device=x.device).view(shape) for v in _log_variances(model, index.tolist())
+        broadcast(torch.tensor(v, dtype=x.dtype, device=x.device), x) for v in _log_variances(model, index.tolist())
     )
     if mix is not None:
         log_variance = mix * log_beta + (1.0 - mix) * log_posterior
@@ -86,7 +86,7 @@ def bound_terms(
         log_variance = log_beta if model.variance == "fixed_large" else log_posterior
     # Both means share the x_k term, so they differ by the data coefficient times (x − x̂).
     coefficient = torch.tensor([_data_coefficient(model, k) for k in index.tolist()], dtype=x.dtype, device=x.device)
-    gap = coefficient.view(shape) * (x - data)
+    gap = broadcast(coefficient, x) * (x - data)
     kl = 0.5 * (
         log_variance - log_posterior + (log_posterior - log_variance).exp() - 1.0 + gap.square() * (-log_variance).exp()
     )
@@ -98,19 +98,19 @@ def bound_terms(
 
 
 def prior_term(model: DDPM, x: Tensor) -> Tensor:
-    """L_T, ``(n,)`` in nats: how far the last noisy state is from pure noise."""
+    """Computes L_T, the divergence of the last noisy state from pure noise, ``(n,)`` in nats."""
     alpha, variance = model.path.alpha(1.0), model.path.sigma(1.0) ** 2
     return 0.5 * ((alpha * x).square() + variance - 1.0 - math.log(variance)).flatten(1).sum(dim=1)
 
 
 def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_variance: Tensor, levels: int) -> Tensor:
-    """log P of the grey level of ``x`` in [−1, 1] under a Gaussian cut into ``levels`` bins (Ho et al. 2020, eq. 13).
+    """Computes log P of the grey level of ``x`` under a Gaussian cut into ``levels`` bins (Ho et al. 2020, eq. 13).
 
-    The probabilities of all levels sum to one.  Computed in float64, in the lower tail, where differences of the normal
-    distribution function keep their digits.
+    The levels span [−1, 1], and their probabilities sum to one.  They are computed in float64 in the lower tail, where
+    differences of the normal distribution function do not cancel.
 
     Returns:
-        the shape of ``x``, in nats.
+        log-probabilities in nats, in the shape of ``x``.
     """
     x, mean = x.double(), mean.double()
     scale = (-0.5 * log_variance.double()).exp()
@@ -124,7 +124,7 @@ def discretised_gaussian_log_prob(x: Tensor, mean: Tensor, log_variance: Tensor,
 
 
 def _log_variances(model: DDPM, indices: list[int]) -> tuple[list[float], list[float]]:
-    """log β_k and log β̃_k."""
+    """Returns log β_k and log β̃_k at some table entries."""
     return [math.log(_beta(model, k)) for k in indices], [
         math.log(_posterior_variance(model, max(k, 1))) for k in indices
     ]

@@ -1,4 +1,4 @@
-"""A DDPM's noise schedule as a scheduler of diffusers.  Needs no diffusers; ``zoo-diffusers`` writes whole folders."""
+"""Converts a DDPM's noise schedule to a scheduler of diffusers, without diffusers; ``zoo-diffusers`` writes folders."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _VARIANCES = {"fixed_small": "fixed_small", "fixed_large": "fixed_large", "learn
 
 
 def scheduler_config(config: dict[str, Any], name: str = "DDPMScheduler") -> dict[str, Any]:
-    """The configuration of the diffusers scheduler with our noise schedule and our time grid.
+    """Returns the configuration of the diffusers scheduler with our noise schedule and time grid.
 
     Args:
-        config: the keyword arguments of :class:`zoo_ddpm.model.DDPM`.
-        name: ``DDPMScheduler`` or ``DDIMScheduler``.
+        config: keyword arguments of :class:`zoo_ddpm.model.DDPM`.
+        name: class of the scheduler, ``DDPMScheduler`` or ``DDIMScheduler``.
     """
     common = {
         "_class_name": name,

@@ -4,14 +4,14 @@ The forward process adds Gaussian noise in T steps,
 
     q(x_k | x_{k−1}) = N(√(1 − β_k)·x_{k−1}, β_k I),      q(x_k | x_0) = N(√ᾱ_k·x_0, (1 − ᾱ_k) I),
 
-and the model runs it backwards with a network that says what x_0 was (by the noise, by the data itself or by
+and the model reverses it with a network that predicts x_0 (through the noise, through the data itself or through
 v = √ᾱ·ε − √(1 − ᾱ)·x_0):
 
     p(x_{k−1} | x_k) = N(μ̃_k(x_k, x̂_0), Σ_k),
     μ̃_k = √ᾱ_{k−1}·β_k/(1 − ᾱ_k)·x̂_0 + √(1 − β_k)·(1 − ᾱ_{k−1})/(1 − ᾱ_k)·x_k,
-    Σ_k = β̃_k = β_k·(1 − ᾱ_{k−1})/(1 − ᾱ_k)  (fixed_small),  β_k  (fixed_large),  or between them  (learned).
+    Σ_k = β̃_k = β_k·(1 − ᾱ_{k−1})/(1 − ᾱ_k)  (fixed_small),  β_k  (fixed_large),  or between the two  (learned).
 
-In the zoo's clock the state x_k stands at t = (k + 1)/T, so q(x_0 | data) is the first noisy state and t = 0 the data.
+In the zoo's time the state x_k belongs to t = (k + 1)/T, so q(x_0 | data) is the first noisy state, and t = 0 the data.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ class DDPM(TimedModel, Denoiser, Density):
     """A denoiser on a discrete variance-preserving path.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
         network: ``{"kind": "unet", …}`` with the arguments of :class:`zoo_nets.unet.UNet`, or ``{"kind": "mlp", …}``
             with those of :class:`zoo_nets.mlp.TimeMLP`; the channels are filled in.
-        noise_schedule: ``linear``, ``quadratic`` or ``cosine``.
-        steps: T.
-        prediction: what the network answers: ``noise``, ``data`` or ``v``.
-        variance: Σ_k of the reverse step: ``fixed_small``, ``fixed_large`` or ``learned`` (the network then answers
-            with twice the channels; Nichol & Dhariwal 2021, eq. 15).
-        levels: the number of grey levels of the data (256 for 8-bit images): the bound is then that of the discrete
-            data.  ``None`` for continuous data.
-        classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
+        noise_schedule: schedule of β_k, ``linear``, ``quadratic`` or ``cosine``.
+        steps: number T of noise levels, at least 2.
+        prediction: prediction type of the network, ``noise``, ``data`` or ``v``.
+        variance: variance Σ_k of the reverse step, ``fixed_small``, ``fixed_large`` or ``learned`` (the network then
+            has twice the output channels; Nichol & Dhariwal 2021, eq. 15).
+        levels: number of grey levels of the data (256 for 8-bit images), for the bound of discrete data; ``None`` for
+            continuous data.
+        classes: number of values of the condition ``label``; ``None`` for an unconditional model.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     log_prob_is = "bound"
@@ -79,15 +79,16 @@ class DDPM(TimedModel, Denoiser, Density):
         self.discrete = levels is not None
 
     def answer(self, x_t: Tensor, index: Tensor, *, condition: Condition | None = None) -> tuple[Tensor, Tensor | None]:
-        """What the network says: its answer in its own currency, and ν in [0, 1] where the variance is learned.
+        """Returns the network's output in its prediction type, and ν in [0, 1] where the variance is learned.
 
         Args:
             x_t: noisy data, ``(n, *shape)``.
-            index: the table entry, fractions allowed, ``(n,)`` or ``(1,)`` for all alike.
-            condition: the ``label``, of a model with classes; the number of classes itself, and none, mean no label.
+            index: table entry, fractions allowed, ``(n,)``, or ``(1,)`` for all samples.
+            condition: condition with a ``label``, for models with classes; the label ``classes``, or none, means no
+                label.
 
         Raises:
-            ConditionError: a label for an unconditional model.
+            ConditionError: a label is given to an unconditional model.
         """
         output = self.ask(x_t, index, condition)
         if self.variance != "learned":
@@ -103,9 +104,9 @@ class DDPM(TimedModel, Denoiser, Density):
         return Prediction(prediction.data, prediction.noise, mix)
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """Minus the variational bound L of −log p(x), in nats, ``(n,)``: all T + 1 terms, one noise draw per term.
+        """Computes a lower bound of log p(x) in nats, ``(n,)``: all T + 1 terms of −L, one noise draw per term.
 
-        With ``levels`` set it bounds the log-probability of the discrete data (Ho et al. 2020, eq. 13), else the
+        With ``levels`` it bounds the log-probability of the discrete data (Ho et al. 2020, eq. 13), otherwise the
         log-density.
         """
         from zoo_ddpm.bound import variational_bound  # the bound needs the model's type

@@ -20,12 +20,12 @@ NoiseSchedule = Literal["linear", "quadratic", "cosine"]
 
 
 def betas(schedule: NoiseSchedule, steps: int, *, start: float = 1e-4, end: float = 0.02) -> list[float]:
-    """The variances β_k of the forward steps.
+    """Returns the variances β_k of the forward steps.
 
     Args:
-        schedule: one of ``linear``, ``quadratic``, ``cosine``.
-        steps: T ≥ 2, the number of forward steps.
-        start, end: the first and last β of the first two schedules.
+        schedule: name of the schedule, ``linear``, ``quadratic`` or ``cosine``.
+        steps: number T of forward steps, at least 2.
+        start, end: first and last β of ``linear`` and ``quadratic``.
 
     Raises:
         ValueError: an unknown schedule, or fewer than two steps.
@@ -47,5 +47,5 @@ def betas(schedule: NoiseSchedule, steps: int, *, start: float = 1e-4, end: floa
 
 
 def discrete_path(schedule: NoiseSchedule, steps: int) -> DiscretePath:
-    """The path of a schedule: ᾱ is the running product of 1 − β."""
+    """Makes the path of a schedule, whose ᾱ is the cumulative product of 1 − β."""
     return DiscretePath(list(accumulate((1.0 - beta for beta in betas(schedule, steps)), mul)))

@@ -1,4 +1,4 @@
-"""What a DDPM is trained on."""
+"""The training objectives of DDPMs: L_simple, L_vlb and L_hybrid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Hybrid", "Simple", "VariationalBound"]
 
 
 class Simple(GradientObjective[DDPM]):
-    """L_simple = E ‖target − network(x_k, k)‖², k uniform, in the network's own currency (Ho et al. 2020, eq. 14)."""
+    """L_simple = E ‖target − network(x_k, k)‖² in the network's prediction type, k uniform (Ho et al. 2020, eq. 14)."""
 
     def losses(self, model: DDPM, batch: Batch, streams: Streams) -> Iterator[Loss]:
         x = batch.x
@@ -27,7 +27,7 @@ class Simple(GradientObjective[DDPM]):
 
     @staticmethod
     def target(model: DDPM, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the network should answer: ε, x or v = αε − σx."""
+        """Returns the target of the network's output: ε, x or v = αε − σx."""
         return from_prediction(model.path, model.prediction, Prediction(x, noise), t)
 
 
@@ -35,7 +35,7 @@ class VariationalBound(GradientObjective[DDPM]):
     """L_vlb in bits per dimension, one uniformly drawn term per example, times T (Ho et al. 2020, eq. 5).
 
     Args:
-        stop_mean: the gradient reaches the variances only.
+        stop_mean: whether the gradient reaches only the variances.
     """
 
     def __init__(self, stop_mean: bool = False) -> None:

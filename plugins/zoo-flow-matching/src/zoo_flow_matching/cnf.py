@@ -5,12 +5,12 @@ A velocity field u(x, t) carries data (t = 0) to noise (t = 1), x_1 ~ N(0, I).  
     dx/dt = u(x, t),      d log p_t(x_t)/dt = −tr ∂u/∂x      (the instantaneous change of variables, Chen et al., eq. 8)
 
 so that log p(x) = log N(x_1; 0, I) + ∫_0^1 tr ∂u/∂x dt.  The trace is exact in up to four dimensions and for
-perceptrons; else it is vᵀ(∂u/∂x)v with one Rademacher v per sample, the same all along its trajectory (Hutchinson;
-Grathwohl et al., eq. 8), and log p an unbiased estimate.
+perceptrons; otherwise it is estimated by vᵀ(∂u/∂x)v with one Rademacher v per sample, constant along its trajectory
+(Hutchinson; Grathwohl et al., eq. 8), and log p is an unbiased estimate.
 
-Both integrals are taken together, by the classical Runge–Kutta method of order four in equal steps, which training
-differentiates exactly (discretise, then optimise), or by Dormand and Prince's as exactly as asked.  Sampling is the
-same equation the other way.
+Both integrals are solved together, by the classical Runge–Kutta method of order four in equal steps, which training
+differentiates exactly (discretise, then optimise), or by Dormand and Prince's method to a tolerance.  Sampling solves
+the ODE from noise to data.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ from zoo_nets.timed_model import make_network
 __all__ = ["CNF", "EXACT_TRACE"]
 
 EXACT_TRACE = 4
-"""In up to so many dimensions the trace is exact for every network: d products with the Jacobian."""
+"""Greatest number d of dimensions in which the trace is exact for every network, by d products with the Jacobian."""
 
 CLOCK = 2.0 * math.pi
-"""The network's time is 2πt: the embedding then turns once, and its fastest wave is still smooth over one step."""
+"""Factor of the time in the network's input: the fastest wave of the embedding has one period over [0, 1], which is
+smooth over one step."""
 
 
 class CNF(Model, Density, DirectSampler, LatentVariable):
     """A neural ordinary differential equation from data to noise.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
-        network: of the velocity: ``{"kind": "mlp", …}`` or ``{"kind": "unet", …}``.
-        steps: of the Runge–Kutta method over [0, 1], four evaluations each; ``None`` for the adaptive method.
-        tolerance: relative and absolute, of a step of the adaptive method.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        network: configuration of the velocity network, ``{"kind": "mlp", …}`` or ``{"kind": "unet", …}``.
+        steps: number of Runge–Kutta steps over [0, 1], of four evaluations each; ``None`` for the adaptive method.
+        tolerance: relative and absolute tolerance of a step of the adaptive method, above 0.
 
     Raises:
         ValueError: fewer than one step, a tolerance that is not positive, or an unknown network.
@@ -68,16 +69,16 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
         self.log_prob_is = "exact" if self.exact_trace else "estimate"
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """u(x, t), in shape and type as ``x``, at times ``(n,)``, or ``(1,)`` for all alike."""
+        """Computes u(x, t), in the shape and type of ``x``, at times ``(n,)``, or ``(1,)`` for all samples."""
         return self.network(x.to(self.dtype), CLOCK * t).to(x.dtype)
 
     def velocity_and_trace(self, x: Tensor, t: Tensor, probe: Tensor | None) -> tuple[Tensor, Tensor]:
-        """u(x, t) and the trace of its Jacobian ``(n,)``, or the probe's estimate of it."""
+        """Computes u(x, t) and the trace of its Jacobian ``(n,)``, or an estimate of the trace with a probe."""
         if isinstance(self.network, TimeMLP):
             u, jacobian = self.network.with_jacobian(x, CLOCK * t)
             return u, jacobian.diagonal(dim1=1, dim2=2).sum(1)
         create = torch.is_grad_enabled()
-        # the kernel of attention that can be differentiated twice
+        # the only attention kernel that can be differentiated twice
         with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             x = x.clone() if x.requires_grad else x.detach().clone().requires_grad_(True)
             u = self.velocity(x, t)
@@ -95,8 +96,8 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
 
         Args:
             x: data, ``(n, …)``.
-            probe: v of the estimated trace, the shape of ``x``; not used where it is exact.
-            steps: of the method; the model's own unless given.
+            probe: probe v of the estimated trace, in the shape of ``x``; not used where the trace is exact.
+            steps: number of Runge–Kutta steps; the model's ``steps`` unless given.
 
         Returns:
             x_1; ∫ tr ∂u/∂x dt, ``(n,)``; and the kinetic energy ∫ ‖u‖² dt, ``(n,)``.
@@ -112,13 +113,13 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
         return end[:, :-2].view_as(x), end[:, -2], end[:, -1]
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """log N(x_1; 0, I) + ∫ tr ∂u/∂x dt, in nats, ``(n,)``."""
+        """Computes log p(x) = log N(x_1; 0, I) + ∫ tr ∂u/∂x dt in nats, ``(n,)``."""
         z, trace, _ = self.to_noise(x, None if self.exact_trace else self.probe(x, streams))
         squared = z.flatten(1).square()
         return -0.5 * (squared + math.log(2.0 * math.pi)).sum(1) + trace
 
     def probe(self, x: Tensor, streams: Streams | None) -> Tensor:
-        """Rademacher signs, the shape of ``x``."""
+        """Draws Rademacher signs in the shape of ``x``."""
         streams = streams or Streams(0, "trace", 0, len(x), device=x.device)
         return streams.integers(2, *x.shape[1:]).to(x) * 2.0 - 1.0
 
@@ -146,6 +147,6 @@ class CNF(Model, Density, DirectSampler, LatentVariable):
 
 
 def _axes(x: Tensor) -> list[Tensor]:
-    """The unit vectors of one sample, each ready to multiply ``x``."""
+    """Returns the unit vectors of one sample, each in a shape that broadcasts against ``x``."""
     size = x[0].numel()
     return [row.view(1, *x.shape[1:]) for row in torch.eye(size, dtype=x.dtype, device=x.device)]

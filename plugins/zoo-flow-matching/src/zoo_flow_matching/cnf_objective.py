@@ -1,4 +1,4 @@
-"""What a continuous normalizing flow is trained on."""
+"""The training objective of continuous normalizing flows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["MaximumLikelihood"]
 
 
 class MaximumLikelihood(GradientObjective[CNF]):
-    """−log p(x) in nats per dimension, and λ·∫ ‖u‖² dt per dimension (Finlay et al. 2020, eq. 8).
+    """Minimises −log p(x) + λ·∫ ‖u‖² dt, in nats per dimension (Finlay et al. 2020, eq. 8).
 
-    The kinetic energy chooses, among all flows with this density, those that take the shortest way: they need fewer
-    steps to be integrated.
+    Among all flows with one density, the kinetic energy favours those with the shortest trajectories, which need fewer
+    solver steps.
 
     Args:
-        kinetic: λ, at least 0.
-        steps: of the Runge–Kutta method while training; the model's own unless given.
+        kinetic: weight λ of the kinetic energy, at least 0.
+        steps: number of Runge–Kutta steps in training; the model's ``steps`` unless given.
 
     Raises:
         ValueError: a negative λ, or fewer than one step.
@@ -28,13 +28,15 @@ class MaximumLikelihood(GradientObjective[CNF]):
 
     def __init__(self, kinetic: float = 0.0, steps: int | None = None) -> None:
         if kinetic < 0.0 or (steps is not None and steps < 1):
-            raise ValueError(f"kinetic = {kinetic} and steps = {steps}; expected at least 0 and 1")
+            raise ValueError(f"kinetic = {kinetic} and steps = {steps}; expected kinetic ≥ 0 and steps ≥ 1")
         self.kinetic, self.steps = kinetic, steps
 
     def losses(self, model: CNF, batch: Batch, streams: Streams) -> Iterator[Loss]:
         x = batch.x
         if self.steps is None and model.steps is None:
-            raise IncompatibleError("an adaptive method is not differentiated; give the objective its steps")
+            raise IncompatibleError(
+                "the adaptive method of a model with steps = None has no gradient; give the objective steps"
+            )
         probe = None if model.exact_trace else model.probe(x, streams)
         z, trace, energy = model.to_noise(x, probe, self.steps)
         nats = (0.5 * (z.flatten(1).square() + math.log(2.0 * math.pi)).sum(1) - trace).mean()

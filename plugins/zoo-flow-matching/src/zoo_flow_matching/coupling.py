@@ -1,12 +1,12 @@
-r"""Which noise belongs to which data: optimal transport within a minibatch.
+r"""Optimal transport between the noise and the data of a minibatch.
 
 Of all permutations π of n noises the pairing that minimises
 
     Σ_i ‖x_i − ε_π(i)‖²
 
 is the optimal transport between the two empirical measures, whose plan is a permutation (Birkhoff).  It is found
-exactly by scipy's Jonker–Volgenant algorithm, in O(n³).  A permutation, not draws from the plan: every noise and every
-example is used once, so the marginals of the minibatch stay what they were.
+exactly by scipy's Jonker–Volgenant algorithm, in O(n³).  With a permutation, in contrast to draws from the plan, every
+noise and every example is used once, so the marginals of the minibatch do not change.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["optimal_transport", "transport_cost"]
 
 
 def optimal_transport(noise: Tensor, x: Tensor) -> Tensor:
-    """The optimal permutation π, int64 ``(n,)``: ``noise[π]`` is paired with ``x``.
+    """Finds the optimal permutation π, int64 ``(n,)``, which pairs ``noise[π]`` with ``x``.
 
     Args:
-        noise: ``(n, …)``.
-        x: data of the same shape.
+        noise: noise, ``(n, …)``.
+        x: data, in the shape of ``noise``.
 
     Raises:
         ValueError: the shapes differ.
@@ -36,5 +36,5 @@ def optimal_transport(noise: Tensor, x: Tensor) -> Tensor:
 
 
 def transport_cost(noise: Tensor, x: Tensor) -> float:
-    """The mean of ‖x_i − ε_i‖² over pairs."""
+    """Computes the mean of ‖x_i − ε_i‖² over pairs."""
     return (noise - x).flatten(1).double().square().sum(1).mean().item()

@@ -5,13 +5,12 @@ A velocity field u(x, t) whose ODE dx/dt = u carries data (t = 0) to noise (t = 
     x_t = α(t)·x + σ(t)·ε,       u*(x, t) = E[α′(t)·x + σ′(t)·ε | x_t = x],
 
 linear (α = 1 − t, σ = t: the "optimal-transport path" of Lipman et al., the rectified flow of Liu et al.) or
-trigonometric (α = cos πt/2, σ = sin πt/2: Albergo & Vanden-Eijnden, eq. 5).  The papers' clock runs the other way, from
-noise to data, which negates the velocity.
+trigonometric (α = cos πt/2, σ = sin πt/2: Albergo & Vanden-Eijnden, eq. 5).  In the papers time runs from noise
+to data, which negates the velocity.
 
 Noise and data may be *coupled*: drawn in pairs whose marginals are still N(0, I) and the data.  Optimal transport
 within minibatches (Tong et al. 2024; Pooladian et al. 2023) makes the paths shorter and nearly straight.  The velocity
-is then as right as ever, but noise and data given x_t are no longer those of independent draws: −ε̂/σ is not the score,
-and only ODE samplers fit.
+remains valid, but −ε̂/σ is no longer the score, since noise and data are not independent, and only ODE samplers fit.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ class FlowMatching(PathModel):
     """A velocity network on an interpolant.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
-        network: see :class:`zoo_nets.path_model.PathModel`.
-        interpolant: ``linear`` or ``trigonometric``.
-        coupling: how noise and data were paired in training: ``independent`` or ``optimal-transport``.
-        prediction: the currency in which the loss is measured; ``velocity`` unless there is a reason.
-        classes: labels of the condition ``label``, if any.
-        preconditioning: ``angular`` or ``none``.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        network: configuration of the network; see :class:`zoo_nets.path_model.PathModel`.
+        interpolant: interpolant of data and noise, ``linear`` or ``trigonometric``.
+        coupling: coupling of noise and data in training, ``independent`` or ``optimal-transport``.
+        prediction: prediction type in which the loss is computed, usually ``velocity``.
+        classes: number of labels; ``None`` for an unconditional model.
+        preconditioning: preconditioning of the network, ``angular`` or ``none``.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     def __init__(
@@ -69,13 +68,13 @@ class RectifiedFlow(PathModel):
     """A velocity network on straight lines between the ends of another flow's trajectories (Liu et al. 2023, §2.2).
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
-        network: see :class:`zoo_nets.path_model.PathModel`.
-        classes: labels of the condition ``label``, if any.
-        preconditioning: ``angular`` or ``none``.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        network: configuration of the network; see :class:`zoo_nets.path_model.PathModel`.
+        classes: number of labels; ``None`` for an unconditional model.
+        preconditioning: preconditioning of the network, ``angular`` or ``none``.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     def __init__(

@@ -2,11 +2,11 @@ r"""Conditional flow matching (Lipman et al. 2023, eq. 23; Tong et al. 2024, eqs
 
     E ‖u(x_t, t) − (α′(t)·x + σ′(t)·ε)‖²,        t ~ U[0, 1],   (x, ε) ~ the coupling,
 
-per dimension.  The gradient is that of ‖u − u*‖², u* being the conditional mean, whatever the coupling is.
+per dimension.  For every coupling its gradient equals that of ‖u − u*‖², where u* is the conditional mean.
 
-On the linear path an error Δu of the velocity is one of (1 − t)/t·Δu of the score, and g² = 2t/(1 − t), so that the
+On the linear path an error Δu of the velocity is an error (1 − t)/t·Δu of the score, and g² = 2t/(1 − t), so that the
 divergence from the data, at most ½∫ g²·E‖Δs‖² dt for independent noise (Song, Durkan et al. 2021, theorem 1), weighs
-‖Δu‖² by (1 − t)/t: where likelihoods matter, times near the data are to be drawn more often.
+‖Δu‖² by (1 − t)/t.  For better likelihoods, times near the data should therefore be drawn more often.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class FlowMatchingLoss(GradientObjective[FlowMatching]):
     With optimal transport the noise is permuted, so data and what they are conditioned on stay together.
 
     Args:
-        group: transport within runs of so many examples, which must divide the batch; all that a process has unless
-            given.  With a group several processes make the pairs that one would.
-        focus: δ > 0: times are drawn with a density ∝ 1/(t + δ); uniformly unless given.
+        group: number of consecutive examples within which noise is permuted, a divisor of the batch; all examples of a
+            process unless given.  With a group, the pairs do not depend on the number of processes.
+        focus: number δ > 0, which gives times the density ∝ 1/(t + δ); uniform unless given.
 
     Raises:
         ValueError: a group below 2, or a δ that is not positive.
@@ -57,14 +57,14 @@ class FlowMatchingLoss(GradientObjective[FlowMatching]):
         yield Loss(velocity_loss(model, x, noise, t, batch.condition), terms=terms)
 
     def times(self, streams: Streams) -> Tensor:
-        """One time per stream, ``(n,)``: by inversion of u = log(1 + t/δ)/log(1 + 1/δ)."""
+        """Draws one time per stream, ``(n,)``, by inversion of u = log(1 + t/δ)/log(1 + 1/δ)."""
         u = streams.uniform(1).squeeze(1)
         if self.focus is None:
             return u
         return self.focus * torch.expm1(u * math.log1p(1.0 / self.focus))
 
     def coupled(self, noise: Tensor, x: Tensor) -> Tensor:
-        """The noise in the order in which it belongs to the data."""
+        """Returns the noise, permuted by the coupling so that row i belongs to example i."""
         size = self.group or len(x)
         if len(x) % size:
             raise IncompatibleError(f"group = {size} does not divide the {len(x)} examples of a batch")
@@ -73,13 +73,13 @@ class FlowMatchingLoss(GradientObjective[FlowMatching]):
 
 
 def velocity_loss(model: PathModel, x: Tensor, noise: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
-    """The mean squared error of the model's answer on pairs.
+    """Computes the mean squared error of the model's output on pairs.
 
     Args:
-        model: on whose path.
-        x, noise: pairs, ``(n, …)``.
-        t: one time per pair in [0, 1], ``(n,)``; times below the path's t_min or above its t_max are moved inside.
-        condition: of the data.
+        model: model on a path.
+        x, noise: pairs of data and noise, ``(n, …)`` each.
+        t: times of the pairs in [0, 1], ``(n,)``; clamped to the path's t_min … t_max.
+        condition: what the data are conditioned on, one row per sample.
     """
     t = t.double().clamp(model.path.t_min, model.path.t_max)
     x_t = model.path.diffuse(x, noise, t)

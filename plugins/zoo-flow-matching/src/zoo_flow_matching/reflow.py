@@ -1,10 +1,10 @@
-r"""Reflow: a flow trained on the pairs that another one makes (Liu et al. 2023, §2.2).
+r"""Reflow: training a flow on the (noise, sample) pairs of a teacher flow (Liu et al. 2023, §2.2).
 
     ε ~ N(0, I),    x = the end of the teacher's ODE that begins at ε,    min E ‖u(x_t, t) − (ε − x)‖²,
 
-with x_t on the straight line between the two.  The transport cost of every convex function does not grow (their theorem
-3.5), and the straightness of the trajectories (see :mod:`zoo_flow_matching.straightness`) falls as 1/k in the number
-of reflows (their theorem 3.7): straight ones need one step of Euler's method.
+with x_t on the straight line between the two.  No convex transport cost increases (their theorem 3.5), and the
+straightness of the trajectories (see :mod:`zoo_flow_matching.straightness`) falls as 1/k in the number of reflows
+(their theorem 3.7); on straight trajectories one step of Euler's method is exact.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = ["Reflow"]
 
 
 class Reflow(GradientObjective[RectifiedFlow]):
-    """Flow matching on a teacher's pairs.  The batch of data lends its conditions; the data itself is the teacher's.
+    """Flow matching on a teacher's pairs; of the training data only the conditions are used.
 
-    Pair j is a function of (seed, j): it is made when it is first needed and kept, and example i of the whole run is
-    pair i mod ``pairs``.
+    Pair j is a function of (seed, j), made when it is first needed and then kept; example i of the run uses pair i mod
+    ``pairs``.
 
     Args:
-        teacher: a model on a path, as ``zoo load`` names it; it is frozen.
-        sampler: of the teacher, one that draws no noise on the way.
-        steps: of that sampler.
-        pairs: how many are made; 0: fresh ones for every step.
+        teacher: model on a path, a name for ``zoo load``; its weights are frozen.
+        sampler: registered name of the teacher's sampler, which must add no noise.
+        steps: number of steps of that sampler, at least 1.
+        pairs: number of pairs; 0 for new pairs at every step.
 
     Raises:
         ValueError: a negative number of pairs, or fewer than one step.
@@ -45,7 +45,7 @@ class Reflow(GradientObjective[RectifiedFlow]):
 
     def __init__(self, teacher: str, sampler: str = "ddim", steps: int = 20, pairs: int = 0) -> None:
         if pairs < 0 or steps < 1:
-            raise ValueError(f"pairs = {pairs} and steps = {steps}; expected at least 0 and 1")
+            raise ValueError(f"pairs = {pairs} and steps = {steps}; expected pairs ≥ 0 and steps ≥ 1")
         self.name, self.sampler_name, self.steps, self.pairs = teacher, sampler, steps, pairs
         self._teacher: Model | None = None
         self._sampler: PathSampler | None = None
@@ -56,15 +56,15 @@ class Reflow(GradientObjective[RectifiedFlow]):
         t = streams.uniform(1).squeeze(1)
         if self.pairs and batch.condition is None:
             noise, x = self._kept(model, streams)
-        else:  # a condition belongs to the batch and not to the pair
+        else:  # kept pairs have no conditions, so conditional models need new pairs
             noise, x = self.make(model, streams, batch.condition)
         yield Loss(velocity_loss(model, x, noise, t, batch.condition))
 
     def make(self, model: Model, streams: Streams, condition: Condition | None = None) -> tuple[Tensor, Tensor]:
-        """One pair per stream: noise, and the data to which the teacher's ODE carries it.
+        """Makes one pair per stream: noise, and the sample at the end of the teacher's ODE.
 
         Raises:
-            IncompatibleError: the teacher is on no path or draws other samples, or its sampler draws noise.
+            IncompatibleError: the teacher is no path model or has another sample space, or its sampler adds noise.
         """
         teacher, sampler = self._ready(model, streams.device)
         noise = streams.normal(*model.space.sizes)
@@ -89,7 +89,7 @@ class Reflow(GradientObjective[RectifiedFlow]):
             teacher = load(self.name)
             if not isinstance(teacher, Denoiser) or teacher.space != model.space:
                 raise IncompatibleError(f"teacher = {self.name!r} draws no samples of this kind along a path")
-            # not the teacher's own options: the recipe says all
+            # the teacher's registered sampler options do not apply, only the recipe's
             sampler = resolve(plugins.load().catalogue.get("sampler", self.sampler_name).target)(steps=self.steps)
             if not isinstance(sampler, PathSampler) or sampler.stochastic:
                 raise IncompatibleError(f"sampler = {self.sampler_name!r} draws noise; reflow needs an ODE: try 'ddim'")
@@ -99,7 +99,7 @@ class Reflow(GradientObjective[RectifiedFlow]):
 
 
 def _runs(rows: list[int]) -> Iterator[range]:
-    """The runs of consecutive numbers in a rising list."""
+    """Yields the runs of consecutive numbers in a rising list."""
     for _, run in groupby(enumerate(rows), key=lambda pair: pair[1] - pair[0]):
         numbers = [j for _, j in run]
         yield range(numbers[0], numbers[-1] + 1)

@@ -1,9 +1,9 @@
-r"""How straight the trajectories of a flow are (Liu et al. 2023, eq. 3).
+r"""The straightness of a flow's trajectories (Liu et al. 2023, eq. 3).
 
     S = ∫_0^1 E ‖(x_1 − x_0) − u(x_t, t)‖² dt
 
-over trajectories x_t of the ODE from noise x_1 ~ N(0, I) to x_0, divided here by E ‖x_1 − x_0‖²: 0 is straight, and
-then one step of Euler's method is exact.
+over trajectories x_t of the ODE from noise x_1 ~ N(0, I) to x_0, divided here by E ‖x_1 − x_0‖².  At S = 0 all
+trajectories are straight, and one step of Euler's method is exact.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ __all__ = ["straightness"]
 
 
 def straightness(model: Model, streams: Streams, *, steps: int = 50, condition: Condition | None = None) -> float:
-    """S relative to the squared distance travelled, by Euler's method in t with as many trajectories as streams.
+    """Estimates S, relative to the squared distance, by Euler's method in t, with one trajectory per stream.
 
     Args:
-        model: on a path.
-        streams: one per trajectory.
-        steps: of the method, which are also the points of the integral.
-        condition: of the samples.
+        model: model on a path.
+        streams: random streams, one per trajectory.
+        steps: number of Euler steps, at which the integral is evaluated too.
+        condition: what the samples are conditioned on, one row per trajectory.
 
     Raises:
-        TypeError: the model is on no path.
+        TypeError: the model is no path model.
     """
     if not isinstance(model, Denoiser):
-        raise TypeError(f"{type(model).__name__} is on no path")
+        raise TypeError(f"{type(model).__name__} is no model on a Gaussian path; expected a Denoiser")
     path, shape = model.path, model.space.sizes
     with torch.no_grad():
         x = first = path.sigma(path.t_max) * streams.normal(*shape)

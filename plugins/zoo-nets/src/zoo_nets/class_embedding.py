@@ -1,4 +1,4 @@
-"""Labels as vectors that are added to the embedding of time (Dhariwal & Nichol 2021; Ho & Salimans 2022)."""
+"""Embeds labels as vectors that are added to the time embedding (Dhariwal & Nichol 2021; Ho & Salimans 2022)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ __all__ = ["ClassEmbedding"]
 
 
 class ClassEmbedding(nn.Embedding):
-    """One row per label, and a last one, the *null class*, for "no label given".
+    """An embedding with one row per label and a last row, the *null class*, for "no label given".
 
-    All rows begin at zero: a network with classes is at first the unconditional one, whose weights it can start from.
+    All rows are zero at first, so that a network with classes begins as the unconditional network, and can start from
+    its weights.
 
     Args:
-        classes: the number of labels, at least 1.
-        width: of the time embedding.
+        classes: number of labels, at least 1.
+        width: width of the time embedding.
 
     Raises:
         ValueError: fewer than one class.
@@ -29,18 +30,18 @@ class ClassEmbedding(nn.Embedding):
 
     @property
     def null(self) -> int:
-        """The row of the null class: the number of labels."""
+        """The row number of the null class, which is the number of labels."""
         return self.num_embeddings - 1
 
     def forward(self, label: Tensor | None, like: Tensor) -> Tensor:  # type: ignore[override]
-        """The rows of labels ``(n,)`` in 0 … classes, the last being the null class, as is ``None``.
+        """Returns the rows of labels in 0 … classes, where ``classes`` and ``None`` mean the null class.
 
         Args:
-            label: ``(n,)``, ``(1,)`` for all alike, or ``None``.
-            like: a tensor on the device where ``None`` is to be answered.
+            label: labels, ``(n,)``, or ``(1,)`` for all samples; ``None`` for no label.
+            like: tensor whose device the result has where ``label`` is ``None``.
 
         Returns:
-            ``(n, width)`` or ``(1, width)``.
+            embeddings, ``(n, width)`` or ``(1, width)``.
         """
         if label is None:
             label = torch.full((1,), self.null, device=like.device)

@@ -1,4 +1,4 @@
-"""Our U-Net's parameters under the names of diffusers' ``UNet2DModel``, and back.  Needs no diffusers."""
+"""Converts parameters of our U-Net to those of diffusers' ``UNet2DModel``, and back, without diffusers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 __all__ = ["from_diffusers", "to_diffusers", "unet2d_config"]
 
-_NAMES = [  # ours, theirs; tried in order, all that match are applied
+_NAMES = [  # our name, name in diffusers; all matching rows are applied in order
     (r"^stem\.", "conv_in."),
     (r"^norm\.", "conv_norm_out."),
     (r"^head\.", "conv_out."),
@@ -37,7 +37,7 @@ def _their_name(ours: str) -> str:
 
 
 def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a :class:`zoo_nets.unet.UNet` as a state of ``UNet2DModel``."""
+    """Converts the state of a :class:`zoo_nets.unet.UNet` to a state of ``UNet2DModel``."""
     theirs: dict[str, Tensor] = {}
     for name, value in state.items():
         renamed = _their_name(name)
@@ -50,14 +50,14 @@ def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_diffusers(theirs: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a ``UNet2DModel`` as one of ours.
+    """Converts the state of a ``UNet2DModel`` to a state of :class:`zoo_nets.unet.UNet`.
 
     Args:
-        theirs: the parameters of a ``UNet2DModel`` whose configuration is ``unet2d_config`` of ours.
-        like: a state of ours, which names what is wanted.
+        theirs: parameters of a ``UNet2DModel`` whose configuration is :func:`unet2d_config` of our network.
+        like: state of our network, whose names are the result's.
 
     Raises:
-        KeyError: a parameter that ours needs is missing.
+        KeyError: a parameter that our network needs is missing.
     """
     ours: dict[str, Tensor] = {}
     for name in like:
@@ -70,13 +70,13 @@ def from_diffusers(theirs: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> 
 
 
 def unet2d_config(network: Mapping[str, Any], channels: int, out_channels: int, size: int) -> dict[str, Any]:
-    """The ``UNet2DModel`` configuration with our network's function.
+    """Returns the configuration of the ``UNet2DModel`` that computes the function of our network.
 
     Args:
-        network: the keyword arguments of :class:`zoo_nets.unet.UNet` but for the channels.
-        channels: image channels.
-        out_channels: channels of the answer.
-        size: height = width of the image in pixels.
+        network: keyword arguments of :class:`zoo_nets.unet.UNet` without the channels.
+        channels: number of image channels.
+        out_channels: number of output channels.
+        size: height and width of the image in pixels.
     """
     levels = range(len(network["widths"]))
     attention = set(network.get("attention", ()))

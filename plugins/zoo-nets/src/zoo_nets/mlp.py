@@ -1,4 +1,4 @@
-"""A multilayer perceptron that knows the time: the denoiser of 2-D toys."""
+"""A multilayer perceptron with a time input: the denoiser of two-dimensional data sets."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ __all__ = ["TimeMLP"]
 
 
 class TimeMLP(nn.Module):
-    """``(n, features)`` and a time to ``(n, out_features)``: SiLU layers; the time embedding joins the input.
+    """A perceptron with SiLU from ``(n, features)`` and a time to ``(n, out_features)``.
+
+    The time embedding is concatenated to the input.
 
     Args:
-        features: dimensions of the data.
-        out_features: dimensions of the answer.
-        width: units of each hidden layer.
-        depth: hidden layers.
+        features: number of dimensions of the data.
+        out_features: number of dimensions of the output.
+        width: number of units of each hidden layer.
+        depth: number of hidden layers.
         time_width: width of the time embedding.
-        classes: labels 0 … classes − 1, whose embedding is added to that of the time; ``None`` for none.
-        time_scale: what the time is multiplied by before it is embedded.  The fastest wave of the embedding has period
-            2π: 1 tells every one of 1000 entries from the next, and where the answer changes smoothly over the whole of
-            them 0.03 is learned more exactly.
+        classes: number of labels, whose embedding is added to the time embedding; ``None`` for no labels.
+        time_scale: factor of the time before it is embedded.  The fastest wave of the embedding has period 2π, so that
+            1 separates neighbouring entries of 1000; 0.03 is more accurate where the output changes slowly with time.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class TimeMLP(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """The answer at times ``t`` (and labels, of a network with classes): ``(n,)``, or ``(1,)`` for all alike."""
+        """Computes the output at times ``t`` and labels, each ``(n,)``, or ``(1,)`` for all samples."""
         time = self.time_embedding(self.time_scale * t)
         if self.class_embedding is not None:
             time = time + self.class_embedding(label, t)
@@ -60,17 +61,17 @@ class TimeMLP(nn.Module):
         return self.head(self.layers(torch.cat([x, time], dim=1)))
 
     def with_jacobian(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The answer, and its derivatives ∂ answer_j/∂ x_i as ``(n, features, out_features)``.
+        """Returns the output y, and its derivatives ∂y_j/∂x_i as ``(n, features, out_features)``.
 
-        Forward mode, layer by layer: the cost of ``features + 1`` evaluations in one product each, and ordinary
-        arithmetic that can be differentiated once more.  Both come in the type of ``x``.
+        Derivatives are computed in forward mode, layer by layer, in one matrix product for each layer, at the cost of
+        ``features + 1`` evaluations; they can be differentiated once more.  Both results have the type of ``x``.
         """
         n, features = x.shape
         dtype = self.head.weight.dtype
         time = self.time_embedding(self.time_scale * t)
         if self.class_embedding is not None:
             time = time + self.class_embedding(label, t)
-        # an activation above its derivatives, (1 + features, n, width): few large products are quicker than many
+        # Activations and their derivatives are stacked, (1 + features, n, width), since one large product is quicker.
         state = torch.cat([x.to(dtype), time.expand(n, -1)], dim=1)
         h, tangents = state, state.new_empty(0)
         for index, layer in enumerate(self.layers):

@@ -1,25 +1,25 @@
-r"""A network on a continuous Gaussian path: what score SDEs, flow matching and consistency models have in common.
+r"""A network on a continuous Gaussian path, the common base of score SDEs and flow matching.
 
-The state is x_t = α(t)·x + σ(t)·ε.  What the network is shown and asked is its *preconditioning*:
+The state is x_t = α(t)·x + σ(t)·ε.  The network's inputs and outputs depend on the *preconditioning*:
 
 * ``angular`` (Lu & Song 2025, "TrigFlow", eqs. 3–5 with unit scale).  With r = √(α² + σ²), θ = atan2(σ, α) and
-  y = x_t/r = cos θ·x + sin θ·ε the network F answers the angular velocity,
+  y = x_t/r = cos θ·x + sin θ·ε the network F predicts the angular velocity,
 
       F(y, 1000·(2/π)·θ) ≈ dy/dθ = cos θ·ε − sin θ·x,      x̂ = cos θ·y − sin θ·F,      ε̂ = sin θ·y + cos θ·F.
 
-  Both predictions are right at either end (θ = 0: x̂ = y; θ = π/2: ε̂ = y), and the path enters through θ alone: weights
-  that were trained on one path are a good start on every other.
-* ``none``.  The network is shown x_t and 1000·t, and answers in the model's currency.
+  Both predictions are exact at the ends (θ = 0: x̂ = y; θ = π/2: ε̂ = y), and the path enters through θ alone, so that
+  weights that were trained on one path are a good start for every other.
+* ``none``.  The network sees x_t and 1000·t, and its output has the model's prediction type.
 
-With angular preconditioning the network may also be shown Fourier features of y (Kingma et al. 2021, appendix C), from
-which it can tell a grey level from the next; each is damped as its mean is by the noise, so that what noise hides is 0:
+With angular preconditioning the network may also see Fourier features of y (Kingma et al. 2021, appendix C), which
+resolve single grey levels.  Each is damped like its mean under the noise, so that features hidden by noise vanish:
 
     e^{−ω²·sin²θ/2}·sin ωy,    e^{−ω²·sin²θ/2}·cos ωy,      ω = 2^k·π;
 
 in images of 256 levels on [−1, 1] the features of k = 8 repeat at every level.
 
-Either way the model *predicts* (x̂, ε̂), and `answer` says the same in the model's currency (noise, data, v, velocity or
-score), which is what objectives compare with its target.
+With both the model *predicts* (x̂, ε̂), and `answer` converts this to the model's prediction type (noise, data, v,
+velocity or score), which objectives compare with its target.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ Preconditioning = Literal["angular", "none"]
 
 
 class PathModel(TimedModel, Denoiser, Density):
-    """The base of the families on continuous paths; a family's constructor chooses the path and passes on the rest.
+    """The base of the families on continuous paths; a family's constructor chooses the path.
 
     Args:
-        path: x_t = α(t)·x + σ(t)·ε.
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        path: Gaussian path x_t = α(t)·x + σ(t)·ε.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
         network: ``{"kind": "unet", …}`` with the arguments of :class:`zoo_nets.unet.UNet`, or ``{"kind": "mlp", …}``
             with those of :class:`zoo_nets.mlp.TimeMLP`; channels and classes are filled in.
-        prediction: the currency of :meth:`answer`: ``noise``, ``data``, ``v``, ``velocity`` or ``score``.
-        classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
-        preconditioning: ``angular`` or ``none``.
-        fourier: every k whose Fourier features the network is shown too.
+        prediction: prediction type of :meth:`answer`: ``noise``, ``data``, ``v``, ``velocity`` or ``score``.
+        classes: number of values of the condition ``label``; ``None`` for an unconditional model.
+        preconditioning: preconditioning of the network, ``angular`` or ``none``.
+        fourier: values of k whose Fourier features the network sees too.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     log_prob_is = "estimate"
@@ -94,26 +94,26 @@ class PathModel(TimedModel, Denoiser, Density):
         return Prediction(data=cos * y - sin * output, noise=sin * y + cos * output)
 
     def answer(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Tensor:
-        """What the model says in its own currency, the shape of ``x_t``; as :meth:`target` would have it."""
+        """Returns the output in the model's prediction type, in the shape of ``x_t``; training fits it to `target`."""
         if self.preconditioning == "none":
             return self.ask(x_t, 1000.0 * _times(t, x_t), condition)
         return from_prediction(self.path, self.prediction, self.predict(x_t, t, condition=condition), t)
 
     def target(self, x: Tensor, noise: Tensor, t: float | Tensor) -> Tensor:
-        """What :meth:`answer` should be for the x_t of this data and this noise: its mean over both is the optimum."""
+        """Returns the training target of :meth:`answer`, whose conditional mean given x_t is the optimum."""
         return from_prediction(self.path, self.prediction, Prediction(x, noise), t)
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """The log-density of the probability-flow ODE, in nats, ``(n,)``: see ``zoo_core.samplers.likelihood``.
+        """Computes log p(x) of the probability-flow ODE in nats, ``(n,)``; see ``zoo_core.samplers.likelihood``.
 
-        The trace is exact in up to four dimensions and estimated with one Rademacher probe per sample in more.
+        The trace is exact in up to four dimensions; in more it is estimated with one Rademacher probe per sample.
         """
         from zoo_core.samplers.likelihood import ode_log_prob
 
         return ode_log_prob(self, x, condition=condition, streams=streams).log_prob
 
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As in :class:`~zoo_core.interfaces.Model`; of features that the start was not shown the weights are 0."""
+        """Adapts the state of a start; weights of Fourier features that the start does not have are 0."""
         begun = dict(super().started_from(state))
         first = "network.stem.weight"
         if first in begun and (missing := self.state_dict()[first].shape[1] - begun[first].shape[1]) > 0:
@@ -121,7 +121,7 @@ class PathModel(TimedModel, Denoiser, Density):
         return begun
 
     def _with_features(self, y: Tensor, sin: Tensor | float) -> Tensor:
-        """y and its Fourier features at sin θ, along the channels."""
+        """Returns y and its Fourier features at sin θ, concatenated along the channels."""
         shown = [y]
         for k in self.fourier:
             omega = math.pi * 2.0**k
@@ -130,7 +130,7 @@ class PathModel(TimedModel, Denoiser, Density):
         return torch.cat(shown, 1) if self.fourier else y
 
     def _angle(self, t: float | Tensor, like: Tensor) -> tuple[Tensor | float, Tensor | float, Tensor | float, Tensor]:
-        """r, cos θ, sin θ, ready to multiply ``like``, and the network's clock 1000·(2/π)·θ, ``(n,)`` or ``(1,)``."""
+        """Returns r, cos θ, sin θ, which broadcast against ``like``, and the network's time 1000·(2/π)·θ, ``(n,)``."""
         alpha, sigma = self.path.coefficients(t, like=like)
         if isinstance(alpha, Tensor):
             sigma = torch.as_tensor(sigma, dtype=like.dtype, device=like.device)
@@ -143,5 +143,5 @@ class PathModel(TimedModel, Denoiser, Density):
 
 
 def _times(t: float | Tensor, like: Tensor) -> Tensor:
-    """Times as ``(n,)``, or ``(1,)`` where there is one for all."""
+    """Returns times as ``(n,)``, or ``(1,)`` for all samples."""
     return t.to(like.device) if isinstance(t, Tensor) else torch.full((1,), t, device=like.device)

@@ -12,14 +12,14 @@ __all__ = ["TimeEmbedding", "sinusoid"]
 
 
 def sinusoid(t: Tensor, features: int, max_period: float = 10_000.0) -> Tensor:
-    """(cos t·ω_i, sin t·ω_i) with ω_i = max_period^(−i/(features/2)), i = 0 … features/2 − 1.
+    """Returns (cos t·ω_i, sin t·ω_i) with ω_i = max_period^(−i/(features/2)), i = 0 … features/2 − 1.
 
     Args:
-        t: times in units of table entries (0 … T−1, fractions allowed), ``(n,)``.
-        features: the even width of the result.
+        t: times in units of table entries, 0 … T−1, fractions allowed, ``(n,)``.
+        features: width of the result, an even number.
 
     Returns:
-        ``(n, features)`` in float32: half types cannot hold the phase of t ~ 1000.
+        embeddings, ``(n, features)``, in float32: half types cannot represent the phase of t ~ 1000.
     """
     half = features // 2
     omega = torch.exp(torch.arange(half, dtype=torch.float32, device=t.device) * (-math.log(max_period) / half))
@@ -28,7 +28,7 @@ def sinusoid(t: Tensor, features: int, max_period: float = 10_000.0) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """A sinusoid, then two linear layers with a SiLU between: ``(n,)`` to ``(n, width)``."""
+    """The time embedding ``(n,)`` to ``(n, width)``: a sinusoid, and two linear layers with a SiLU between them."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()

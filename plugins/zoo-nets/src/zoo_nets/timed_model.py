@@ -1,4 +1,4 @@
-"""Models that are one network of noisy data, a time and perhaps a label: DDPM, path models, consistency models."""
+"""The base of models with one network of noisy data, time and label: DDPM, path models, consistency models."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from zoo_nets.unet import UNet
 __all__ = ["TimedModel", "make_network"]
 
 CLASSES, TIME_BIAS = "network.class_embedding.weight", "network.time_embedding.linear_2.bias"
-"""In a state: what is added to the embedding of time, and the bias that ends that embedding."""
+"""Names in a state: the class embedding, and the last bias of the time embedding, to which it is added."""
 
 
 class TimedModel(Model):
-    """The network, the space of its samples, and the label it may be told.
+    """A model with a network of noisy data and time, a sample space, and an optional condition ``label``.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
         network: ``{"kind": "unet", …}`` with the arguments of :class:`zoo_nets.unet.UNet`, or ``{"kind": "mlp", …}``
             with those of :class:`zoo_nets.mlp.TimeMLP`; channels and classes are filled in.
-        shown: how many times the channels of a sample the network is shown.
-        answers: how many times the channels of a sample the network answers.
-        classes: labels 0 … classes − 1 of the condition ``label``; ``None`` for an unconditional model.
+        shown: input channels of the network, as a multiple of the channels of a sample.
+        answers: output channels of the network, as a multiple of the channels of a sample.
+        classes: number of values of the condition ``label``; ``None`` for an unconditional model.
 
     Raises:
         ValueError: an unknown kind of network, or one that does not fit the shape.
@@ -51,15 +51,16 @@ class TimedModel(Model):
         self.network = make_network(network, shape, shown, answers, classes)
 
     def ask(self, x: Tensor, clock: Tensor, condition: Condition | None = None) -> Tensor:
-        """The network's own output, in the type of ``x``: a network may be of half precision, the state is not.
+        """Evaluates the network; the output has the type of ``x``, even where the network has half precision.
 
         Args:
-            x: what the network is shown, ``(n, *shape)``, or with more channels.
-            clock: its time, ``(n,)`` or ``(1,)`` for all alike.
-            condition: the ``label``, of a model with classes; the number of classes itself, and none, mean no label.
+            x: input of the network, ``(n, *shape)``, or with more channels.
+            clock: time input of the network, ``(n,)``, or ``(1,)`` for all samples.
+            condition: condition with a ``label``, for models with classes; the label ``classes``, or none, means no
+                label.
 
         Raises:
-            ConditionError: a label out of range, or for an unconditional model.
+            ConditionError: a label is out of range, or given to an unconditional model.
         """
         if condition is not None:
             condition.check(self.conditions)
@@ -67,10 +68,10 @@ class TimedModel(Model):
         return self.network(x.to(self.dtype), clock, *label).to(x.dtype)
 
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As in :class:`~zoo_core.interfaces.Model`; what either of the two lacks of classes begins as no label.
+        """Adapts the state of a start that has labels where this model has none, or the reverse.
 
-        Of an unconditional start the classes begin at zero.  An unconditional model takes over what a conditional one
-        answers without a label: the null class joins the embedding of time, to which it is added for every time alike.
+        With an unconditional start the class embeddings begin at zero.  An unconditional model becomes the conditional
+        start without a label: the null class is added to the last bias of the time embedding.
         """
         mine = {k: v for k, v in self.state_dict().items() if k == CLASSES}
         begun = {**mine, **state}
@@ -82,14 +83,14 @@ class TimedModel(Model):
 def make_network(
     spec: Mapping[str, Any], shape: Sequence[int], shown: int = 1, answers: int = 1, classes: int | None = None
 ) -> nn.Module:
-    """The network of a configuration.
+    """Makes the network of a configuration.
 
     Args:
-        spec: ``kind`` (``unet`` or ``mlp``) and the arguments of that network.
-        shape: one sample: ``[channels, height, width]`` or ``[dimensions]``.
-        shown: how many times the channels of a sample the network is shown.
-        answers: how many times the channels of a sample the network answers.
-        classes: see :class:`zoo_nets.class_embedding.ClassEmbedding`.
+        spec: configuration with ``kind`` (``unet`` or ``mlp``) and the arguments of that network.
+        shape: shape of one sample, ``[channels, height, width]`` or ``[dimensions]``.
+        shown: input channels of the network, as a multiple of the channels of a sample.
+        answers: output channels of the network, as a multiple of the channels of a sample.
+        classes: number of labels; see :class:`zoo_nets.class_embedding.ClassEmbedding`.
 
     Raises:
         ValueError: an unknown kind, or images of a size that the network cannot take.

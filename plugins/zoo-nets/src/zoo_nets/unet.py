@@ -1,13 +1,13 @@
 """The U-Net of diffusion models (Ho et al. 2020, appendix B): residual blocks, time embedding, attention.
 
-Going down, each level has ``blocks`` residual blocks (with self-attention where configured) and, but for the last, a
-stride-2 convolution; in the middle stand residual, attention, residual; going up, each level has ``blocks + 1``
-residual blocks that also see the activations saved on the way down, and, but for the last, a nearest-neighbour doubling
-with a convolution.  The function is that of diffusers' ``UNet2DModel``; ``zoo_nets.diffusers_unet`` translates the
-parameters.
+On the way down, each level has ``blocks`` residual blocks (with self-attention where configured) and, except for the
+last, a stride-2 convolution.  The middle has a residual block, self-attention and a residual block.  On the way up,
+each level has ``blocks + 1`` residual blocks that also see the activations of the way down, and, except for the last, a
+nearest-neighbour upsampling with a convolution.  The function equals that of diffusers' ``UNet2DModel``, and
+``zoo_nets.diffusers_unet`` converts the parameters.
 
 With *patches* the pixels of every p × p square become channels at the input, and channels become pixels at the output
-(Shi et al. 2016, §3.2): the finest level, where most of the arithmetic is, then has p² times fewer places.
+(Shi et al. 2016, §3.2), so that the finest level, which has most of the arithmetic, has p² times fewer positions.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from zoo_nets.time_embedding import TimeEmbedding
 __all__ = ["Attention", "Residual", "UNet"]
 
 CHANNELS_LAST = torch.backends.cpu.get_cpu_capability() != "AVX512"
-"""Whether activations on a CPU are channels-last: with AVX-512 group norms lose more by it than convolutions gain.  It
-is never quicker with gradients or in bfloat16."""
+"""Whether activations on a CPU are channels-last.  With AVX-512 it slows group norms more than it speeds up
+convolutions, and with gradients or in bfloat16 it is never quicker."""
 
 
 class Residual(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x))) + linear(silu(time))))), with a 1×1 shortcut where the width changes."""
+    """A residual block, x + conv(silu(norm(conv(silu(norm(x))) + linear(silu(time))))).
+
+    Where the width changes, the shortcut is a 1×1 convolution.
+    """
 
     def __init__(self, inside: int, outside: int, time_width: int, groups: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -43,7 +46,7 @@ class Residual(nn.Module):
         self.shortcut = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        # In place wherever the gradient does not need what was there: fresh memory costs as much as the arithmetic.
+        # In place wherever the gradient does not need the old values, since allocation costs as much as the arithmetic.
         h = self.conv_1(F.silu(self.norm_1(x), inplace=True))
         h += self.time(time)[:, :, None, None]
         h = self.conv_2(self.dropout(F.silu(self.norm_2(h), inplace=True)))
@@ -52,10 +55,9 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over the pixels, with ``head_width`` channels a head, added to its input.
+    """Self-attention over the pixels, with ``head_width`` channels per head, added to its input.
 
-    Queries, keys and values meet in float32 or better: in bfloat16 torch's attention is eight times slower to
-    train on a CPU.
+    Attention is computed in float32 or better, since torch's attention in bfloat16 trains eight times slower on a CPU.
     """
 
     def __init__(self, channels: int, head_width: int, groups: int) -> None:
@@ -87,13 +89,13 @@ class Level(nn.Module):
         self.step = step
 
     def block(self, index: int, x: Tensor, time: Tensor) -> Tensor:
-        """One residual block and, where configured, its attention."""
+        """Applies one residual block and, where configured, its attention."""
         x = self.residual[index](x, time)
         return self.attention[index](x) if self.attention else x
 
     @staticmethod
     def of(modules: nn.ModuleList) -> Iterator[Level]:
-        """The levels in a module list, by their type."""
+        """Yields the modules of a list, typed as levels."""
         return (module for module in modules if isinstance(module, Level))
 
 
@@ -101,19 +103,20 @@ class UNet(nn.Module):
     """A network from ``(n, channels, h, w)`` and a time to ``(n, out_channels, h, w)``.
 
     Args:
-        in_channels: image channels.
-        out_channels: channels of the answer (twice as many for a learned variance).
+        in_channels: number of image channels.
+        out_channels: number of output channels (twice the input's for a learned variance).
         widths: channels at each resolution; h and w must be divisible by patch·2^(len(widths) − 1).
-        blocks: residual blocks at each level going down.
-        attention: the levels (0 = finest) that have self-attention.
+        blocks: number of residual blocks at each level on the way down.
+        attention: levels (0 = finest) that have self-attention.
         head_width: channels of one attention head.
-        groups: groups of every group norm; divides every width.
+        groups: number of groups of every group norm, which must divide every width.
         time_width: width of the time embedding; four times the first width unless given.
-        classes: labels 0 … classes − 1, whose embedding joins that of the time; ``None`` for an unconditional network.
-        patch: side p of the squares whose pixels are channels inside; 1 for the images as they are.
+        classes: number of labels, whose embedding is added to the time embedding; ``None`` for an unconditional
+            network.
+        patch: side p of the squares whose pixels become channels; 1 for no patches.
 
     Raises:
-        ValueError: a width that ``groups`` does not divide, an attention level that does not exist, or no patch.
+        ValueError: ``groups`` does not divide a width, an attention level does not exist, or ``patch`` is below 1.
     """
 
     def __init__(
@@ -166,14 +169,14 @@ class UNet(nn.Module):
 
         self.norm = nn.GroupNorm(groups, widths[0])
         self.head = nn.Conv2d(widths[0], out_channels * patch**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)  # a fresh network answers 0: the loss starts at the variance of its target
+        nn.init.zeros_(self.head.weight)  # the output is 0 at first, so the loss starts at the variance of the target
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def check_size(self, height: int, width: int) -> None:
         """Raises :class:`ValueError` for images that cannot be cut into patches and halved as often as there are steps.
 
         Args:
-            height, width: of the images, in pixels.
+            height, width: size of the images in pixels.
         """
         multiple = self.patch * 2 ** (len(self.down) - 1)
         if height % multiple or width % multiple:
@@ -183,12 +186,12 @@ class UNet(nn.Module):
             )
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """The answer for images ``(n, channels, h, w)``.
+        """Computes the output for images and times.
 
         Args:
-            x: the images.
-            t: table entries, ``(n,)``, or ``(1,)`` for all alike.
-            label: of a network with classes, ``(n,)`` or ``(1,)``; see :class:`ClassEmbedding`.
+            x: images, ``(n, channels, h, w)``.
+            t: times in units of table entries, ``(n,)``, or ``(1,)`` for all samples.
+            label: labels of a network with classes, ``(n,)`` or ``(1,)``; see :class:`ClassEmbedding`.
         """
         time = self.time_embedding(t)
         if self.class_embedding is not None:

@@ -1,12 +1,12 @@
-r"""The true score of noisy data where the data's density is known.
+r"""The exact score of noisy data whose density is known.
 
-A mixture of Gaussians stays one on a Gaussian path: with components N(m_j, s_j² I) of weight w_j,
+A mixture of Gaussians remains one on a Gaussian path: with components N(m_j, s_j² I) of weight w_j,
 
     p_t(x) = Σ_j w_j N(x; α·m_j, v_j I),    v_j = α²·s_j² + σ²,
     ∇ log p_t(x) = Σ_j γ_j(x)·(α·m_j − x)/v_j,    γ_j(x) = p(j | x).
 
-A noisy curve is the mixture of its quadrature points, and data of which nothing is known the one of its own points
-(s_j = 0), whose p_t is Parzen's estimate with a Gaussian window (Vincent 2011, eq. 6).
+A noisy curve is a mixture at its quadrature points.  Data of unknown density are a mixture at the data points (s_j =
+0), whose p_t is Parzen's estimate with a Gaussian window (Vincent 2011, eq. 6).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = ["ExactScore"]
 
 
 class ExactScore:
-    """∇ log p_t of a mixture.
+    """The score ∇ log p_t of a mixture of Gaussians.
 
     Args:
-        means: m_j, ``(k, *shape)``.
-        scales: s_j, ``(k,)``.
-        log_weights: log w_j, ``(k,)``.
+        means: means m_j, ``(k, *shape)``.
+        scales: standard deviations s_j, ``(k,)``.
+        log_weights: logarithms of the weights w_j, ``(k,)``.
     """
 
     def __init__(self, means: Tensor, scales: Tensor, log_weights: Tensor) -> None:
@@ -37,10 +37,10 @@ class ExactScore:
 
     @classmethod
     def of(cls, density: str) -> ExactScore:
-        """The score of one of the core's densities, by its name as a data set (``two-moons``, …).
+        """Makes the score of one of the core's densities, by its name as a data set (``two-moons``, …).
 
         Raises:
-            IncompatibleError: no such density, or none with a closed form.
+            IncompatibleError: there is no such density, or its score has no closed form.
         """
         found = DENSITIES.get(density)
         if isinstance(found, Mixture):
@@ -53,12 +53,12 @@ class ExactScore:
 
     @classmethod
     def parzen(cls, x: Tensor) -> ExactScore:
-        """The score of the mixture of some data's own points, ``(k, *shape)``."""
+        """Makes the score of the mixture at data points ``x``, ``(k, *shape)``."""
         zeros = torch.zeros(len(x), device=x.device)
         return cls(x, zeros, zeros - math.log(len(x)))
 
     def __call__(self, path: GaussianPath, x_t: Tensor, t: Tensor) -> Tensor:
-        """The score at points ``(n, *shape)`` and times ``(n,)``; computed in float64, returned as ``x_t``."""
+        """Computes the score at points ``(n, *shape)`` and times ``(n,)`` in float64; returns the type of ``x_t``."""
         x, means = x_t.flatten(1).double(), self.means.to(x_t.device).flatten(1)
         alpha, sigma = (torch.as_tensor(c) for c in path.coefficients(t, like=x))
         variance = alpha**2 * self.scales.to(x) ** 2 + sigma**2  # (n, k)

@@ -7,7 +7,7 @@ step (MALA) the move to y is accepted with probability
 
     min(1, p(y)·q(x | y) / (p(x)·q(y | x))),      q(y | x) = N(y; x + a·∇ log p(x), 2a·I),
 
-and p is left invariant.  Chains begin at N(0, spread²) and see nothing of the modes that they never reach.
+and p is invariant.  Chains begin at N(0, spread²) and do not sample modes that they never reach.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ import torch
 from torch import Tensor
 
 from zoo_core.interfaces import Call, Condition, Density, Frame, Model, Sampler
+from zoo_core.paths import broadcast
 
 __all__ = ["Langevin"]
 
 
 class Langevin(Sampler[Density]):
-    """One chain per sample.
+    """Langevin dynamics with one chain per sample.
 
     Args:
-        steps: moves, each with a gradient of log p.
-        step_size: a, in squared units of the data; about the square of the least detail.
-        metropolis: whether moves are accepted or refused so that p is exactly invariant.
-        spread: the standard deviation of the starting points.
+        steps: number of moves, at least 1, each with one gradient of log p.
+        step_size: step size a > 0, in squared units of the data, about the square of the finest detail.
+        metropolis: whether moves are accepted or rejected by Metropolis' rule, so that p is exactly invariant.
+        spread: standard deviation of the initial points, above 0.
 
     Raises:
-        ValueError: fewer than one step, or a size that is not positive.
+        ValueError: fewer than one step, or a step size or spread that is not positive.
     """
 
     name = "langevin"
@@ -42,7 +43,7 @@ class Langevin(Sampler[Density]):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise ValueError(f"steps = {steps}; a sampler takes a whole number of steps, at least 1")
         if not (step_size > 0.0 and spread > 0.0):
-            raise ValueError(f"step_size = {step_size} and spread = {spread}; both are positive")
+            raise ValueError(f"step_size = {step_size} and spread = {spread}; expected positive numbers")
         self.steps, self.step_size, self.metropolis, self.spread = steps, step_size, metropolis, spread
 
     def fits(self, model: Density) -> str | None:
@@ -66,7 +67,7 @@ class Langevin(Sampler[Density]):
     def draw(self, model: Density, call: Call) -> Tensor:
         streams, condition, observer = call.streams, call.condition, call.observer
         shape, a = model.space.sizes, self.step_size
-        with torch.inference_mode(False):  # gradients are needed, of tensors that were not made for inference
+        with torch.inference_mode(False):  # gradients need tensors that were made outside of inference mode
             x = self.spread * streams.normal(*shape)
             log_p, slope = _with_gradient(model, x, condition)
             for i in range(self.steps):
@@ -77,7 +78,7 @@ class Langevin(Sampler[Density]):
                     back = (x - y - a * new_slope).flatten(1).square().sum(1)
                     ratio = log_q - log_p + (there - back) / (4 * a)
                     accepted = streams.uniform(1).squeeze(1).log() < ratio.to(x)  # NaN is refused
-                    rows = accepted.view(-1, *[1] * len(shape))
+                    rows = broadcast(accepted, x)
                     x, slope = torch.where(rows, y, x), torch.where(rows, new_slope, slope)
                     log_p = torch.where(accepted, log_q, log_p)
                 else:
@@ -89,12 +90,12 @@ class Langevin(Sampler[Density]):
 
 
 def _any_condition(model: Model) -> Condition | None:
-    """Some label, where the model wants one."""
+    """Returns a condition with label 0 for a model that requires one."""
     return Condition.of({"label": 0}, model.conditions, 1) if "label" in model.conditions else None
 
 
 def _with_gradient(model: Density, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:
-    """log p(x) and its gradient, detached; every row's own, since the rows of log p do not mix."""
+    """Returns log p(x) and its gradient, detached; rows do not interact, so one backward pass gives all gradients."""
     with torch.inference_mode(False), torch.enable_grad():
         x = x.detach().clone().requires_grad_(True)
         log_p = model.log_prob(x, condition=condition)

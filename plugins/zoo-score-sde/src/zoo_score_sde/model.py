@@ -6,9 +6,9 @@ Data is carried to noise by dx = f(t)·x dt + g(t) dw, whose marginals are a Gau
     sub-VP  f = −β/2,  g² = β·(1 − e^{−2B}),           α = e^{−B/2},  σ  = 1 − e^{−B}         (their eq. 13)
     VE      f = 0,     g² = d σ²/dt,                   α = 1,         σ  = σ_min·(σ_max/σ_min)^t  (their eq. 9)
 
-with β(t) = β_min + t·(β_max − β_min) and B(t) = ∫_0^t β.  The network knows the score s(x_t, t) = ∇ log p_t(x_t), which
-is −ε̂/σ, and so turns the SDE round (their eq. 6) or into the probability-flow ODE (their eq. 13 of appendix D):
-sampling and likelihood are the core's, and are those of every model on a path.
+with β(t) = β_min + t·(β_max − β_min) and B(t) = ∫_0^t β.  The network predicts the score s(x_t, t) = ∇ log p_t(x_t) =
+−ε̂/σ, which determines the reverse SDE (their eq. 6) and the probability-flow ODE (their eq. 13 of appendix D).
+Samplers and likelihood are the core's, for all models on a path.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class ScoreModel(PathModel):
     """A model on a path where noise and data are independent, trained by score matching at random times."""
 
     def training_times(self, streams: Streams) -> Tensor:
-        """One time per stream at which to train, ``(n,)`` in float64: uniform over [t_min, t_max]."""
+        """Draws one training time per stream, ``(n,)`` in float64, uniform over [t_min, t_max]."""
         low, high = self.path.t_min, self.path.t_max
         return low + (high - low) * streams.uniform(1).squeeze(1).double()
 
     def score(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Tensor:
-        """s(x_t, t) = −ε̂/σ(t), the shape of ``x_t``; σ(t) > 0."""
+        """Computes the score s(x_t, t) = −ε̂/σ(t), in the shape of ``x_t``; requires σ(t) > 0."""
         _, sigma = self.path.coefficients(t, like=x_t)
         return -self.predict(x_t, t, condition=condition).noise / sigma
 
@@ -51,19 +51,19 @@ class ScoreSDE(ScoreModel):
     """A score network of an SDE.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
-        network: see :class:`zoo_nets.path_model.PathModel`.
-        sde: ``vp``, ``ve`` or ``subvp``.
-        beta_min, beta_max: β(0) and β(1), of ``vp`` and ``subvp``.
-        sigma_min, sigma_max: σ(0) and σ(1) of ``ve``; σ_max is about the greatest distance between data (Song & Ermon
-            2020), σ_min below the least detail.
-        prediction: what an unpreconditioned network answers: ``score`` or ``noise``.
-        classes: labels of the condition ``label``, if any.
-        preconditioning: ``angular`` or ``none``.
-        fourier: features that the network is shown; see :class:`zoo_nets.path_model.PathModel`.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        network: configuration of the network; see :class:`zoo_nets.path_model.PathModel`.
+        sde: type of the SDE, ``vp``, ``ve`` or ``subvp``.
+        beta_min, beta_max: values β(0) and β(1), for ``vp`` and ``subvp``.
+        sigma_min, sigma_max: values σ(0) and σ(1), for ``ve``; σ_max should be about the greatest distance between data
+            (Song & Ermon 2020), σ_min below the finest detail.
+        prediction: prediction type of a network without preconditioning, ``score`` or ``noise``.
+        classes: number of labels; ``None`` for an unconditional model.
+        preconditioning: preconditioning of the network, ``angular`` or ``none``.
+        fourier: Fourier features that the network sees; see :class:`zoo_nets.path_model.PathModel`.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     def __init__(

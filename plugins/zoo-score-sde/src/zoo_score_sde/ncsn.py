@@ -5,7 +5,7 @@ The score of data with noise is learned at L levels in geometric progression,
     σ_1 > σ_2 > … > σ_L,      σ_i = σ_max·(σ_min/σ_max)^{(i−1)/(L−1)},      x_σ = x + σ·ε,
 
 and samples are drawn by Langevin dynamics at each level in turn, from the greatest to the least (their algorithm 1).
-The levels are points of the variance-exploding path, so that every sampler of a path runs on them too.
+The levels are points of the variance-exploding path, so that every path sampler works on them too.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class NCSN(ScoreModel):
     """A score network trained at L levels of noise.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
-        network: see :class:`zoo_nets.path_model.PathModel`.
-        levels: L, at least 2.
-        sigma_min, sigma_max: the least and the greatest σ.
-        classes: labels of the condition ``label``, if any.
-        preconditioning: ``angular`` or ``none``.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        network: configuration of the network; see :class:`zoo_nets.path_model.PathModel`.
+        levels: number L of noise levels, at least 2.
+        sigma_min, sigma_max: least and greatest σ.
+        classes: number of labels; ``None`` for an unconditional model.
+        preconditioning: preconditioning of the network, ``angular`` or ``none``.
 
     Raises:
         ValueError: fewer than two levels, or another argument outside its set.
@@ -55,11 +55,11 @@ class NCSN(ScoreModel):
         self.levels = levels
 
     def level_times(self) -> list[float]:
-        """The L times of the levels, falling: the path is geometric in t, so they are equally far apart."""
+        """Returns the decreasing times of the L levels, which are equally spaced since σ is geometric in t."""
         low, high = self.path.t_min, self.path.t_max
         return [high - (high - low) * i / (self.levels - 1) for i in range(self.levels)]
 
     def training_times(self, streams: Streams) -> Tensor:
-        """One level per stream, each as likely, ``(n,)`` in float64."""
+        """Draws the time of one level per stream, uniformly, ``(n,)`` in float64."""
         times = torch.tensor(self.level_times(), dtype=torch.float64, device=streams.device)
         return times[streams.integers(self.levels)]

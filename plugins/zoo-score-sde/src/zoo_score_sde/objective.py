@@ -1,4 +1,4 @@
-r"""Score matching: how to learn s(x, t) ≈ ∇ log p_t(x) from samples.
+r"""Score matching: learning s(x, t) ≈ ∇ log p_t(x) from samples.
 
 Three objectives with one minimiser, each at random times t with a weight λ(t), per dimension:
 
@@ -6,12 +6,12 @@ Three objectives with one minimiser, each at random times t with a weight λ(t),
     denoising  λ·E ‖s(x_t) + ε/σ‖²                                                (Vincent 2011, eq. 11)
     sliced     λ·E [2·vᵀ∇(vᵀs(x_t)) + ‖s(x_t)‖²],   v random with E vvᵀ = I       (Song et al. 2019, eq. 8)
 
-Denoising is explicit plus the variance of the noise that cannot be told from x_t; sliced is explicit minus
-E ‖∇ log p_t‖², by Hyvärinen's integration by parts E ⟨s, ∇ log p⟩ = −E tr ∇s (2005, theorem 1).
+The denoising loss is the explicit one plus the variance of the noise given x_t; the sliced loss is the explicit one
+minus E ‖∇ log p_t‖², by Hyvärinen's integration by parts E ⟨s, ∇ log p⟩ = −E tr ∇s (2005, theorem 1).
 
-Weights: ``sigma`` λ = σ², under which noise is learned (Song & Ermon 2019, §4.2); ``likelihood`` λ = g², under which
-the loss bounds the negative log-likelihood (Song, Durkan et al. 2021, theorem 1); ``angular`` λ = σ²·(1 + σ²/α²), under
-which data and noise are learned alike: λ‖s + ε/σ‖² = ‖x̂ − x‖² + ‖ε̂ − ε‖².
+Weights: ``sigma`` is λ = σ², a squared error of the noise (Song & Ermon 2019, §4.2); ``likelihood`` is λ = g², for
+which the loss bounds the negative log-likelihood (Song, Durkan et al. 2021, theorem 1); ``angular`` is
+λ = σ²·(1 + σ²/α²), which weighs data and noise equally: λ‖s + ε/σ‖² = ‖x̂ − x‖² + ‖ε̂ − ε‖².
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, GradientObjective, Loss, Streams
+from zoo_core.paths import broadcast
 from zoo_score_sde.exact_score import ExactScore
 from zoo_score_sde.model import ScoreModel
 
@@ -35,13 +36,13 @@ Weighting = Literal["sigma", "likelihood", "angular"]
 
 
 class ScoreMatching(GradientObjective[ScoreModel]):
-    """What the three have in common: times, noise and the weight.
+    """The base of the three objectives: draws times and noise, and weights the loss.
 
     Args:
-        weighting: ``sigma``, ``likelihood`` or ``angular``.
+        weighting: weight λ(t) of the loss, ``sigma``, ``likelihood`` or ``angular``.
 
     Raises:
-        ValueError: another weighting.
+        ValueError: the weighting is none of these.
     """
 
     def __init__(self, weighting: Weighting = "sigma") -> None:
@@ -56,24 +57,24 @@ class ScoreMatching(GradientObjective[ScoreModel]):
 
     @abstractmethod
     def loss(self, model: ScoreModel, batch: Batch, noise: Tensor, t: Tensor, streams: Streams) -> Tensor:
-        """The weighted loss of every example, per dimension: its mean is what is descended.
+        """Computes the weighted loss of every example per dimension, ``(n,)``, whose mean is minimised.
 
         Args:
-            model: the score model.
-            batch: data.
-            noise: ε, the shape of the data.
-            t: one time per example, ``(n,)``.
-            streams: for whatever else is random.
+            model: score model.
+            batch: batch of data.
+            noise: noise ε, in the shape of the data.
+            t: times, one per example, ``(n,)``.
+            streams: random streams for further draws, one per example.
         """
 
 
 class DenoisingScoreMatching(ScoreMatching):
-    """The score of noisy data, learned from the noise that was added; for data of any shape."""
+    """Denoising score matching: regression on the noise that was added, for data of any shape."""
 
     def loss(self, model: ScoreModel, batch: Batch, noise: Tensor, t: Tensor, streams: Streams) -> Tensor:
         prediction = model.predict(model.path.diffuse(batch.x, noise, t), t, condition=batch.condition)
         squared = (prediction.noise - noise).square()
-        if self.weighting == "angular":  # the same as its weight, and no division by α
+        if self.weighting == "angular":  # equals the weighted loss, without a division by α
             return squared + (prediction.data - batch.x).square()
         if self.weighting == "sigma":
             return squared
@@ -82,15 +83,15 @@ class DenoisingScoreMatching(ScoreMatching):
 
 
 class ExplicitScoreMatching(ScoreMatching):
-    """Against the true score: what the others cannot do better than.
+    """Explicit score matching against the exact score, a reference for the other objectives.
 
     Args:
-        density: the name of a density of the core (``two-moons``); unless given, the score is that of Parzen's estimate
-            from the batch itself (Vincent 2011, eq. 7).
-        weighting: see :class:`ScoreMatching`.
+        density: name of a density of the core (``two-moons``); unless given, the score is that of Parzen's estimate
+            from the batch (Vincent 2011, eq. 7).
+        weighting: weight λ(t) of the loss; see :class:`ScoreMatching`.
 
     Raises:
-        IncompatibleError: the density has no closed form.
+        IncompatibleError: the score of the density has no closed form.
     """
 
     def __init__(self, density: str | None = None, weighting: Weighting = "sigma") -> None:
@@ -108,11 +109,11 @@ class ExplicitScoreMatching(ScoreMatching):
 
 
 class SlicedScoreMatching(ScoreMatching):
-    """Without a target: Hutchinson's estimate of the trace of ∇s, by Rademacher probes (exact where d = 1).
+    """Sliced score matching: Hutchinson's estimate of the trace of ∇s, by Rademacher probes (exact for d = 1).
 
     Args:
-        probes: per example, at least 1.
-        weighting: see :class:`ScoreMatching`.
+        probes: number of probes per example, at least 1.
+        weighting: weight λ(t) of the loss; see :class:`ScoreMatching`.
 
     Raises:
         ValueError: fewer than one probe.
@@ -125,7 +126,7 @@ class SlicedScoreMatching(ScoreMatching):
         self.probes = probes
 
     def loss(self, model: ScoreModel, batch: Batch, noise: Tensor, t: Tensor, streams: Streams) -> Tensor:
-        with sdpa_kernel(SDPBackend.MATH):  # the kernel of attention that can be differentiated twice
+        with sdpa_kernel(SDPBackend.MATH):  # the only attention kernel that can be differentiated twice
             x_t = model.path.diffuse(batch.x, noise, t).detach().requires_grad_(True)
             score = model.score(x_t, t, condition=batch.condition)
             curvature = torch.zeros_like(score)
@@ -137,11 +138,9 @@ class SlicedScoreMatching(ScoreMatching):
 
 
 def weight(model: ScoreModel, weighting: Weighting, t: Tensor, like: Tensor) -> Tensor:
-    """λ(t), ready to multiply ``like``: ``(n, 1, …)``."""
-    shape = (-1, *[1] * (like.ndim - 1))
+    """Computes λ(t), in the shape ``(n, 1, …)`` that broadcasts against ``like``."""
     if weighting == "likelihood":
-        return (
-            torch.tensor([model.path.diffusion_squared(u) for u in t.tolist()], dtype=like.dtype).to(like).view(shape)
-        )
+        values = torch.tensor([model.path.diffusion_squared(u) for u in t.tolist()], dtype=like.dtype)
+        return broadcast(values.to(like), like)
     alpha, sigma = (torch.as_tensor(c) for c in model.path.coefficients(t, like=like))
     return sigma**2 if weighting == "sigma" else sigma**2 * (1.0 + (sigma / alpha) ** 2)
