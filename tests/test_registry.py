@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from zoo_core import registry
-from zoo_core.errors import RegistryError, UnknownNameError
+from zoo_core.errors import IncompatibleError, RegistryError, UnknownNameError
 from zoo_core.registry import schema
 from zoo_core.registry.entry import FromRegistry
 from zoo_core.registry.json_schema import json_schema
@@ -139,6 +140,37 @@ def test_unknown_keys_warn_in_every_table(tmp_path, where):
         new = new.replace(f"[models.toy-moons.{where}]", f"[models.toy-moons.{where}]\ncolour = 3")
     warnings = registry.read(write(tmp_path, new)).warnings
     assert warnings == [f"registry.toml: models.toy-moons.{where}.colour: unknown key, ignored"]
+
+
+def test_the_optimiser_may_be_spelt_with_a_z(tmp_path):
+    """Both spellings are read; an entry, and so all that is written of it, has the zoo's own."""
+    text = GOOD.replace('objective = "nll"', 'objective = "nll"\noptimizer = "adamw"')
+    found = registry.read(write(tmp_path, text))
+    assert found.warnings == []
+    recipe = found.entries[0].recipe
+    assert recipe["optimiser"] == "adamw"
+    assert "optimizer" not in recipe
+    assert found.entries[0].table()["recipe"] == recipe
+    with pytest.raises(RegistryError, match=r"recipe\.optimizer: 'adan' is not adam, adamw, adamax or sgd"):
+        registry.read(write(tmp_path, text.replace("adamw", "adan")))
+
+
+def test_the_optimiser_in_both_spellings_is_an_error(tmp_path):
+    text = GOOD.replace('objective = "nll"', 'objective = "nll"\noptimizer = "adamw"\noptimiser = "adamw"')
+    both = "optimizer and optimiser are two spellings of one key; leave one out"
+    with pytest.raises(RegistryError, match=rf"models\.toy-moons\.recipe: {both}"):
+        registry.read(write(tmp_path, text))
+    entry = registry.read(write(tmp_path, GOOD)).entries[0]
+    with pytest.raises(IncompatibleError, match=f"the recipe's {both}"):
+        replace(entry, recipe={"optimizer": "adamw", "optimiser": "adamw"})
+
+
+def test_the_json_schema_knows_both_spellings_of_the_optimiser():
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json_schema())
+    text = GOOD.replace('objective = "nll"', 'objective = "nll"\noptimizer = "adamw"')
+    assert validator.is_valid(tomllib.loads(text))
+    assert not validator.is_valid(tomllib.loads(text.replace("adamw", "adan")))
 
 
 def test_the_schema_knows_every_key_of_a_recipe():

@@ -90,6 +90,29 @@ def test_another_value_is_another_model_with_words_of_its_own():
 
 
 @pytest.mark.needs_data("mnist", "fashion-mnist")
+def test_the_optimiser_may_be_spelt_with_a_z(run, tmp_path):
+    """Runs, checkpoints and snapshots write ``optimiser``, however it was given."""
+    base = entry("ddpm-moons")
+    one, other = (changed(base, {key: "adamw"}) for key in ("optimizer", "optimiser"))
+    assert one == other != base
+    assert one.recipe["optimiser"] == "adamw"
+    assert "optimiser" in one.summary
+    assert run("train", "ddpm-moons", "--set", "optimizer=adamw", "--max-steps", "2", "--out", "run")[0] == 0
+    assert (tmp_path / "run" / "model" / snapshot.CONFIG).is_file()
+    kept = "".join(p.read_text() for p in (tmp_path / "run").rglob("*") if p.suffix in (".json", ".jsonl", ".md"))
+    assert "optimiser" in kept
+    assert "optimizer" not in kept
+
+
+def test_the_optimiser_in_both_spellings_is_an_error(run):
+    both = {"optimizer": "adamw", "optimiser": "sgd"}
+    message = "the recipe's optimizer and optimiser are two spellings of one key; leave one out"
+    with pytest.raises(IncompatibleError, match=message):
+        changed(entry("ddpm-moons"), both)
+    words = (word for key, value in both.items() for word in ("--set", f"{key}={value}"))
+    assert run("train", "ddpm-moons", *words) == (2, "", f"zoo: {message}\n")
+
+
 def test_other_data_are_in_the_id_the_summary_and_the_tags(own):
     assert changed(entry("ddpm-mnist"), {"data.name": "fashion-mnist"}).id == "ddpm-fashion-mnist"
     assert changed(entry("ddpm-moons"), {"data.name": "five"}).id == "ddpm-five"

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
+from zoo_core.registry.spellings import in_one_spelling
+
 __all__ = ["Entry", "Evaluation", "FromFolder", "FromHub", "FromRegistry", "Origin", "SamplerChoice", "Weights"]
 
 
@@ -198,6 +200,9 @@ class Entry:
     evaluations: tuple[Evaluation, ...] = ()
     facts: tuple[str, ...] = ()
     origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", in_one_spelling(self.recipe))
 
     @property
     def vouched_for(self) -> bool:

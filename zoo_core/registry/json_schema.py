@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo_core.registry.schema import DATA, EVAL, ID, JSON_TYPES, MODEL, RECIPE, SAMPLER, SCHEMA, WEIGHTS, Key
+from zoo_core.registry.schema import DATA, EVAL, ID, JSON_TYPES, MODEL, RECIPE_READ, SAMPLER, SCHEMA, WEIGHTS, Key
 
 __all__ = ["json_schema"]
 
@@ -36,7 +36,7 @@ def json_schema() -> dict[str, Any]:
     model["properties"]["weights"] |= table(WEIGHTS) | {
         "dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}
     }
-    recipe = table(RECIPE)
+    recipe = table(RECIPE_READ)
     recipe["properties"]["data"] |= table(DATA)
     model["properties"]["recipe"] |= recipe
     model["properties"]["eval"] = {"type": "array", "description": MODEL["eval"].doc, "items": table(EVAL)}

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "SAMPLER", "WEIGHTS", "Key", "problems", "unknown_keys"]
+from zoo_core.registry.spellings import SPELLINGS, twice
+
+__all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "RECIPE_READ", "SAMPLER", "WEIGHTS", "Key", "problems", "unknown_keys"]
 
 SCHEMA = 1
 ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
@@ -136,6 +138,9 @@ RECIPE = {
     "restarts": Key(int, "its starts, the best of which is kept [1]"),
 }
 
+RECIPE_READ = {**RECIPE, **{other: RECIPE[key] for other, key in SPELLINGS.items()}}
+"""The keys that are read in a recipe: those of :data:`RECIPE`, which are written, and their other spellings."""
+
 DATA = {
     "name": Key(str, "a registered data set", True, ID, "a name like mnist"),
     "split": Key(str, "train or test [train]", False, "train|test", "train or test"),
@@ -193,10 +198,12 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
             yield where, "expected a table"
             continue
         yield from _table(model, MODEL, where)
-        for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS), ("recipe", RECIPE)):
+        for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS), ("recipe", RECIPE_READ)):
             if isinstance(model.get(key), dict):
                 yield from _table(model[key], keys, f"{where}.{key}")
         recipe = model.get("recipe")
+        if isinstance(recipe, dict) and (what := twice(recipe)):
+            yield f"{where}.recipe", what
         if isinstance(recipe, dict) and isinstance(recipe.get("data"), dict):
             yield from _table(recipe["data"], DATA, f"{where}.recipe.data")
         weights = model.get("weights")
@@ -261,7 +268,7 @@ def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:
         found += [f"models.{name}.{key}" for key in model if key not in MODEL]
         found += [f"models.{name}.weights.{key}" for key in model.get("weights", {}) if key not in WEIGHTS]
         recipe = model.get("recipe", {})
-        found += [f"models.{name}.recipe.{key}" for key in recipe if key not in RECIPE]
+        found += [f"models.{name}.recipe.{key}" for key in recipe if key not in RECIPE_READ]
         found += [f"models.{name}.recipe.data.{key}" for key in recipe.get("data", {}) if key not in DATA]
         found += [f"models.{name}.eval.{key}" for row in model.get("eval", []) for key in row if key not in EVAL]
     return [f"{file}: {key}: unknown key, ignored" for key in found]

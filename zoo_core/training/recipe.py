@@ -14,7 +14,7 @@ r"""Recipes: the table ``[models.ID.recipe]`` of the registry, with its defaults
 and for a gradient objective
 
 | ``steps``             | optimiser steps                                                            | 1000         |
-| ``optimiser``         | ``adam``, ``adamw``, ``adamax`` or ``sgd``                                 | ``adam``     |
+| ``optimiser``         | ``adam``, ``adamw``, ``adamax`` or ``sgd``; ``optimizer`` is read too      | ``adam``     |
 | ``lr``, ``betas``     | greatest learning rate; decay rates of the optimiser's moments             | (0.9, 0.99)  |
 | ``weight_decay``      | weight decay of ``adamw``                                                  | 0            |
 | ``warmup``, ``decay`` | steps of linear warm-up; then ``cosine`` or ``linear`` to zero, or ``none``| 0, cosine    |
@@ -45,6 +45,7 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import GradientObjective, StatisticsObjective
 from zoo_core.plugins.catalogue import resolve
 from zoo_core.registry import schema
+from zoo_core.registry.spellings import in_one_spelling
 
 __all__ = ["Recipe", "learning_rate", "objective", "optimiser"]
 
@@ -90,6 +91,7 @@ class Recipe:
         Raises:
             IncompatibleError: a key is missing, unknown or out of its range.
         """
+        table = in_one_spelling(table)
         known = {f.name for f in fields(cls)}
         _require_keys(table, schema.RECIPE, "")
         _require_keys(table["data"], schema.DATA, "data.")

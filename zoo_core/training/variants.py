@@ -20,6 +20,7 @@ from zoo_core.interfaces import DataSet
 from zoo_core.loading import build, fill, load
 from zoo_core.registry import schema
 from zoo_core.registry.entry import Entry
+from zoo_core.registry.spellings import in_one_spelling
 from zoo_core.training import identity
 from zoo_core.training.recipe import Recipe
 
@@ -43,6 +44,7 @@ def changed(entry: Entry, changes: Mapping[str, Any], say: Say = lambda line: No
         IncompatibleError: a key does not exist.
         UnknownNameError: there is no such data set.
     """
+    changes = in_one_spelling(changes)
     old = entry.recipe.get("data", {}).get("name", "")
     dataset = changes.get("data.name", old)
     follows = dict(changes)
