@@ -161,7 +161,7 @@ def test_only_the_upper_answer_has_a_gradient():
     loss = next(Training().losses(model, batch, Streams(0, "train/3", 0, 8)))
     loss.value.backward()
     assert model.network.head.weight.grad.abs().sum() > 0
-    with pytest.raises(ValueError, match="expected a batch with a step"):
+    with pytest.raises(ValueError, match="expected a batch whose step is set"):
         next(Training().losses(model, Batch(batch.x), Streams(0, "train/3", 0, 8)))
 
 

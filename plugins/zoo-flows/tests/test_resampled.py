@@ -113,8 +113,8 @@ def test_the_temperature_is_that_of_the_proposals():
     [
         ({"tries": 0}, "tries = 0"),
         ({"acceptance_width": 1}, "acceptance_width = 1"),
-        ({"classes": 10}, "classes = 10; a resampled flow is unconditional"),
-        ({"dequantisation": {}}, "a resampled flow is unconditional"),
+        ({"classes": 10}, "classes = 10; resampled flows take no classes"),
+        ({"dequantisation": {}}, "resampled flows take no classes"),
     ],
 )
 def test_bad_configurations_are_named(options, problem):

@@ -150,7 +150,7 @@ def test_a_pack_is_scored_as_one():
     assert torch.allclose(critic(x)[:1], critic(x[:2]), atol=1e-6)
     images = Streams(0, "test", 0, 6).normal(1, 8, 8)
     assert ConvCritic([1, 8, 8], classes=0, pac=3, widths=[8])(images).shape == (2,)
-    with pytest.raises(ValueError, match="3 samples do not make packs of pac = 2"):
+    with pytest.raises(ValueError, match="3 samples cannot be split into packs of pac = 2"):
         critic(x[:3])
 
 
@@ -166,8 +166,8 @@ def test_the_projection_critic_adds_the_label_s_inner_product():
     ("change", "message"),
     [
         ({"shape": [28, 28]}, "expected [dimensions] or [channels, height, width]"),
-        ({"latent": 0}, "latent = 0 and pac = 1; both are at least 1"),
-        ({"pac": 0}, "latent = 5 and pac = 0; both are at least 1"),
+        ({"latent": 0}, "latent = 0 and pac = 1; expected at least 1"),
+        ({"pac": 0}, "latent = 5 and pac = 0; expected at least 1"),
         ({"classes": 1}, "classes = 1; expected at least 2"),
         ({"generator": {"kind": "unet"}}, "generator.kind = 'unet'; expected one of dcgan, mlp"),
         ({"critic": {}}, "critic.kind = None; expected one of dcgan, mlp"),

@@ -257,14 +257,14 @@ def test_a_batch_without_labels_or_of_half_packs_is_refused():
     batch, streams = batch_of(objective, 3, [2])
     with pytest.raises(ConditionError, match="needs a condition 'label'"):
         next(objective.losses(GAN([2], 2, MLP, MLP, classes=3), batch, streams))
-    with pytest.raises(ValueError, match="3 samples do not make packs of pac = 2"):
+    with pytest.raises(ValueError, match="3 samples cannot be split into packs of pac = 2"):
         next(objective.losses(GAN([2], 2, MLP, MLP, pac=2), batch, streams))
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NonSaturating(n_critic=0), "n_critic = 0; the critic needs at least 1 step"),
+        (lambda: NonSaturating(n_critic=0), "n_critic = 0; expected at least 1 step"),
         (lambda: Wasserstein(clip=0.0), "clip = 0.0; expected a positive number"),
         (lambda: Wasserstein(clip=float("nan")), "clip = nan; expected a positive number"),
         (lambda: WassersteinGP(weight=-1.0), "weight = -1.0; expected at least 0"),

@@ -229,7 +229,7 @@ def test_inpainting_draws_from_the_conditional():
     variance = (w @ (exact.covariances()[:, 0, 0] + m.square())).item() - mean**2
     assert drawn[:, 1].mean().item() == pytest.approx(mean, abs=5 * math.sqrt(variance / 10_000))
     assert drawn[:, 1].var().item() == pytest.approx(variance, rel=0.15)
-    with pytest.raises(ValueError, match="leave some"):
+    with pytest.raises(ValueError, match="marks all coordinates or none"):
         model.inpaint(row[None], torch.ones(3, dtype=torch.bool), Streams(0, "test", 0, 1))
 
 

@@ -167,7 +167,7 @@ def test_regions_and_masks(tmp_path):
         (lambda: Interpolate(points=0), "points = 0"),
         (
             lambda: SDEdit(sampler="interpolate", steps=None).check(ExactDenoiser(LinearPath())),
-            "begins with noise of its own",
+            "cannot begin from a given state",
         ),
         (lambda: SDEdit().check(ExactDenoiser(LinearPath(independent=False))), "couples noise and data"),
         (lambda: Inpaint().check(ExactDenoiser(LinearPath(independent=False))), "couples noise and data"),

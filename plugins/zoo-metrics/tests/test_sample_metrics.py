@@ -157,10 +157,10 @@ def test_what_does_not_fit_says_why(digits, test_digits):
     for metric, data, reason in (
         ("fd-mnist-v1", digits, "are for mnist, not for digits"),
         ("kid", datasets.load("digits", "test"), "compared with the training split"),
-        ("class-accuracy", digits, "every class is right"),
+        ("class-accuracy", digits, "would be correct for an unconditional model"),
         ("high-quality", digits, "no mixture whose modes are known"),
         ("js", digits, "needs Density"),
-        ("elbo", digits, "has no importance_log_prob"),
+        ("elbo", digits, "has no method importance_log_prob"),
         ("kid", datasets.load("two-moons"), r"two-moons has examples of points 2; the model's samples are image 1×8×8"),
     ):
         with pytest.raises(IncompatibleError, match=reason):

@@ -73,7 +73,7 @@ def test_annealing_grows_to_beta():
     now = [terms(objective, model, X, step) for step in (0, 50, 100, 1000)]
     weights = [(t["loss"] + t["reconstruction"]) / t["kl"] for t in now]
     assert weights == pytest.approx([0.0, 1.0, 2.0, 2.0], abs=1e-3)
-    with pytest.raises(ValueError, match="know the training step"):
+    with pytest.raises(ValueError, match="needs the training step"):
         next(objective.losses(model, Batch(X), Streams(0, "evaluation", 0, len(X))))
 
 

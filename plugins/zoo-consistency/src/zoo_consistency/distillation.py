@@ -1,6 +1,6 @@
 r"""Consistency distillation (Song et al. 2023, algorithm 2).
 
-A frozen teacher's ODE leads from z = x + σ_{i+1}·ε one step down to ẑ at σ_i, and the two answers are drawn together,
+One step of a frozen teacher's ODE leads from z = x + σ_{i+1}·ε to ẑ at σ_i, and f is trained to agree at both,
 
     E [ d( f_θ(z, σ_{i+1}),  sg f_θ⁻(ẑ, σ_i) ) / (σ_{i+1} − σ_i) ].
 
@@ -9,8 +9,9 @@ In the coordinates z, σ̂ the probability-flow ODE of every path is dz/dσ̂ = 
     ddim   ẑ = z + h·ε̂(z, σ_{i+1}),
     heun   ẑ = z + (h/2)·(ε̂(z, σ_{i+1}) + ε̂(z + h·ε̂(z, σ_{i+1}), σ_i)).
 
-The target θ⁻ is a moving average, θ⁻ ← μ·θ⁻ + (1 − μ)·θ after every step; with μ = 0 it is θ itself, without gradient,
-which was found to be no worse (Song & Dhariwal 2024, §3.2).  The average that is shipped is the recipe's ``ema``.
+The target θ⁻ is an EMA, θ⁻ ← μ·θ⁻ + (1 − μ)·θ after every step; with μ = 0 it is θ itself, without gradient, which was
+found to be no worse (Song & Dhariwal 2024, §3.2).  The recipe's ``ema``, which gives the final weights, is independent
+of this EMA.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from zoo_consistency.training import consistency_loss
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Condition, Denoiser, GradientObjective, Loss, Model, Streams
 from zoo_core.loading import load
+from zoo_core.paths import broadcast
 
 __all__ = ["Distillation", "Solver", "teacher_step"]
 
@@ -36,18 +38,18 @@ Solver = Literal["heun", "ddim"]
 
 
 class Distillation(GradientObjective[Consistency]):
-    """Consistency along a teacher's trajectories.
+    """Consistency distillation along a teacher's trajectories.
 
     Args:
-        teacher: a model on a path, as ``zoo load`` names it; it is frozen.
-        intervals: N, the number of steps in which the teacher's ODE is cut.
-        solver: ``heun`` (two evaluations of the teacher) or ``ddim`` (one).
-        mean, spread: of log σ, which is lognormal as in iCT.
-        huber: c of the pseudo-Huber distance; 0.00054·√d unless given.
-        target_decay: μ in [0, 1).
+        teacher: model on a path, a name for ``zoo load``; its weights are frozen.
+        intervals: number N of intervals between noise levels, at least 1.
+        solver: method of the teacher's step, ``heun`` (two evaluations) or ``ddim`` (one).
+        mean, spread: mean and standard deviation of log σ, which is normal as in iCT.
+        huber: constant c of the pseudo-Huber distance; 0.00054·√d unless given.
+        target_decay: decay μ of the target's EMA, in [0, 1).
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Distillation(GradientObjective[Consistency]):
         if solver not in get_args(Solver):
             raise ValueError(f"solver = {solver!r}; expected one of {', '.join(get_args(Solver))}")
         if intervals < 1 or spread <= 0.0:
-            raise ValueError(f"intervals = {intervals} and spread = {spread}; expected at least 1 and more than 0")
+            raise ValueError(f"intervals = {intervals} and spread = {spread}; expected intervals ≥ 1 and spread > 0")
         self.name, self.intervals, self.solver = teacher, intervals, solver
         self.mean, self.spread, self.huber = mean, spread, huber
         self.target_decay = target_decay
@@ -78,7 +80,7 @@ class Distillation(GradientObjective[Consistency]):
         grid = levels(self.intervals, model.sigma_min, model.sigma_max)
         index = streams.categorical(lognormal_weights(grid, self.mean, self.spread)).cpu()
         low, high = grid[index].to(batch.x.device), grid[index + 1].to(batch.x.device)
-        z = batch.x + high.to(batch.x.dtype).view(-1, *[1] * (batch.x.ndim - 1)) * streams.normal(*batch.x.shape[1:])
+        z = batch.x + broadcast(high.to(batch.x.dtype), batch.x) * streams.normal(*batch.x.shape[1:])
         with torch.no_grad():
             below = teacher_step(teacher, z, high, low, self.solver, batch.condition)
         target = self.target(model)
@@ -88,7 +90,7 @@ class Distillation(GradientObjective[Consistency]):
             torch._foreach_lerp_(list(target.parameters()), new, 1.0 - self.target_decay)
 
     def target(self, model: Consistency) -> Consistency:
-        """The model of θ⁻: the model itself without a moving average."""
+        """Returns the model with the weights θ⁻, which is ``model`` itself for μ = 0."""
         if self.target_decay == 0.0:
             return model
         if self._target is None:
@@ -117,28 +119,27 @@ class Distillation(GradientObjective[Consistency]):
 def teacher_step(
     teacher: Denoiser, z: Tensor, high: Tensor, low: Tensor, solver: Solver, condition: Condition | None = None
 ) -> Tensor:
-    """One step of the teacher's ODE from level ``high`` to ``low``, in z = x + σ̂·ε.
+    """Takes one step of the teacher's ODE from level ``high`` to ``low``, in z = x + σ̂·ε.
 
     Args:
-        teacher: whose ε̂; asked within the levels that it was trained at, t_min … t_max.
-        z: ``(n, …)``.
-        high, low: σ̂ before and after, ``(n,)``.
-        solver: ``heun`` or ``ddim``.
-        condition: of the data.
+        teacher: model that predicts ε̂, evaluated at times clamped to its t_min … t_max.
+        z: states, ``(n, …)``.
+        high, low: noise levels σ̂ before and after the step, ``(n,)``.
+        solver: method of the step, ``heun`` or ``ddim``.
+        condition: what the data are conditioned on, one row per sample.
     """
-    h = (low - high).to(z.dtype).view(-1, *[1] * (z.ndim - 1))
+    h = broadcast((low - high).to(z.dtype), z)
     slope = _noise(teacher, z, high, condition)
     ahead = z + h * slope
     return ahead if solver == "ddim" else z + 0.5 * h * (slope + _noise(teacher, ahead, low, condition))
 
 
 def _noise(teacher: Denoiser, z: Tensor, sigma: Tensor, condition: Condition | None) -> Tensor:
-    """ε̂ at z = x + σ̂·ε, by way of the teacher's own path: x_t = α(t)·z where σ(t)/α(t) = σ̂."""
+    """Predicts ε̂ at z = x + σ̂·ε, through the teacher's path: x_t = α(t)·z where σ(t)/α(t) = σ̂."""
     path = teacher.path
     times = {s: path.time_of_log_snr(-2.0 * math.log(s)) for s in set(sigma.tolist())}  # few levels, many examples
     t = torch.tensor([min(max(times[s], path.t_min), path.t_max) for s in sigma.tolist()], dtype=torch.float64)
     alpha, _ = path.coefficients(t, like=z)
     said = teacher.predict(alpha * z, t, condition=condition if teacher.conditions else None)  # type: ignore[attr-defined]
-    shape = (-1, *[1] * (z.ndim - 1))
-    # ε̂ from x̂ at the level itself: where the teacher's levels end before ours, its x̂ stands.
-    return (z - said.data) / sigma.to(z.dtype).view(shape)
+    # ε̂ is computed from x̂ at the level σ̂, which may be outside the teacher's range, where its time was clamped.
+    return (z - said.data) / broadcast(sigma.to(z.dtype), z)

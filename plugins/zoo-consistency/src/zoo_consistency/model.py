@@ -7,7 +7,7 @@ there, the *boundary condition*, which the network has by construction:
     f(z, σ̂) = c_skip(σ̂)·z + c_out(σ̂)·F(c_in(σ̂)·z, clock(σ̂)),      c_skip(ε) = 1,   c_out(ε) = 0.
 
 * ``angular``: with θ = atan σ̂ and θ_ε = atan ε, F is the angular velocity of a path model (``zoo_nets.path_model``) and
-  f one straight step of its ODE from θ to θ_ε, so that the weights of any path model with that network are a start:
+  f one Euler step of its ODE from θ to θ_ε, so that training can start from the weights of any path model:
 
       c_in = cos θ,   c_skip = cos θ·cos(θ − θ_ε)/cos θ_ε,   c_out = −sin(θ − θ_ε)/cos θ_ε,   clock = 1000·(2/π)·θ.
 
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.interfaces import Condition, Denoiser, Prediction
-from zoo_core.paths import CosinePath, GaussianPath, LinearPath, VarianceExploding
+from zoo_core.paths import CosinePath, GaussianPath, LinearPath, VarianceExploding, broadcast
 from zoo_nets.timed_model import TimedModel
 
 __all__ = ["Consistency", "Interpolant", "Preconditioning"]
@@ -38,24 +38,23 @@ Preconditioning = Literal["angular", "edm"]
 
 
 class Consistency(TimedModel, Denoiser):
-    """A consistency function; as a denoiser it says x̂ = f and ε̂ = (x_t − α·f)/σ.
+    """A consistency function f; as a denoiser it predicts x̂ = f and ε̂ = (x_t − α·f)/σ.
 
-    f is no conditional mean, and −ε̂/σ no score: what it is made for is the sampler ``consistency``, which re-noises its
-    answers.
+    Since f is not a conditional mean, −ε̂/σ is not the score; the model should be sampled with ``consistency``.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
         network: ``{"kind": "unet", …}`` or ``{"kind": "mlp", …}``, see :class:`zoo_nets.path_model.PathModel`.
-        path: ``linear`` (α = 1 − t, σ = t), ``trigonometric`` (cos, sin) or ``exploding`` (α = 1, σ from σ_min to
-            σ_max); a matter of coordinates only.
-        sigma_min: ε, the noise level at which data is reached.
-        sigma_max: the noise level at which sampling begins.
-        classes: labels of the condition ``label``, if any.
-        preconditioning: ``angular`` or ``edm``.
-        data_scale: s of ``edm``, the standard deviation of the data.
+        path: path in whose coordinates the model is sampled, ``linear`` (α = 1 − t, σ = t), ``trigonometric`` (cos,
+            sin) or ``exploding`` (α = 1, σ from σ_min to σ_max); f does not depend on it.
+        sigma_min: noise level ε that counts as data, above 0.
+        sigma_max: noise level at which sampling begins, above ``sigma_min``.
+        classes: number of labels; ``None`` for an unconditional model.
+        preconditioning: preconditioning of the network, ``angular`` or ``edm``.
+        data_scale: standard deviation s of the data, for ``edm``, above 0.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     prediction = "data"
@@ -82,24 +81,23 @@ class Consistency(TimedModel, Denoiser):
         self.preconditioning: Preconditioning = preconditioning
 
     def jump(self, z: Tensor, sigma: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """f(z, σ̂): the data, from z = x + σ̂·ε.
+        """Computes f(z, σ̂), the data predicted from z = x + σ̂·ε.
 
         Args:
-            z: ``(n, …)``.
-            sigma: σ̂ ≥ ε, ``(n,)``, or ``(1,)`` for all alike; in float64 for the coefficients' sake.
-            condition: the ``label``, of a model with classes.
+            z: states, ``(n, …)``.
+            sigma: noise levels σ̂ ≥ ε, ``(n,)``, or ``(1,)`` for all samples; float64 gives accurate coefficients.
+            condition: condition with a ``label``, for a model with classes.
 
         Raises:
-            ConditionError: a label for an unconditional model.
+            ConditionError: a label is given to an unconditional model.
         """
         c_in, c_skip, c_out, clock = self.coefficients(sigma.double())
-        shape = (-1, *[1] * (z.ndim - 1))
-        c_in, c_skip, c_out = (c.to(z.dtype).view(shape) for c in (c_in, c_skip, c_out))
+        c_in, c_skip, c_out = (broadcast(c.to(z.dtype), z) for c in (c_in, c_skip, c_out))
         answer = self.ask(c_in * z, clock.float(), condition)
         return c_skip * z + c_out * answer
 
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """c_in, c_skip, c_out and the network's clock at noise levels σ̂, each as ``sigma``."""
+        """Computes c_in, c_skip, c_out and the network's time at noise levels σ̂, each in the shape of ``sigma``."""
         if self.preconditioning == "edm":
             s = self.data_scale
             scale, past = torch.sqrt(sigma * sigma + s * s), sigma - self.sigma_min
@@ -117,7 +115,7 @@ class Consistency(TimedModel, Denoiser):
 
 
 def _path(name: Interpolant, sigma_min: float, sigma_max: float) -> GaussianPath:
-    """The path, used between the noise levels ``sigma_min`` and ``sigma_max``."""
+    """Makes the path, restricted to the noise levels ``sigma_min`` … ``sigma_max``."""
     if not 0.0 < sigma_min < sigma_max:
         raise ValueError(f"sigma_min = {sigma_min} and sigma_max = {sigma_max}; expected 0 < sigma_min < sigma_max")
     if name == "exploding":

@@ -1,11 +1,12 @@
 r"""Consistency training, with the techniques of iCT (Song & Dhariwal 2024).
 
-Two neighbouring levels σ_i < σ_{i+1} see one noise ε; the answer at the upper one is drawn to that at the lower one,
+Two neighbouring levels σ_i < σ_{i+1} share one noise ε, and f at the upper level is trained to equal f at the lower
+one,
 
     E [ d( f_θ(x + σ_{i+1}·ε, σ_{i+1}),  sg f_θ(x + σ_i·ε, σ_i) ) / (σ_{i+1} − σ_i) ],
 
-with d the pseudo-Huber distance, i lognormally distributed, levels that become ever finer, and no moving average of the
-target (sg: no gradient).
+with d the pseudo-Huber distance, i from a discretised lognormal distribution, a growing number of levels, and no EMA of
+the target (sg: stop-gradient).
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from torch import Tensor
 from zoo_consistency.grid import discretisation, levels, lognormal_weights, pseudo_huber
 from zoo_consistency.model import Consistency
 from zoo_core.interfaces import Batch, Condition, GradientObjective, Loss, Streams
+from zoo_core.paths import broadcast
 
 __all__ = ["Training", "consistency_loss"]
 
 
 class Training(GradientObjective[Consistency]):
-    """iCT.
+    """Consistency training with the techniques of iCT.
 
     Args:
-        steps: K, over which the number of levels grows: those of the recipe.
-        first, last: the number of intervals at the beginning and at the end.
-        mean, spread: of log σ.
-        huber: c of the pseudo-Huber distance; 0.00054·√d unless given.
+        steps: number K of steps over which the number of levels grows, usually all of the recipe.
+        first, last: numbers of intervals at the beginning and at the end.
+        mean, spread: mean and standard deviation of log σ, which is normal.
+        huber: constant c of the pseudo-Huber distance; 0.00054·√d unless given.
 
     Raises:
         ValueError: unless 1 ≤ first ≤ last, steps ≥ 1 and spread > 0.
@@ -54,7 +56,7 @@ class Training(GradientObjective[Consistency]):
 
     def losses(self, model: Consistency, batch: Batch, streams: Streams) -> Iterator[Loss]:
         if batch.step is None:
-            raise ValueError("the number of levels grows with the training step; expected a batch with a step")
+            raise ValueError("the number of levels depends on the training step; expected a batch whose step is set")
         count = discretisation(batch.step, self.steps, self.first, self.last)
         grid = levels(count, model.sigma_min, model.sigma_max)
         index = streams.categorical(lognormal_weights(grid, self.mean, self.spread)).cpu()
@@ -72,14 +74,14 @@ def consistency_loss(
     condition: Condition | None,
     huber: float | None = None,
 ) -> Loss:
-    """d(f_θ(upper), sg f_θ⁻(lower))/(σ_{i+1} − σ_i), the mean over the batch.
+    """Computes the batch mean of d(f_θ(upper), sg f_θ⁻(lower))/(σ_{i+1} − σ_i).
 
     Args:
-        model: f_θ.
-        target: f_θ⁻, which gets no gradient.
+        model: consistency model f_θ.
+        target: target model f_θ⁻, which gets no gradient.
         upper, lower: points on one trajectory, each (z, σ̂) with shapes ``(n, …)`` and ``(n,)``.
-        condition: of the data.
-        huber: c of the distance.
+        condition: what the data are conditioned on, one row per sample.
+        huber: constant c of the pseudo-Huber distance; 0.00054·√d unless given.
     """
     said = model.jump(*upper, condition=condition)
     with torch.no_grad():
@@ -90,5 +92,5 @@ def consistency_loss(
 
 
 def _like(sigma: Tensor, x: Tensor) -> Tensor:
-    """Levels ``(n,)``, ready to multiply ``x``."""
-    return sigma.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+    """Returns levels ``(n,)``, in a shape that broadcasts against ``x``."""
+    return broadcast(sigma.to(x.dtype), x)

@@ -22,7 +22,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def activation(name: str) -> nn.Module:
-    """Makes one of :data:`zoo_diffusers.settings.ACTIVATIONS`, which may overwrite its input."""
+    """Makes an activation of :data:`zoo_diffusers.settings.ACTIVATIONS`, which may overwrite its input."""
     return _ACTIVATIONS[name]()
 
 
@@ -38,16 +38,18 @@ def group_norm(groups: int, channels: int, eps: float) -> nn.GroupNorm:
 
 
 class Residual(nn.Module):
-    """(x + conv(act(norm(conv(act(norm(x)))))) / scale, told the time, with a 1×1 shortcut where the width changes.
+    """A residual block, (x + conv(act(norm(conv(act(norm(x)))))) / scale, with a time embedding.
+
+    Where the width changes, the shortcut is a 1×1 convolution.
 
     Args:
-        inside: channels of x.
-        outside: channels of the result.
-        s: the network's configuration.
-        groups: groups of the first norm and of the second.
-        scale: what the sum is divided by.
-        resample: what takes both summands to another resolution.
-        shortcut: whether there is a shortcut with weights in any case.
+        inside: number of channels of x.
+        outside: number of channels of the result.
+        s: configuration of the network.
+        groups: numbers of groups of the first and the second norm.
+        scale: number that the sum is divided by.
+        resample: function that changes the resolution of both summands.
+        shortcut: whether the shortcut is always a 1×1 convolution.
 
     Raises:
         ValueError: the groups do not divide the channels.
@@ -76,7 +78,7 @@ class Residual(nn.Module):
         self.act = activation(s.activation)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        # In place wherever the gradient does not need what was there: fresh memory costs as much as the arithmetic.
+        # In place wherever the gradient does not need the old values, since allocation costs as much as the arithmetic.
         h = self.act(self.norm1(x))
         if self.resample is not None:
             x, h = self.resample(x), self.resample(h)
@@ -94,16 +96,15 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """(x + self-attention over the pixels) / scale.
+    """Self-attention over the pixels, added to its input: (x + attention(x)) / scale.
 
-    Queries, keys and values meet in float32 or better: in bfloat16 torch's attention is eight times slower to
-    train on a CPU.
+    Attention is computed in float32 or better, since torch's attention in bfloat16 trains eight times slower on a CPU.
 
     Args:
-        channels: of x.
-        groups: groups of the norm before it; ``None`` for no norm.
-        s: the network's configuration.
-        scale: what the sum is divided by.
+        channels: number of channels of x.
+        groups: number of groups of the norm before it; ``None`` for no norm.
+        s: configuration of the network.
+        scale: number that the sum is divided by.
 
     Raises:
         ValueError: the groups do not divide the channels, or a head is wider than all of them.
@@ -123,7 +124,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, channels, height, width = x.shape
         tokens = (x if self.group_norm is None else self.group_norm(x)).flatten(2).transpose(1, 2)
-        projections = (self.to_q, self.to_k, self.to_v)  # one product, as in the networks of zoo-nets: the same bits
+        projections = (self.to_q, self.to_k, self.to_v)  # one product, as in zoo-nets, for equal results to the bit
         weight, bias = (torch.cat([getattr(p, name) for p in projections]) for name in ("weight", "bias"))
         qkv = F.linear(tokens, weight, bias).view(n, -1, 3, self.heads, len(bias) // (3 * self.heads))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -136,7 +137,7 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A strided convolution; with ``padding`` 0 the image is padded on the right and below only."""
+    """A convolution with stride 2; with ``padding`` 0 the image is padded only on the right and below."""
 
     def __init__(self, channels: int, padding: int) -> None:
         super().__init__()
@@ -148,7 +149,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest-neighbour doubling, then a convolution."""
+    """Nearest-neighbour upsampling, and a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

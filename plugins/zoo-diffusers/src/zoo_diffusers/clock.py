@@ -1,4 +1,4 @@
-"""How a ``UNet2DModel`` is told the time: sines, sines of its logarithm, or a table; then two linear layers."""
+"""The time embeddings of a ``UNet2DModel``: sines, sines of the log, or a table, and two linear layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Embedding", "Table", "make_waves"]
 
 
 class Sines(nn.Module):
-    """cos and sin of t·ω_i with ω_i = 10⁴^(−i/(half − shift)), in float32 (Ho et al. 2020, appendix B)."""
+    """The features cos and sin of t·ω_i with ω_i = 10⁴^(−i/(half − shift)), in float32 (Ho et al. 2020, appendix B)."""
 
     def __init__(self, features: int, cosine_first: bool, shift: float) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Sines(nn.Module):
 
 
 class LogSines(nn.Module):
-    """sin and cos of 2π·w·ln σ with Gaussian w, which is part of the weights (Song et al. 2021, appendix C)."""
+    """The features sin and cos of 2π·w·ln σ with stored Gaussian w (Song et al. 2021, appendix C)."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class LogSines(nn.Module):
 
 
 class Table(nn.Embedding):
-    """A learned row for each entry of the noise schedule; between entries, that of the nearest."""
+    """A table with a learned row for each entry of the noise schedule; other times take the nearest row."""
 
     def forward(self, t: Tensor) -> Tensor:
         return super().forward(t.round().long().clamp(0, self.num_embeddings - 1))
 
 
 class Embedding(nn.Module):
-    """Two linear layers with a SiLU between."""
+    """Two linear layers with a SiLU between them."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Embedding(nn.Module):
 
 
 def make_waves(s: Settings) -> tuple[nn.Module, int]:
-    """Makes what maps times ``(n,)`` to ``(n, features)``, and says how many features those are."""
+    """Makes a module from times ``(n,)`` to ``(n, features)``; returns it with the number of features."""
     features = s.widths[0]
     if s.time == "fourier":
         return LogSines(features), 2 * features

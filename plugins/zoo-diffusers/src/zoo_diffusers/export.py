@@ -1,4 +1,4 @@
-r"""A folder that diffusers reads, of a model on a Gaussian path with a U-Net.  Needs no diffusers.
+r"""Exports models on a Gaussian path with a U-Net to folders that diffusers loads, without diffusers.
 
 | model                                       | pipeline and scheduler                                                |
 |---------------------------------------------|-----------------------------------------------------------------------|
@@ -7,11 +7,11 @@ r"""A folder that diffusers reads, of a model on a Gaussian path with a U-Net.  
 | α = 1 − t, the network answers the velocity | ``DDPMPipeline``, ``FlowMatchEulerDiscreteScheduler``                 |
 | consistency, ``edm`` preconditioning        | ``ConsistencyModelPipeline``, ``CMStochasticIterativeScheduler``      |
 
-A network with angular preconditioning sees x_t/√(α² + σ²) and the clock 1000·(2/π)·θ, and answers cos θ·ε − sin θ·x.
-On whichever path it was trained, that is v-prediction on the trigonometric path, whose entry k stands at θ = πk/2000.
-(At k = 0 the table has 1 − 10⁻⁸ in place of 1, which diffusers would divide by.)
+A network with angular preconditioning sees x_t/√(α² + σ²) and the time 1000·(2/π)·θ, and predicts cos θ·ε − sin θ·x.
+For every path this is v-prediction on the trigonometric path, whose entry k is at θ = πk/2000.  (At k = 0 the table has
+1 − 10⁻⁸, since diffusers divides by 1 − ᾱ.)
 
-A conditional network is written as its unconditional half: the null class becomes part of the time embedding's bias.
+A conditional network is exported without labels: the null class is added to the time embedding's bias.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ def export(model: Model, config: dict[str, Any], folder: Path) -> None:
     """Writes ``model_index.json``, ``scheduler/`` and ``unet/`` into an existing, empty folder.
 
     Args:
-        model: a model on a path.
-        config: the keyword arguments that it was made with.
-        folder: where to.
+        model: model on a path.
+        config: keyword arguments of its constructor.
+        folder: existing, empty folder to write to.
 
     Raises:
-        IncompatibleError: diffusers has no counterpart; the message says of what.
+        IncompatibleError: diffusers has no counterpart of a part of the model, which the message names.
     """
     network = getattr(model, "network", None)
     if not isinstance(model, Denoiser) or not isinstance(network, (UNet, UNet2D)):
         raise IncompatibleError("diffusers has a counterpart of models on a path with a U-Net only; this is none")
     pipeline, scheduler = scheduler_of(model)
-    if isinstance(network, UNet2D):  # it came from this layout
+    if isinstance(network, UNet2D):  # the model was loaded from diffusers' format
         unet, state = dict(config["unet"]), dict(model.state_dict())
     else:
         channels, height, width = (int(size or 0) for size in model.space.shape)
@@ -86,10 +86,10 @@ def export(model: Model, config: dict[str, Any], folder: Path) -> None:
 
 
 def scheduler_of(model: Denoiser) -> tuple[str, dict[str, Any]]:
-    """The pipeline's class, and its scheduler's configuration with ``_class_name``.
+    """Returns the pipeline's class, and the scheduler's configuration with ``_class_name``.
 
     Raises:
-        IncompatibleError: diffusers has none for this path and network.
+        IncompatibleError: diffusers has no scheduler for this path and network.
     """
     path, preconditioning = model.path, getattr(model, "preconditioning", "none")
     if isinstance(path, DiscretePath):
@@ -131,7 +131,7 @@ def _consistency(model: Any) -> dict[str, Any]:
 
 
 def _unconditional(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state without classes; the null class, the last row, is added to every time embedding."""
+    """Returns the state without classes; the null class, the last row, is added to the time embedding."""
     plain = dict(state)
     rows = plain.pop("class_embedding.weight", None)
     if rows is not None:

@@ -1,9 +1,10 @@
-"""diffusers' layout, recognised: from a pipeline's JSON files to an entry.  Imports no torch.
+"""Reads diffusers' repository format: makes a registry entry from a pipeline's JSON files, without torch.
 
 model_index.json   scheduler/scheduler_config.json   unet/config.json   unet/diffusion_pytorch_model.safetensors
 
-As in diffusers, a part without a folder of its own lies at the top, as in the first published pipelines; and the index
-may be missing.  The weights are one file, or several that an index of their own names, or a variant of either.
+As in diffusers, parts may be at the top level in place of a folder, as in the first published pipelines, and
+``model_index.json`` may be missing.  The weights are one file, or several files (shards) listed in an index, or a
+variant of these, such as fp16.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ __all__ = ["entry_table"]
 
 WEIGHTS = "diffusion_pytorch_model"
 VARIANTS = ("fp16", "bf16", "ema", "non_ema")
-"""What is looked for where there are no weights without a variant; values of half precision are exact in float32."""
+"""Variants that are tried where there are no weights without a variant; float32 represents half precision exactly."""
 JSON_LIMIT = 1_000_000
 HEADER_LIMIT = 10_000_000
 SHARD_LIMIT = 1000
 
 
 def entry_table(repository: Repository) -> dict[str, Any]:
-    """What a registry would say about a pipeline: see :meth:`zoo_core.plugins.catalogue.Catalogue.layout`.
+    """Makes the registry entry of a pipeline; see :meth:`zoo_core.plugins.catalogue.Catalogue.layout`.
 
     Args:
-        repository: where the files are.
+        repository: repository with the files.
 
     Raises:
-        WeightsError: it is a pipeline of another kind, or its files are not what they should be.
+        WeightsError: the pipeline is of another kind, or its files are invalid.
     """
     index = _json(repository, "model_index.json") if repository.find("model_index.json") else {}
     parts = {name for name, value in index.items() if isinstance(value, list) and any(value)}
@@ -62,10 +63,10 @@ def entry_table(repository: Repository) -> dict[str, Any]:
 
 
 def _weights(repository: Repository, home: str) -> list[str]:
-    """The files of the weights: whole or in shards, without a variant if there are such.
+    """Finds the files of the weights, whole or in shards, and without a variant if possible.
 
     Raises:
-        WeightsError: there are none in safetensors, or the index of the shards is not what it should be.
+        WeightsError: there are no safetensors weights, or the index of the shards is invalid.
     """
     for variant in ("", *(f".{name}" for name in VARIANTS)):
         whole, index = f"{home}{WEIGHTS}{variant}.safetensors", f"{home}{WEIGHTS}.safetensors.index{variant}.json"
@@ -91,10 +92,10 @@ def _shards(index: Mapping[str, Any], file: str) -> list[str]:
 
 
 def sampler(scheduler: Mapping[str, Any]) -> dict[str, Any]:
-    """The sampler of ours that does what the scheduler would do, as a registry's ``sampler`` table.
+    """Chooses the sampler that does the steps of the scheduler, as a registry's ``sampler`` table.
 
     Raises:
-        WeightsError: the scheduler clips in a way that ours do not.
+        WeightsError: the scheduler clips in a way that no sampler supports.
     """
     kind = scheduler.get("_class_name")
     if kind == "FlowMatchEulerDiscreteScheduler":
@@ -125,7 +126,7 @@ def _json(repository: Repository, file: str) -> dict[str, Any]:
 
 
 def _has_old_names(weights: Path) -> bool:
-    """Whether attention's parameters are called as before diffusers 0.15; the file is checked when it is loaded."""
+    """Says whether attention's parameters have the names of diffusers before 0.15."""
     with open(weights, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
         return size <= HEADER_LIMIT and b'.query.weight"' in file.read(size)

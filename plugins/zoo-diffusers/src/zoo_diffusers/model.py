@@ -1,15 +1,14 @@
-r"""A pipeline in diffusers' layout as a model on a Gaussian path.
+r"""A pipeline in diffusers' repository format as a model on a Gaussian path.
 
-| scheduler                          | path                                | network's clock | its answer         |
+| scheduler                          | path                                | network's time  | prediction         |
 |------------------------------------|-------------------------------------|-----------------|--------------------|
 | ``DDPMScheduler``, ``DDIMScheduler`` | table ᾱ_k                           | k               | ε, x or v          |
 | ``FlowMatchEulerDiscreteScheduler`` | α = 1 − t, σ = t                    | 1000·t          | velocity ε − x     |
 | ``ScoreSdeVeScheduler``            | α = 1, σ = σ_min·(σ_max/σ_min)^t    | σ               | score              |
 
-What the schedulers add of their own, time grids above all, is a sampler's business, and any of ours will do.  Images
-are in [−1, 1], those of the score SDE in [0, 1].  A network with classes is a conditional model, which has no null: it
-needs a label.  The parameters keep diffusers' names in state dicts, so that the file of a pipeline is this model's
-weights file as it stands.
+Everything else of a scheduler, such as its time grid, belongs to samplers, and all path samplers work.  Images are in
+[−1, 1], those of the score SDE in [0, 1].  A network with classes is a conditional model without a null, so it needs a
+label.  Parameters keep diffusers' names in state dicts, so that a pipeline's weights file is valid for this model.
 """
 
 from __future__ import annotations
@@ -41,15 +40,15 @@ _OLD_NAMES = (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0"
 
 
 class DiffusersPipeline(Model, Denoiser):
-    """The denoiser of a pipeline.
+    """The denoiser of a diffusers pipeline.
 
     Args:
-        unet: what ``unet/config.json`` says.
-        scheduler: what ``scheduler/scheduler_config.json`` says, ``_class_name`` among it.
-        old_names: the file calls attention's parameters ``query``, ``key``, ``value`` and ``proj_attn``.
+        unet: contents of ``unet/config.json``.
+        scheduler: contents of ``scheduler/scheduler_config.json``, with ``_class_name``.
+        old_names: whether attention's parameters are ``query``, ``key``, ``value`` and ``proj_attn`` in the file.
 
     Raises:
-        WeightsError: something that the network or the paths cannot express, with the reason.
+        WeightsError: a setting has no counterpart here; the message names it.
     """
 
     def __init__(self, unet: Mapping[str, Any], scheduler: Mapping[str, Any], old_names: bool = False) -> None:
@@ -92,10 +91,10 @@ class DiffusersPipeline(Model, Denoiser):
         return Prediction(said.data, said.noise, mix)
 
     def label(self, condition: Condition | None) -> Tensor | None:
-        """The labels in a condition, ``(n,)``; ``None`` for an unconditional model.
+        """Returns the labels in a condition, ``(n,)``; ``None`` for an unconditional model.
 
         Raises:
-            ConditionError: one is missing, out of range, or not wanted.
+            ConditionError: a label is missing, out of range, or given to an unconditional model.
         """
         if condition is not None:
             condition.check(self.conditions)
@@ -109,14 +108,14 @@ class DiffusersPipeline(Model, Denoiser):
         return condition["label"]
 
     def name_in_file(self, name: str) -> str:
-        """What the pipeline's file calls a parameter of the network."""
+        """Converts the name of a network's parameter to its name in the pipeline's file."""
         if self.old_names:
             for new, old in _OLD_NAMES:
                 name = name.replace(f".{new}.", f".{old}.")
         return name
 
     def clock(self, t: float | Tensor) -> Tensor:
-        """What the network is told at time ``t``, float32 ``(1,)`` or ``(n,)``."""
+        """Returns the network's time input at time ``t``, float32 ``(1,)`` or ``(n,)``."""
         times, path = (t.tolist() if isinstance(t, Tensor) else [t]), self.path
         if isinstance(path, DiscretePath):
             return torch.tensor([path.index(u) for u in times], dtype=torch.float32)
@@ -158,7 +157,7 @@ def _path(kind: str, scheduler: Mapping[str, Any]) -> tuple[GaussianPath, Predic
 
 
 def _with_their_names(module: nn.Module, state: dict[str, Tensor], prefix: str, metadata: Any) -> None:
-    """Our names of a state dict give way to the file's, in place."""
+    """Renames our parameters in a state dict to the file's names, in place."""
     assert isinstance(module, DiffusersPipeline)
     start = f"{prefix}network."
     for name in [name for name in state if name.startswith(start)]:
@@ -166,7 +165,7 @@ def _with_their_names(module: nn.Module, state: dict[str, Tensor], prefix: str, 
 
 
 def _with_our_names(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """The file's names give way to ours, in place; torch says what is missing and what is left over."""
+    """Renames the file's parameters to ours, in place; torch reports missing and unexpected ones."""
     assert isinstance(module, DiffusersPipeline)
     for name in module.network.state_dict():
         if (theirs := prefix + module.name_in_file(name)) in state:

@@ -3,9 +3,9 @@ r"""The noise schedules that diffusers names, in float64: β_0 … β_{T−1} an
 * ``linear``: β in equal steps; ``scaled_linear``: √β in equal steps;
 * ``squaredcos_cap_v2``: ᾱ(u) = cos²((u + 0.008)/1.008·π/2), β at most 0.999 (Nichol & Dhariwal 2021, eq. 17);
 * ``sigmoid``: β = start + (end − start)·sigmoid(s), s in equal steps from −6 to 6;
-* ``trained_betas``: given one by one.
+* ``trained_betas``: a given list of β.
 
-diffusers itself keeps the table in float32, which costs 1e-4 of σ at the data's end.
+diffusers keeps the table in float32, which has a relative error of 1e-4 in σ near the data.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from zoo_core.paths import DiscretePath
 __all__ = ["alpha_bars", "betas", "table_config"]
 
 NAMES = ("linear", "scaled_linear", "squaredcos_cap_v2")
-"""What a table of our own may be called by."""
+"""Names of schedules by which our own tables can be exported."""
 
 
 def betas(config: Mapping[str, Any]) -> list[float]:
-    """The forward variances of a scheduler's configuration.
+    """Computes the forward variances of a scheduler's configuration.
 
     Raises:
-        WeightsError: a schedule that is none of the above, or numbers that make none.
+        WeightsError: the schedule is none of these, or its numbers are invalid.
     """
     given = config.get("trained_betas")
     if given is not None:
@@ -60,12 +60,12 @@ def betas(config: Mapping[str, Any]) -> list[float]:
 
 
 def alpha_bars(config: Mapping[str, Any]) -> list[float]:
-    """ᾱ_0 … ᾱ_{T−1} of a scheduler's configuration."""
+    """Computes ᾱ_0 … ᾱ_{T−1} of a scheduler's configuration."""
     return list(accumulate((1.0 - beta for beta in betas(config)), mul))
 
 
 def table_config(table: Sequence[float] | DiscretePath) -> dict[str, Any]:
-    """The keys of a diffusers scheduler that mean the table ᾱ_0 … ᾱ_{T−1}: a name where it has one."""
+    """Makes the keys of a diffusers scheduler for a table ᾱ_0 … ᾱ_{T−1}, by a schedule's name where it has one."""
     if isinstance(table, DiscretePath):
         table = [table.alpha_bar(table.time(k)) for k in range(table.steps)]
     ends = {"num_train_timesteps": len(table), "beta_start": 1e-4, "beta_end": 0.02}

@@ -1,4 +1,4 @@
-"""What ``unet/config.json`` of a ``UNet2DModel`` says, checked; and what of it has no counterpart here.  No torch.
+"""Reads and checks ``unet/config.json`` of a ``UNet2DModel``, and refuses unsupported settings, without torch.
 
 Every refusal is one line with the key and its value.
 """
@@ -16,7 +16,7 @@ __all__ = ["ACTIVATIONS", "Settings", "Stage", "quarter", "settings"]
 
 ACTIVATIONS = ("silu", "swish", "mish", "gelu", "relu")
 
-_CHOICES: dict[str, tuple[Any, ...]] = {  # the values that have a counterpart; the first is diffusers' default
+_CHOICES: dict[str, tuple[Any, ...]] = {  # supported values; the first is diffusers' default
     "_class_name": ("UNet2DModel",),
     "time_embedding_type": ("positional", "fourier", "learned"),
     "mid_block_type": ("UNetMidBlock2D", None),
@@ -34,12 +34,12 @@ _CHOICES: dict[str, tuple[Any, ...]] = {  # the values that have a counterpart; 
 
 @dataclass(frozen=True)
 class Stage:
-    """One of ``down_block_types`` or ``up_block_types``.
+    """One stage of ``down_block_types`` or ``up_block_types``.
 
     Attributes:
-        attends: whether it has self-attention.
-        skips: whether a small image runs beside the features, as in NCSN++ (Song et al. 2021, appendix H).
-        by_residual: whether a residual block takes the step to the next resolution, not a convolution.
+        attends: whether the stage has self-attention.
+        skips: whether an image is processed in parallel to the features, as in NCSN++ (Song et al. 2021, appendix H).
+        by_residual: whether a residual block changes the resolution, and not a convolution.
     """
 
     attends: bool = False
@@ -65,31 +65,33 @@ _UP = {
 
 @dataclass(frozen=True)
 class Settings:
-    """A network's configuration.
+    """The configuration of a network.
 
     Attributes:
-        channels: of its images.
-        out_channels: of its answer.
+        channels: number of image channels.
+        out_channels: number of output channels.
         widths: channels at each resolution, from the finest.
-        layers: residual blocks of each stage on the way down; one more on the way up.
-        down: the stages on the way down.
-        up: the stages on the way up, from the coarsest.
-        middle: whether there is anything between them.
-        middle_attends: whether it has self-attention.
-        middle_scale: what the sums in the middle are divided by.
-        middle_groups: groups of the norm before the middle's attention; ``None`` for no norm.
-        groups: groups of every norm outside of skip stages; ``None`` for a quarter of the channels, at most 32.
+        layers: number of residual blocks of each stage on the way down; each on the way up has one more.
+        down: stages on the way down.
+        up: stages on the way up, from the coarsest.
+        middle: whether there are blocks between the two ways.
+        middle_attends: whether the middle has self-attention.
+        middle_scale: number that the sums in the middle are divided by.
+        middle_groups: number of groups of the norm before the middle's attention; ``None`` for no norm.
+        groups: number of groups of every norm outside of skip stages; ``None`` for a quarter of the channels, at most
+            32.
         head_width: channels of one attention head; ``None`` for one head of all channels.
-        eps: ε of every group norm.
-        dropout: probability of dropping in training.
-        activation: one of :data:`ACTIVATIONS`.
-        scale_shift: whether time scales and shifts what comes out of a norm; else it is added before the norm.
-        padding: of strided convolutions: 1 on all sides, or 0 for one row and column below and on the right.
-        time: what time is told by: sines (``positional``), sines of its log (``fourier``), a table (``learned``).
-        time_width: channels of its embedding.
-        time_entries: entries of the learned table; 0 for none.
-        cosine_first: whether cosines stand before sines.
-        frequency_shift: subtracted from half the number of sines where their frequencies are spaced.
+        eps: number ε of every group norm.
+        dropout: dropout probability in training.
+        activation: name of the activation, one of :data:`ACTIVATIONS`.
+        scale_shift: whether the time embedding scales and shifts the output of a norm; otherwise it is added before it.
+        padding: padding of strided convolutions, 1 on all sides, or 0 for one row and column below and on the right.
+        time: type of the time embedding, sines (``positional``), sines of the log (``fourier``) or a table
+            (``learned``).
+        time_width: width of the time embedding.
+        time_entries: number of entries of the learned table; 0 for none.
+        cosine_first: whether cosines come before sines.
+        frequency_shift: number subtracted from half the number of sines in the spacing of the frequencies.
         classes: number of labels; ``None`` for an unconditional network.
         centred: whether the network maps its input from [0, 1] to [−1, 1] itself.
     """
@@ -121,7 +123,7 @@ class Settings:
 
 
 def quarter(channels: int) -> int:
-    """The groups of a norm in a skip stage: a quarter of the channels, at most 32."""
+    """Computes the groups of a norm in a skip stage: a quarter of the channels, at most 32."""
     return min(channels // 4, 32)
 
 
@@ -129,7 +131,7 @@ def settings(config: Mapping[str, Any]) -> Settings:
     """Reads a configuration; keys that are missing have diffusers' defaults.
 
     Raises:
-        WeightsError: it has something without a counterpart here, or that makes no network.
+        WeightsError: a setting has no counterpart here, or is invalid.
     """
     chosen = {key: _choice(config, key) for key in _CHOICES}
     widths = config.get("block_out_channels", [224, 448, 672, 896])
@@ -177,7 +179,7 @@ def settings(config: Mapping[str, Any]) -> Settings:
 
 
 def _stages(config: Mapping[str, Any], levels: int, chosen: Mapping[str, Any]) -> tuple[tuple[Stage, ...], ...]:
-    """The stages on the way down and up."""
+    """Reads the stages on the way down and up."""
     sides = []
     for key, known, step, default in (
         ("down_block_types", _DOWN, "downsample_type", ["DownBlock2D", *["AttnDownBlock2D"] * 3]),
@@ -193,12 +195,12 @@ def _stages(config: Mapping[str, Any], levels: int, chosen: Mapping[str, Any]) -
                 raise WeightsError(
                     f"unet: {key} has {_shown(name)}, which has no counterpart here; {', '.join(known)} have"
                 )
-            if stage == Stage(attends=True) and chosen[step] == "resnet":  # diffusers hears of it in these alone
+            if stage == Stage(attends=True) and chosen[step] == "resnet":  # diffusers applies it in these stages only
                 stage = Stage(attends=True, by_residual=True)
             stages.append(stage)
         sides.append(tuple(stages))
     down, up = sides
-    # The image beside the features changes its size in skip stages alone, and must have that of the features.
+    # The parallel image changes its size in skip stages only, and must always have that of the features.
     if any(later.skips and not stage.skips for stage, later in pairwise(down[:-1])):
         names = _shown(config["down_block_types"])
         raise WeightsError(f"unet: down_block_types = {names} has a skip block after another kind; expected it before")
@@ -220,7 +222,7 @@ def _choice(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _count(config: Mapping[str, Any], key: str, default: int | None, optional: bool = False) -> Any:
-    """A positive integer, or ``None`` where that is allowed."""
+    """Reads a positive integer, or ``None`` where that is allowed."""
     value = config.get(key, default)
     if (value is None and optional) or (type(value) is int and 0 < value <= 1 << 16):
         return value
@@ -235,7 +237,7 @@ def _number(config: Mapping[str, Any], key: str, default: float, fits: Callable[
 
 
 def _shown(value: Any) -> str:
-    """A value of any length, for a message."""
+    """Shortens a value to 120 characters, for a message."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:120]}…"
 

@@ -1,7 +1,7 @@
-"""The stages of a ``UNet2DModel``: down, up and the middle, plain or with a small image beside the features.
+"""The stages of a ``UNet2DModel``: down, middle and up, plain or with an image in parallel to the features.
 
-In a *skip* stage (NCSN++: Song et al. 2021, appendix H) the image itself, filtered down, joins the features at every
-resolution on the way down, and on the way up every stage adds to an image that is filtered up: the answer.
+In a *skip* stage (NCSN++: Song et al. 2021, appendix H) the filtered and downsampled input image is added to the
+features on the way down, and on the way up every stage adds to an upsampled image, which becomes the output.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoo_diffusers.settings import Settings, Stage, quarter
 __all__ = ["Down", "Middle", "Up"]
 
 _IMAGE = 3
-"""The channels of the image beside the features, which diffusers fixes."""
+"""Number of channels of the parallel image, which is fixed in diffusers."""
 
 
 _halved = partial(F.avg_pool2d, kernel_size=2, stride=2)
@@ -31,9 +31,9 @@ def _groups(stage: Stage, channels: int, s: Settings) -> int:
 
 
 def _joint_groups(stage: Stage, own: int, other: int, s: Settings) -> int:
-    """The groups of a norm over features and what was saved of them."""
+    """Computes the groups of a norm over features and saved activations."""
     if stage.skips and stage.attends:
-        return min(own + other // 4, 32)  # as diffusers has it, and so its weights
+        return min(own + other // 4, 32)  # the formula of diffusers, which its weights need
     return _groups(stage, own + other, s)
 
 
@@ -49,14 +49,14 @@ class Down(nn.Module):
     """The residual blocks of one resolution, and the step to the next coarser one.
 
     Args:
-        stage: its kind.
-        inside: channels that come in.
-        outside: channels that go out.
-        s: the network's configuration.
-        last: whether there is no coarser one.
+        stage: type of the stage.
+        inside: number of input channels.
+        outside: number of output channels.
+        s: configuration of the network.
+        last: whether this is the coarsest resolution.
 
     Raises:
-        ValueError: groups that do not divide channels.
+        ValueError: the groups do not divide the channels.
     """
 
     def __init__(self, stage: Stage, inside: int, outside: int, s: Settings, last: bool) -> None:
@@ -82,7 +82,7 @@ class Down(nn.Module):
             self.downsamplers.append(Downsample(outside, s.padding))
 
     def forward(self, x: Tensor, time: Tensor, image: Tensor, saved: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """The features and the image at the next resolution; what the way up needs is added to ``saved``."""
+        """Returns features and image at the next resolution; appends the activations for the way up to ``saved``."""
         for j, residual in enumerate(self.resnets):
             x = residual(x, time)
             x = self.attentions[j](x) if self.attentions else x
@@ -98,7 +98,7 @@ class Down(nn.Module):
 
 
 class Middle(nn.Module):
-    """Residual, attention, residual at the coarsest resolution."""
+    """A residual block, self-attention and a residual block at the coarsest resolution."""
 
     def __init__(self, channels: int, s: Settings) -> None:
         super().__init__()
@@ -118,18 +118,18 @@ class Middle(nn.Module):
 
 
 class Up(nn.Module):
-    """The residual blocks of one resolution, which also see what was saved there, and the step to the next finer one.
+    """The residual blocks of one resolution, which also see saved activations, and the step to the next finer one.
 
     Args:
-        stage: its kind.
-        before: channels that come in.
-        inside: channels that the last of them finds saved: those of the next finer resolution.
-        outside: channels that go out.
-        s: the network's configuration.
-        last: whether there is no finer one.
+        stage: type of the stage.
+        before: number of input channels.
+        inside: number of saved channels for the last block, which are those of the next finer resolution.
+        outside: number of output channels.
+        s: configuration of the network.
+        last: whether this is the finest resolution.
 
     Raises:
-        ValueError: groups that do not divide channels.
+        ValueError: the groups do not divide the channels.
     """
 
     def __init__(self, stage: Stage, before: int, inside: int, outside: int, s: Settings, last: bool) -> None:
@@ -161,7 +161,7 @@ class Up(nn.Module):
     def forward(
         self, x: Tensor, time: Tensor, image: Tensor | None, saved: list[Tensor]
     ) -> tuple[Tensor, Tensor | None]:
-        """The features and the image at the next resolution; what is used is taken off ``saved``."""
+        """Returns features and image at the next resolution; removes the activations that it uses from ``saved``."""
         for j, residual in enumerate(self.resnets):
             x = residual(torch.cat([x, saved.pop()], dim=1), time)
             x = self.attentions[j](x) if self.attentions and not self.skips else x

@@ -1,4 +1,4 @@
-"""diffusers' ``UNet2DModel``: the same function, under the same names, from the same configuration.  No diffusers.
+"""Implements diffusers' ``UNet2DModel`` without diffusers: its function, parameter names and configuration.
 
 The plain network is that of Ho et al. 2020, appendix B; with skip stages and sines of log σ it is NCSN++ (Song et al.
 2021, appendix H).
@@ -28,10 +28,10 @@ def make_unet(config: Mapping[str, Any]) -> UNet2D:
     """Makes the network of a configuration.
 
     Args:
-        config: what ``unet/config.json`` says; keys that are missing have diffusers' defaults.
+        config: contents of ``unet/config.json``; missing keys have diffusers' defaults.
 
     Raises:
-        WeightsError: it has something without a counterpart here, or that makes no network.
+        WeightsError: a setting has no counterpart here, or is invalid.
     """
     s = settings(config)
     try:
@@ -45,10 +45,10 @@ class UNet2D(nn.Module):
     """A network from ``(n, channels, h, w)`` and a time to ``(n, out_channels, h, w)``.
 
     Args:
-        s: its configuration.
+        s: configuration of the network.
 
     Raises:
-        ValueError: groups that do not divide channels, or heads wider than they are.
+        ValueError: groups do not divide channels, or heads have more channels than there are.
     """
 
     def __init__(self, s: Settings) -> None:
@@ -73,12 +73,12 @@ class UNet2D(nn.Module):
         self.conv_out = nn.Conv2d(s.widths[0], s.out_channels, 3, padding=1)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """The answer for images ``(n, channels, h, w)``; in float32 or better where it is divided by the time.
+        """Computes the output for images and times, in float32 or better where it is divided by the time.
 
         Args:
-            x: the images.
-            t: the clock, ``(n,)``, or ``(1,)`` for all alike.
-            label: of a network with classes, ``(n,)``.
+            x: images, ``(n, channels, h, w)``.
+            t: time inputs, ``(n,)``, or ``(1,)`` for all samples.
+            label: labels of a network with classes, ``(n,)``.
         """
         time = self.time_embedding(self.time_proj(t))
         if self.class_embedding is not None:

@@ -1,11 +1,10 @@
-r"""ActNorm (Kingma & Dhariwal 2018, §3.1): an affine map per channel whose start comes from data.
+r"""ActNorm (Kingma & Dhariwal 2018, §3.1): an affine map per channel, initialised from data.
 
     z = (x + b)·exp(s),      log |det ∂z/∂x| = h·w·Σ_c s_c      (h·w positions share a channel; 1 for points)
 
-b and s are first chosen so that the first batch leaves with mean 0 and variance 1 per channel; from then on they are
-parameters like any other.  That it has been started is part of the state (``started``): a model that was loaded is not
-started again by the first batch it sees, in training or elsewhere.  Only :meth:`ActNorm.start` starts it; evaluating or
-inverting a fresh model does not.
+b and s are initialised so that the first batch has mean 0 and variance 1 per channel; afterwards they are ordinary
+parameters.  The buffer ``started`` of the state says whether this has happened, so that a loaded model is not
+initialised again.  Only :meth:`ActNorm.start` initialises; evaluating or inverting a new model does not.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from zoo_flows.transform import Transform
 __all__ = ["ActNorm"]
 
 LEAST_DEVIATION = 1e-3
-"""A channel that is constant in the first batch (the border of MNIST) must not be blown up."""
+"""Least standard deviation that is divided by, for channels that are constant in the first batch (MNIST's border)."""
 
 
 class ActNorm(Transform):
     """An affine map per channel of ``(n, channels, …)``.
 
     Args:
-        channels: how many; the dimensions for points.
+        channels: number of channels, or of dimensions for points.
     """
 
     def __init__(self, channels: int) -> None:
@@ -61,6 +60,6 @@ class ActNorm(Transform):
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel, in float64."""
+    """Computes mean and standard deviation per channel, in float64."""
     values = x.detach().double().transpose(0, 1).flatten(1)
     return values.mean(1), values.std(1, correction=0)

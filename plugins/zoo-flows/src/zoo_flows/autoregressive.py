@@ -1,16 +1,16 @@
 r"""Masked autoregressive layers: z_i = τ(x_i; θ_i(x_1, …, x_{i−1})) (Papamakarios et al. 2017; Kingma et al. 2016).
 
 One network computes all θ_i (MADE; Germain et al. 2015): every hidden unit has a *degree* m in 1 … d − 1 and sees only
-what has a degree ≤ m, input i has degree i, and θ_i sees only units of degree < i.  The density costs one evaluation.
+units of degree ≤ m, input i has degree i, and θ_i sees only units of degree < i.  The density costs one evaluation.
 
-**The incremental inverse.**  x_i = τ⁻¹(z_i; θ_i(x_1 … x_{i−1})) has to be found one after the other, and d evaluations
-of the whole network for it are what makes sampling 50 times as dear as the density.  But a unit of degree m is final as
-soon as x_m is known.  So the units are sorted by degree, and after x_m exactly those of degree m are computed, from the
-final ones before them:
+**The incremental inverse.**  x_i = τ⁻¹(z_i; θ_i(x_1 … x_{i−1})) is found for one i after the other.  With d
+evaluations of the whole network, sampling would be 50 times as expensive as the density.  However, a unit of degree m
+is final as soon as x_m is known.  The units are therefore sorted by degree, and after x_m only those of degree m are
+computed, from final units of degree ≤ m:
 
     h^l_{(m)} = a(W^l_{(m), (≤m)} h^{l−1}_{(≤m)} + b^l_{(m)}),
 
-every weight being used once: all d steps cost what one evaluation costs, with the zeros of the mask left out.
+Every weight is used once, so all d steps together cost one evaluation, less the masked weights.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = ["MADE", "MaskedAutoregressive", "MaskedLinear"]
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer without the weights from where ``degree_in`` is too large.
+    """A linear layer whose weights are masked by the degrees of inputs and outputs.
 
     Args:
-        degree_in: of what comes in, ``(a,)``.
-        degree_out: of what goes out, ``(b,)``.
-        strict: whether a weight needs in < out, not in ≤ out.
+        degree_in: degrees of the inputs, ``(a,)``.
+        degree_out: degrees of the outputs, ``(b,)``.
+        strict: whether the input's degree must be less than the output's, and not only at most equal.
     """
 
     def __init__(self, degree_in: Tensor, degree_out: Tensor, *, strict: bool = False) -> None:
@@ -46,20 +46,21 @@ class MaskedLinear(nn.Linear):
         self.register_buffer("mask", seen, persistent=False)
 
     def masked(self) -> Tensor:
-        """W with zeros where nothing is seen."""
+        """Returns the weights W with zeros where they are masked."""
         return self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.masked().to(x.dtype), self.bias.to(x.dtype))  # as the incremental inverse has it
+        # The types are those of the incremental inverse, so that both give equal results.
+        return F.linear(x, self.masked().to(x.dtype), self.bias.to(x.dtype))
 
 
 class MADE(nn.Module):
-    """``(n, features)`` to θ ``(n, features·parameters)``, where θ_i depends on the inputs before i only.
+    """A network ``(n, features)`` to θ ``(n, features·parameters)``, where θ_i depends only on inputs before i.
 
     Args:
-        features: d.
-        parameters: numbers per feature.
-        hidden: units of the hidden layers; their degrees are spread evenly over 1 … d − 1.
+        features: number d of features.
+        parameters: number of parameters per feature.
+        hidden: units of the hidden layers, whose degrees are spread evenly over 1 … d − 1.
         context: width of the context, which every unit sees; 0 for none.
     """
 
@@ -77,7 +78,7 @@ class MADE(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def masked_layers(self) -> list[MaskedLinear]:
-        """All of them, the last included."""
+        """Returns all masked layers, including the last."""
         return [layer for layer in [*self.layers, self.last] if isinstance(layer, MaskedLinear)]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -91,11 +92,11 @@ class MADE(nn.Module):
 
 
 class MaskedAutoregressive(Transform):
-    """The layer.
+    """A masked autoregressive layer.
 
     Args:
-        features: d.
-        univariate: τ.
+        features: number d of features.
+        univariate: univariate map τ.
         hidden: units of the network's hidden layers.
         context: width of the context; 0 for none.
     """
@@ -113,7 +114,7 @@ class MaskedAutoregressive(Transform):
         return _Incremental(self.network, z, context).run(self.univariate)
 
     def naive_inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """The same by d evaluations of the whole network: what :meth:`inverse` is tested against."""
+        """Computes the inverse by d evaluations of the whole network, as a reference in tests of :meth:`inverse`."""
         x = torch.zeros_like(z)
         for i in range(z.shape[1]):
             found = self.univariate.inverse(z, self._theta(x, context))
@@ -126,7 +127,7 @@ class MaskedAutoregressive(Transform):
 
 
 class _Incremental:
-    """The inverse, step by step.  Activations are kept as ``(units, n)``: what grows is then contiguous."""
+    """The incremental inverse.  Activations are ``(units, n)``, so that the units known so far are contiguous."""
 
     def __init__(self, network: MADE, z: Tensor, context: Tensor | None) -> None:
         self.network, self.z = network, z
@@ -161,7 +162,7 @@ class _Incremental:
 
 
 class _Rows:
-    """Rows that become known one after the other: written in place, or joined where gradients are wanted."""
+    """Rows that are computed one after the other: written in place, or concatenated where gradients are needed."""
 
     def __init__(self, like: Tensor, most: int) -> None:
         self.in_place = not torch.is_grad_enabled()
@@ -181,12 +182,12 @@ class _Rows:
 
 
 def _spread(width: int, features: int) -> Tensor:
-    """Degrees of hidden units, sorted, spread evenly over 1 … features − 1."""
+    """Returns the sorted degrees of hidden units, spread evenly over 1 … features − 1."""
     most = max(features - 1, 1)
     return 1 + torch.arange(width) * most // width
 
 
 def _ends(width: int, features: int) -> list[int]:
-    """How many of the units of a layer have a degree ≤ m, for m = 0 … features."""
+    """Counts the units of a layer with a degree ≤ m, for m = 0 … features."""
     degrees = [1 + unit * max(features - 1, 1) // width for unit in range(width)]
     return [bisect_right(degrees, m) for m in range(features + 1)]

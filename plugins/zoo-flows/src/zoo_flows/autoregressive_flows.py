@@ -1,8 +1,8 @@
 r"""Flows over vectors made of masked autoregressive layers.
 
-MAF (Papamakarios et al. 2017): affine layers in the direction of the density, which is one evaluation; a sample takes
-d steps, which the incremental inverse makes as cheap as one.  IAF (Kingma et al. 2016) is the same read backwards: one
-evaluation for a sample and *its* density, d steps for the density of data.
+MAF (Papamakarios et al. 2017) has affine layers from data to codes: the density takes one evaluation, a sample d steps,
+which the incremental inverse makes as cheap as one evaluation.  IAF (Kingma et al. 2016) has these layers inverted: a
+sample with its density takes one evaluation, the density of data d steps.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["IAF", "MAF"]
 
 
 class MAF(Flow):
-    """ActNorm, an affine masked autoregressive layer, and what mixes the dimensions before the next; repeatedly.
+    """A sequence of ActNorm, affine masked autoregressive layer and mixing of the dimensions.
 
     Args:
         shape: ``[dimensions]``; images ``[channels, height, width]`` go through the logit and are read row by row.
-        layers: how many.
+        layers: number of autoregressive layers, at least 1.
         hidden: units of each network's hidden layers.
-        mixing: between layers: ``reverse`` turns the order round (the paper), ``linear`` is an LU layer that starts
-            from a rotation.
-        reach: no scale is beyond e^±reach.
-        classes, context, base, alpha: as in :class:`~zoo_flows.flow.Flow`.
+        mixing: mixing between layers, ``reverse`` (reverses the order, as in the paper) or ``linear`` (an LU layer that
+            starts from a rotation).
+        reach: bound of the logarithm of every scale.
+        classes, context, base, alpha: options of every flow; see :class:`~zoo_flows.flow.Flow`.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class MAF(Flow):
 
 
 class IAF(MAF):
-    """The same with every autoregressive layer inverted; the arguments are those of :class:`MAF`."""
+    """An inverse autoregressive flow: every layer of a :class:`MAF` is inverted, with the arguments of MAF."""
 
     def _layer(self, layer: MaskedAutoregressive) -> Transform:
         return Inverse(layer)

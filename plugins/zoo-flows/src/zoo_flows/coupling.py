@@ -1,9 +1,9 @@
-r"""Coupling layers (Dinh et al. 2015; 2017): one part of x passes, and says what happens to the other.
+r"""Coupling layers (Dinh et al. 2015; 2017): one part of x is unchanged, and determines how the other changes.
 
     z_a = x_a,      z_b = τ(x_b; θ(x_a)),      log |det ∂z/∂x| = Σ_i log |τ′(x_{b,i}; θ_i)|      (RealNVP, eq. 4–6)
 
-The Jacobian is triangular, and the inverse costs what the map costs.  The parts are a true split, not a mask: a masked
-network computes with zeros, twice as much of everything.  One network computes all of θ.
+The Jacobian is triangular, and the inverse costs as much as the map.  The parts are split, not masked, since a masked
+network would compute twice as much, half of it with zeros.  One network computes all of θ.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Coupling(Transform):
     """A coupling layer over channels of ``(n, channels, …)``.
 
     Args:
-        channels: of x; the dimensions for points.
-        passing: how many of them pass.
-        conditioner: from x_a to θ, ``(n, passing, …)`` to ``(n, parameters·(channels − passing), …)``.
-        univariate: τ.
-        swap: the last channels pass, not the first.
+        channels: number of channels of x, or of dimensions for points.
+        passing: number of channels that are unchanged.
+        conditioner: network from x_a ``(n, passing, …)`` to θ ``(n, parameters·(channels − passing), …)``.
+        univariate: univariate map τ.
+        swap: whether the last channels are unchanged, and not the first.
 
     Raises:
-        ValueError: nothing would pass, or nothing would change.
+        ValueError: all channels would be unchanged, or none.
     """
 
     def __init__(
@@ -54,38 +54,40 @@ class Coupling(Transform):
         return self.join(z_a, self.change_back(z_a, z_b, context))
 
     def change(self, x_a: Tensor, x_b: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z_b and log |det ∂z/∂x| ``(n,)``."""
+        """Computes z_b and log |det ∂z/∂x| ``(n,)``."""
         z_b, log_slope = self.univariate.forward(x_b, self._theta(x_a, x_b, context))
         return z_b, x_b.new_zeros(len(x_b)) if log_slope is None else log_slope.flatten(1).sum(1)
 
     def change_back(self, z_a: Tensor, z_b: Tensor, context: Tensor | None = None) -> Tensor:
-        """x_b."""
+        """Computes x_b from z_b: the inverse of :meth:`change`."""
         return self.univariate.inverse(z_b, self._theta(z_a, z_b, context))
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x_a, which passes, and x_b, which changes."""
+        """Splits x into x_a, which is unchanged, and x_b."""
         first, second = torch.split(x, self.sizes, 1)
         return (second, first) if self.swap else (first, second)
 
     def join(self, a: Tensor, b: Tensor) -> Tensor:
-        """What :meth:`split` took apart."""
+        """Joins the parts of :meth:`split`."""
         return torch.cat([b, a] if self.swap else [a, b], 1)
 
     def _theta(self, x_a: Tensor, x_b: Tensor, context: Tensor | None) -> Theta:
-        answer = self.conditioner(x_a, context).to(x_b.dtype)  # a half-precision network; what is inverted is not
+        # The network may be in half precision, but the map must be invertible.
+        answer = self.conditioner(x_a, context).to(x_b.dtype)
         if self.univariate.in_blocks:
             return answer.chunk(self.univariate.parameters, 1)
         return answer.unflatten(1, (x_b.shape[1], self.univariate.parameters)).movedim(2, 0)
 
 
 class Turns(Transform):
-    """Coupling layers whose parts take turns: x is split once and joined once, whatever their number.
+    """Coupling layers with alternating parts, for which x is split and joined only once.
 
     Args:
-        layers: every other one has ``swap`` set, and what passes one is what the next one changes.
+        layers: coupling layers, of which every other one has ``swap`` set, so that each changes what the previous
+            keeps.
 
     Raises:
-        ValueError: the layers do not take turns.
+        ValueError: the layers do not alternate.
     """
 
     def __init__(self, layers: Sequence[Coupling]) -> None:

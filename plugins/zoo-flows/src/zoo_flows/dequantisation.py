@@ -1,14 +1,15 @@
-r"""Dequantisation: a density needs real numbers, an image has levels v in 0 … m − 1.
+r"""Dequantisation: adds noise to the levels v in 0 … m − 1 of an image, which a density of real numbers needs.
 
 Uniform (Theis et al. 2016): x = (v + u)/m with u ~ U[0, 1).  The zoo does it before a flow sees the data, and
 
     log P(v) ≥ E_u log p(x) − D·log m.
 
-Variational (Ho et al. 2019, eq. 7): u ~ q(u | v), a flow of its own that knows the image,
+Variational (Ho et al. 2019, eq. 7): u ~ q(u | v), a second flow that is conditioned on the image,
 
     log P(v) ≥ E_q [log p(x) − D·log m − log q(u | v)],      u = σ(g(ε; v)),  ε ~ N(0, I),
 
-with log q(u | v) = log N(ε; 0, I) − log |det ∂u/∂ε|.  Uniform noise is one choice of q: the best one is no worse.
+with log q(u | v) = log N(ε; 0, I) − log |det ∂u/∂ε|.  Uniform noise is one choice of q, so
+the best q is at least as good.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from zoo_flows.univariate import Affine
 __all__ = ["VariationalDequantisation"]
 
 NORMAL_TO_UNIFORM = 1.702
-"""σ(1.702·ε) is within 0.01 of the normal distribution function: the start is nearly uniform noise."""
+"""Factor a for which σ(a·ε) is within 0.01 of the normal distribution function, so that q begins nearly uniform."""
 
 
 class _WithImage(nn.Module):
-    """A conditioner that sees the context, an image, beside its input."""
+    """A conditioner that sees the context, an image, together with its input."""
 
     def __init__(self, network: ConvConditioner) -> None:
         super().__init__()
@@ -43,13 +44,13 @@ class _WithImage(nn.Module):
 
 
 class VariationalDequantisation(nn.Module):
-    """q(u | v).
+    """The conditional flow q(u | v) of variational dequantisation.
 
     Args:
-        channels: of the image, whose height and width are even.
-        levels: m.
+        channels: number of channels of the images, whose height and width are even.
+        levels: number m of grey levels, at least 2.
         width: channels of the networks.
-        layers: coupling layers.
+        layers: number of coupling layers, at least 1.
 
     Raises:
         ValueError: fewer than two levels, or no layer.
@@ -69,11 +70,11 @@ class VariationalDequantisation(nn.Module):
         self.flow = Compose(steps)
 
     def forward(self, v: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """x = (v + u)/m, and log q(u | v) + D·log m, which is to be taken from log p(x), ``(n,)``.
+        """Returns x = (v + u)/m, and log q(u | v) + D·log m ``(n,)``, which must be subtracted from log p(x).
 
         Args:
             v: levels as floats, ``(n, c, h, w)``.
-            noise: ε of the same shape.
+            noise: noise ε, in the shape of ``v``.
         """
         image = self.squeeze(2.0 * v / (self.levels - 1) - 1.0)[0]
         warped, log_det = self.flow(self.squeeze(noise)[0], image)

@@ -1,4 +1,4 @@
-r"""What every flow of the zoo is: an invertible f between data x and codes z with a simple density.
+r"""The base of all flows: an invertible map f between data x and codes z with a simple density.
 
     log p(x) = log p(z) + log |det ∂z/∂x|,   z = f(x)        (exact, in nats)
     x = f⁻¹(z),   z ~ p(z)                                    (samples)
@@ -8,12 +8,12 @@ label y with shared parameters: f sees an embedding of y.  Where no label is giv
 log p(x) = log (1/K) Σ_y p(x | y), and a sample's label is drawn uniformly.
 
 **Half precision.**  In bfloat16 or float16 the parameters are rounded and the networks of coupling layers compute in
-halves; x, z and log p are float32 all the same, for what is rounded on the way cannot be inverted, and a density must
+half precision, but x, z and log p are float32, since rounded values could not be inverted and the density would not
 integrate to one.
 
-**Images** live in [0, 1] with noise within each grey level (uniform dequantisation), and log p is the density there:
-bits per dimension are −log p/(D·ln 2) + log₂ m for m levels, so that a uniform density over the range scores log₂ m,
-8 bits for m = 256.  With variational dequantisation the model is of the levels themselves, and log p a bound.
+**Images** are in [0, 1] with noise within each grey level (uniform dequantisation), and log p is the density there.
+Bits per dimension are −log p/(D·ln 2) + log₂ m for m levels, so that a uniform density over the range scores log₂ m,
+8 bits for m = 256.  With variational dequantisation log p is a bound of the probability of the levels.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ Base = Literal["normal", "logistic"]
 
 
 class Flow(Model, Density, DirectSampler, LatentVariable):
-    """A normalizing flow.  Families say what it is made of; this says what it can do.
+    """The base class of normalizing flows, whose families define the transform.
 
     Args:
-        shape: one sample: ``[dimensions]``, or ``[channels, height, width]`` for images.
-        classes: labels of a class-conditional flow; ``None`` for an unconditional one.
+        shape: shape of one sample, ``[dimensions]``, or ``[channels, height, width]`` for images.
+        classes: number of labels of a class-conditional flow; ``None`` for an unconditional one.
         context: width of the embedding of a label.
-        base: p(z).
-        alpha: of the logit that comes first for images; see :mod:`zoo_flows.logit`.
+        base: density p(z) of the codes, ``normal`` or ``logistic``.
+        alpha: number α of the logit, the first transform for images; see :mod:`zoo_flows.logit`.
         dequantisation: options of :class:`~zoo_flows.dequantisation.VariationalDequantisation`, for images; ``None``
             for uniform noise.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
 
     Attributes:
-        transform: f, for images after the dequantisation.
-        invertible: decode is the inverse of encode.
+        transform: transform f from data, for images after dequantisation, to codes.
+        invertible: whether ``decode`` is the inverse of ``encode``.
     """
 
     log_prob_is = "exact"
@@ -87,7 +87,7 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         if base not in ("normal", "logistic"):
             raise ValueError(f"base = {base!r}; expected normal or logistic")
         if classes is not None and (classes < 1 or context < 1):
-            raise ValueError(f"classes = {classes} and context = {context}; both are at least 1")
+            raise ValueError(f"classes = {classes} and context = {context}; expected at least 1 of each")
         self.space = SampleSpace.of(shape, low=0.0, high=1.0)
         self.base, self.alpha, self.classes = base, alpha, classes
         self.dimensions = math.prod(shape)
@@ -100,10 +100,10 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         self.transform: Transform
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """log p(x) in nats, ``(n,)``: exact, or a bound with variational dequantisation, which draws from ``streams``.
+        """Computes log p(x) in nats, ``(n,)``: exact, or a bound by variational dequantisation with ``streams``.
 
         Raises:
-            ConditionError: a label out of range.
+            ConditionError: a label is out of range.
         """
         x, log_q = self._dequantised(_precise(x), streams)
         if self.classes is not None and not _has_label(condition, self.conditions):
@@ -112,33 +112,33 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         return self._log_density(x, self._context_of(condition)) - log_q
 
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
-        """f⁻¹(z) for z ~ p(z); see :class:`~zoo_flows.sampler.Tempered` for other temperatures."""
-        z = self.draw_latent(streams)  # before the label: the same code, whether a label is given or drawn
+        """Draws f⁻¹(z) for z ~ p(z); see :class:`~zoo_flows.sampler.Tempered` for other temperatures."""
+        z = self.draw_latent(streams)  # drawn before the label, so that z does not depend on whether a label is given
         return self.decode(z, condition=self.with_label(condition, streams))
 
     def draw_latent(self, streams: Streams, temperature: float = 1.0) -> Tensor:
-        """T·z with z ~ p(z), ``(n, dimensions)``."""
+        """Draws T·z with z ~ p(z), ``(n, dimensions)``."""
         if self.base == "normal":
             return temperature * _precise(streams.normal(self.dimensions))
         u = _precise(streams.uniform(self.dimensions))
         return temperature * torch.logit(u.clamp(torch.finfo(u.dtype).eps, 1.0 - torch.finfo(u.dtype).eps))
 
     def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """z = f(x), ``(n, dimensions)``; with variational dequantisation at the middle of each level."""
+        """Computes z = f(x), ``(n, dimensions)``; with variational dequantisation, of the middle of each level."""
         x = _precise(x)
         if self.dequantiser is not None:
             x = (x * (self.dequantiser.levels - 1) + 0.5) / self.dequantiser.levels
         return self.transform(x, self._context_of(condition))[0]
 
     def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """x = f⁻¹(z), ``(n, *shape)``."""
+        """Computes x = f⁻¹(z), ``(n, *shape)``."""
         x = self.transform.inverse(_precise(z), self._context_of(condition))
         if self.dequantiser is not None:
             x = (x * self.dequantiser.levels - 0.5) / (self.dequantiser.levels - 1)
         return x
 
     def draw_with_log_prob(self, streams: Streams, *, condition: Condition | None = None) -> tuple[Tensor, Tensor]:
-        """Samples and log p of each, differentiable: what an inverse autoregressive flow is made for."""
+        """Draws samples with their log p, differentiably, which is the purpose of inverse autoregressive flows."""
         z = self.draw_latent(streams)
         x, log_det = self.transform.inverse_and_log_det(z, self._context_of(self.with_label(condition, streams)))
         return x, self._base_log_prob(z) - log_det
@@ -151,22 +151,22 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
             self.transform.start(x, self._context_of(batch.condition))
 
     def started_from(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As in :class:`~zoo_core.interfaces.Model`; what an unconditional start lacks of a label begins at zero."""
+        """Adapts the state of an unconditional start: the missing parameters that read labels are zero."""
         mine = {k: v for k, v in self.state_dict().items() if k.startswith("embedding.") or ".of_context." in k}
         return {**mine, **state}
 
     def with_label(self, condition: Condition | None, streams: Streams) -> Condition | None:
-        """The condition, with labels drawn uniformly where a conditional flow is given none."""
+        """Returns the condition, with labels drawn uniformly where a conditional flow is given none."""
         if self.classes is None or _has_label(condition, self.conditions):
             return condition
         return Condition(label=streams.integers(self.classes))
 
     def before(self) -> list[Transform]:
-        """What comes first for this sample space: the logit of images."""
+        """Makes the first transforms for this sample space: the logit of images."""
         return [Logit(self.alpha)] if self.space.kind == "image" else []
 
     def flat_before(self) -> list[Transform]:
-        """The same for flows over vectors."""
+        """Makes the first transforms of flows over vectors, which flatten images."""
         shape = self.space.sizes
         return [*self.before(), Flatten(shape)] if self.space.kind == "image" else []
 
@@ -215,18 +215,18 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
 
 
 def check_layers(layers: int) -> None:
-    """Raises ValueError where there would be no layer."""
+    """Raises :class:`ValueError` where ``layers`` is below 1."""
     if layers < 1:
         raise ValueError(f"layers = {layers}; expected at least 1")
 
 
 def _precise(x: Tensor) -> Tensor:
-    """In float32 at least."""
+    """Converts half precision to float32."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _has_label(condition: Condition | None, known: Mapping[str, ConditionSpec]) -> bool:
-    """Whether there is a label; whatever there is must be acceptable."""
+    """Checks the condition, and says whether it has a label."""
     if condition is None:
         return False
     condition.check(known)

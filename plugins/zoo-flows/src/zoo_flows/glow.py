@@ -1,7 +1,7 @@
 r"""Glow (Kingma & Dhariwal 2018): steps of ActNorm, invertible 1×1 convolution and coupling layer, at several scales.
 
-Class-conditional with ``classes``: the coupling networks see an embedding of the label, and the coarsest code has a
-prior of its own for every class.
+With ``classes`` the flow is class-conditional: the coupling networks see an embedding of the label, and the coarsest
+code has a learned prior for each class.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ __all__ = ["Glow"]
 
 
 class Glow(Flow):
-    """The model.
+    """Glow, a multi-scale flow over images.
 
     Args:
-        shape: ``[channels, height, width]``.
-        levels: L; height and width are multiples of 2^L.
-        steps: K of a level, one number or one for every level.
+        shape: shape of one image, ``[channels, height, width]``.
+        levels: number L of levels; height and width must be multiples of 2^L.
+        steps: number K of steps of a level, one number or one for every level.
         width: channels of the coupling networks, one number or one for every level.
-        blocks: residual blocks of the coupling networks, likewise; 0 for the paper's 3×3 – 1×1 – 3×3.
-        attention: the levels (0 = finest) whose coupling networks have self-attention.
-        coupling: ``sigmoid-affine`` (the paper's), ``affine``, ``additive`` or ``spline``.
-        bins: of a spline.
-        lu: the 1×1 convolutions by their LU decomposition; otherwise the matrix itself.
-        classes, context, base, alpha, dequantisation: as in :class:`~zoo_flows.flow.Flow`.
+        blocks: number of residual blocks of the coupling networks, one number or one for every level; 0 for the paper's
+            3×3 – 1×1 – 3×3.
+        attention: levels (0 = finest) whose coupling networks have self-attention.
+        coupling: type of coupling, ``sigmoid-affine`` (the paper's), ``affine``, ``additive`` or ``spline``.
+        bins: number of bins of a spline.
+        lu: whether the 1×1 convolutions are parameterized by an LU decomposition, and not by the matrix itself.
+        classes, context, base, alpha, dequantisation: options of every flow; see :class:`~zoo_flows.flow.Flow`.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     def __init__(
@@ -81,10 +82,10 @@ class Glow(Flow):
 
 
 def per_level(value: int | Sequence[int], levels: int) -> list[int]:
-    """One number for every level.
+    """Expands one number, or one per level, to a list with one number per level.
 
     Raises:
-        ValueError: another number of numbers than levels.
+        ValueError: there are several numbers, but not one per level.
     """
     values = [value] * levels if isinstance(value, int) else list(value)
     if len(values) != levels:

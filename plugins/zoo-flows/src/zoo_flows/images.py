@@ -1,7 +1,7 @@
-r"""From what a level is made of to a multi-scale flow over images.
+r"""Builds multi-scale flows over images from the steps of their levels.
 
-Every level is: squeeze, steps, and, where half of the channels leave, an affine coupling layer that gives them their
-learned prior; the last level of a class-conditional flow ends with the prior of the class.
+Every level has a squeeze, the steps and, except for the last, an affine coupling layer: the learned prior of the half
+of the channels that are split off.  The last level of a class-conditional flow ends with the prior of the class.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Kind = Literal["affine", "sigmoid-affine", "additive", "spline"]
 
 
 def make_univariate(kind: Kind, bins: int = 8, bound: float = 5.0) -> Univariate:
-    """τ by name.
+    """Makes a univariate map τ by name.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: the name is unknown.
     """
     made: dict[str, Callable[[], Univariate]] = {
         "affine": Affine,
@@ -49,7 +49,7 @@ def conv_coupling(
     swap: bool = False,
     attention: bool = False,
 ) -> Coupling:
-    """A coupling layer over half of the channels with a convolutional conditioner."""
+    """Makes a coupling layer over half of the channels, with a convolutional conditioner."""
     passing = channels // 2
     leaving = channels - passing
     network = ConvConditioner(passing, univariate.parameters * leaving, width, blocks, context, attention)
@@ -63,17 +63,17 @@ def multi_scale(
     prior_width: int,
     context: int,
 ) -> MultiScale:
-    """The flow.
+    """Makes the transform of a multi-scale flow.
 
     Args:
-        shape: of an image, ``[channels, height, width]``.
-        levels: how often it is squeezed.
-        steps: from (channels, level) to the steps of a level.
+        shape: shape of one image, ``[channels, height, width]``.
+        levels: number of levels, each of which squeezes once.
+        steps: function from (channels, level) to the steps of a level.
         prior_width: channels of the networks of the learned priors.
         context: width of the context.
 
     Raises:
-        ValueError: no level, or an image that cannot be halved so often.
+        ValueError: ``levels`` is below 1, or the image cannot be halved ``levels`` times.
     """
     if len(shape) != 3 or levels < 1 or shape[1] % 2**levels or shape[2] % 2**levels:
         raise ValueError(

@@ -1,10 +1,10 @@
-r"""Moving in the space of codes (Kingma & Dhariwal 2018, §6).
+r"""Changes of attributes and interpolation in the latent space of a flow (Kingma & Dhariwal 2018, §6).
 
 An *attribute direction* is the difference between the mean codes of examples with an attribute and without it,
 
     d = mean f(x | attribute) − mean f(x | no attribute),      x′ = f⁻¹(f(x) + strength·d),
 
-and an *interpolation* between two examples goes over the great circle between their codes, whose norms it keeps.
+and an *interpolation* between two examples follows the great circle between their codes, which preserves norms.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["attribute_direction", "change_attribute", "interpolate"]
 
 
 def attribute_direction(model: Flow, x: Tensor, has: Tensor) -> Tensor:
-    """d, ``(dimensions,)``.
+    """Computes the attribute direction d, ``(dimensions,)``.
 
     Args:
-        model: an unconditional flow.
+        model: unconditional flow.
         x: examples on the model's side, ``(n, *shape)``.
-        has: which of them have the attribute, of bool, ``(n,)``.
+        has: mask of the examples with the attribute, bool ``(n,)``.
 
     Raises:
-        ValueError: all of them have it, or none.
+        ValueError: all examples have the attribute, or none.
     """
     if bool(has.all()) or not bool(has.any()):
         raise ValueError(f"{int(has.sum())} of {len(has)} examples have the attribute; expected some, and not all")
@@ -37,18 +37,18 @@ def attribute_direction(model: Flow, x: Tensor, has: Tensor) -> Tensor:
 
 
 def change_attribute(model: Flow, x: Tensor, direction: Tensor, strength: float = 1.0) -> Tensor:
-    """x′ for examples ``(n, *shape)``; a strength of 0 gives them back."""
+    """Computes x′ for examples ``(n, *shape)``; a strength of 0 returns the examples."""
     return model.decode(model.encode(x) + strength * direction)
 
 
 def interpolate(model: Flow, a: Tensor, b: Tensor, steps: int, *, condition: Condition | None = None) -> Tensor:
-    """What lies between examples ``a`` and ``b`` ``(n, *shape)``, both included: ``(n, steps, *shape)``.
+    """Interpolates between examples ``a`` and ``b``, ``(n, *shape)``, inclusive; returns ``(n, steps, *shape)``.
 
     Raises:
         ValueError: fewer than 2 steps.
     """
     if steps < 2:
-        raise ValueError(f"steps = {steps}; an interpolation has 2 ends")
+        raise ValueError(f"steps = {steps}; an interpolation needs at least its 2 ends")
     from_, to = model.encode(a, condition=condition), model.encode(b, condition=condition)
     rows = [model.decode(slerp(from_, to, i / (steps - 1)), condition=condition) for i in range(steps)]
     return torch.stack(rows, 1)

@@ -5,9 +5,9 @@ For x ``(n, c, h, w)`` every position is multiplied by one c × c matrix W, so t
     log |det ∂z/∂x| = h·w·log |det W|                                  (Kingma & Dhariwal 2018, eq. 9).
 
 :class:`LULinear` keeps W = P·L·(U + diag(σ·exp s)) with P a fixed permutation, L unit lower triangular, U strictly
-upper triangular and signs σ that are fixed: log |det W| = Σ s is free, and W stays invertible whatever the optimiser
-does (ibid., eq. 10–11).  :class:`PlainLinear` learns W itself and takes its determinant; ``logdet`` of such a W is NaN
-as soon as the determinant is negative, ``slogdet`` is not.  For points ``(n, c)`` the same without positions.
+upper triangular and fixed signs σ: log |det W| = Σ s costs nothing, and W stays invertible under all updates (Kingma &
+Dhariwal 2018, eq. 10–11).  :class:`PlainLinear` learns W itself and computes its determinant with ``slogdet``, since
+``logdet`` is NaN where the determinant is negative.  For points ``(n, c)`` there is one position.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = ["LULinear", "Permutation", "PlainLinear", "rotation"]
 
 
 class Permutation(Transform):
-    """z_i = x_{p_i} over channels; volumes stay what they are.
+    """A permutation of channels, z_i = x_{p_i}, which preserves volume.
 
     Args:
-        order: p, a permutation of 0 … channels − 1.
+        order: permutation p of 0 … channels − 1.
     """
 
     def __init__(self, order: Tensor) -> None:
@@ -40,12 +40,12 @@ class Permutation(Transform):
 
     @classmethod
     def reverse(cls, channels: int) -> Permutation:
-        """The order turned round: between autoregressive layers (Papamakarios et al. 2017)."""
+        """Makes the reversal of the order, used between autoregressive layers (Papamakarios et al. 2017)."""
         return cls(torch.arange(channels).flip(0))
 
     @classmethod
     def random(cls, channels: int, index: int) -> Permutation:
-        """One that is fixed by ``index``, the same on every machine."""
+        """Makes a pseudorandom permutation that depends only on ``index``, equal on every machine."""
         draws = Streams(0, f"permutation/{channels}/{index}", 0, 1).uniform(channels)[0]
         return cls(draws.argsort())
 
@@ -57,15 +57,15 @@ class Permutation(Transform):
 
 
 class _Linear(Transform):
-    """What both have in common: applying a matrix to every position."""
+    """The base of both layers: applies a matrix to every position."""
 
     @abstractmethod
     def matrix(self, dtype: torch.dtype) -> Tensor:
-        """W, ``(channels, channels)``, computed in ``dtype``: that of x, for parameters may be of half precision."""
+        """Computes W, ``(channels, channels)``, in ``dtype``, the type of x, as parameters may be in half precision."""
 
     @abstractmethod
     def log_abs_det(self, dtype: torch.dtype) -> Tensor:
-        """log |det W|, computed in ``dtype``."""
+        """Computes log |det W| in ``dtype``."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         log_det = math.prod(x.shape[2:]) * self.log_abs_det(x.dtype)
@@ -76,12 +76,12 @@ class _Linear(Transform):
 
 
 class LULinear(_Linear):
-    """z = P·L·(U + diag(σ·exp s))·x per position.
+    """The linear map z = P·L·(U + diag(σ·exp s))·x at every position.
 
     Args:
-        channels: c.
-        identity: start from the identity, not from a rotation that ``index`` fixes.
-        index: which rotation.
+        channels: number c of channels.
+        identity: whether training starts from the identity, and not from a pseudorandom rotation.
+        index: number that determines the rotation.
     """
 
     def __init__(self, channels: int, *, identity: bool = False, index: int = 0) -> None:
@@ -105,7 +105,7 @@ class LULinear(_Linear):
         return self.log_diagonal.to(dtype).sum()
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """By two triangular solves with the identity, in float64."""
+        """Applies W⁻¹, which two triangular solves with the identity give in float64."""
         one = torch.eye(len(self.sign), dtype=torch.float64, device=z.device)
         back = torch.linalg.solve_triangular(self.lower.double().tril(-1) + one, one, upper=False, unitriangular=True)
         inverse = torch.linalg.solve_triangular(self._right(torch.float64), back, upper=True)
@@ -117,11 +117,11 @@ class LULinear(_Linear):
 
 
 class PlainLinear(_Linear):
-    """z = W·x per position with a matrix that is learned as it is; it starts from a rotation.
+    """The linear map z = W·x at every position, with an unconstrained matrix that starts from a rotation.
 
     Args:
-        channels: c.
-        index: which rotation.
+        channels: number c of channels.
+        index: number that determines the rotation.
     """
 
     def __init__(self, channels: int, *, index: int = 0) -> None:
@@ -136,13 +136,13 @@ class PlainLinear(_Linear):
 
 
 def rotation(channels: int, index: int) -> Tensor:
-    """An orthogonal matrix in float64 that ``index`` fixes: the Q factor of Gaussian draws."""
+    """Makes an orthogonal matrix in float64 that depends only on ``index``: the Q factor of Gaussian draws."""
     draws = Streams(0, f"rotation/{index}", 0, channels, dtype=torch.float64).normal(channels)
     return torch.linalg.qr(draws).Q
 
 
 def _apply(W: Tensor, x: Tensor) -> Tensor:
-    """W·x at every position, in the precision of x whatever autocast says: what is not exact cannot be inverted."""
+    """Computes W·x at every position in the precision of x even under autocast, so that it can be inverted."""
     with torch.autocast(x.device.type, enabled=False):
         if x.ndim == 2:
             return x @ W.mT

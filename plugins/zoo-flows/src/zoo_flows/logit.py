@@ -1,9 +1,9 @@
-r"""Logit: pixels in [0, 1] to the whole line (Dinh et al. 2017, §4.1; Papamakarios et al. 2017).
+r"""The logit, which maps pixels in [0, 1] to the real line (Dinh et al. 2017, §4.1; Papamakarios et al. 2017).
 
     z = log(y/(1 − y)),      y = α + (1 − 2α)·x,      log |∂z/∂x| = Σ log(1 − 2α) − log y − log(1 − y)
 
-α keeps 0 and 1 away from infinity.  The image of the line is then a little wider than [0, 1]: what a model puts there
-it loses.  Values beyond even that are taken for its nearest end, so that nothing is undefined.
+α keeps the values of 0 and 1 finite.  The inverse maps the line to an interval slightly wider than [0, 1], so that a
+model's probability outside [0, 1] is lost.  Values beyond that interval are clamped to it, so that all are defined.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ __all__ = ["Logit"]
 
 
 class Logit(Transform):
-    """Args:
-        alpha: α in [0, ½).
+    """The logit transform of pixels.
+
+    Args:
+        alpha: number α in [0, ½).
 
     Raises:
-        ValueError: α outside.
+        ValueError: α is outside [0, ½).
     """
 
     def __init__(self, alpha: float) -> None:

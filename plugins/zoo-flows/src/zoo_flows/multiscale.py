@@ -1,10 +1,10 @@
-r"""The multi-scale architecture (Dinh et al. 2017, §3.6): after every level half of the channels are done.
+r"""The multi-scale architecture (Dinh et al. 2017, §3.6): after every level half of the channels become codes.
 
     (x^{l+1}, z^l) = f^l(x^l),      l = 1 … L − 1;      z^L = f^L(x^L);      z = (z^L, …, z^1)
 
 The code is flat, the coarsest level first.  A *learned prior* z^l ~ N(μ(x^{l+1}), σ(x^{l+1})²) (Kingma & Dhariwal 2018,
-code) is an affine coupling layer at the end of f^l, x^{l+1} passing: all codes are then N(0, I), and one temperature,
-one norm and one interpolation do for all of them.
+code) is an affine coupling layer at the end of f^l that keeps x^{l+1}.  All codes are then N(0, I), with one
+temperature, one norm and one interpolation for all levels.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ __all__ = ["ContextAffine", "MultiScale"]
 
 
 class MultiScale(Transform):
-    """``(n, c, h, w)`` to ``(n, c·h·w)``.
+    """A multi-scale transform from ``(n, c, h, w)`` to ``(n, c·h·w)``.
 
     Args:
-        levels: f^1 … f^L; all but the last give an even number of channels, of which the first half goes on.
-        shapes: what f^1 … f^L give, each ``(c, h, w)``.
+        levels: transforms f^1 … f^L; all but the last return an even number of channels, of which the first half is the
+            input of the next level.
+        shapes: output shapes of f^1 … f^L, each ``(c, h, w)``.
     """
 
     def __init__(self, levels: Sequence[Transform], shapes: Sequence[tuple[int, int, int]]) -> None:
         super().__init__()
         self.levels = nn.ModuleList(levels)
-        # what leaves at each level: half of its channels, at the last level all
+        # sizes of the codes: half of a level's channels, at the last level all
         self.leaving = [(c // 2, h, w) for c, h, w in shapes[:-1]] + [shapes[-1]]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -69,11 +70,11 @@ class MultiScale(Transform):
 
 
 class ContextAffine(Transform):
-    """z = (x − μ_y)·e^{−s_y} per channel: the prior N(μ_y, e^{2 s_y}) of a class y (Kingma & Dhariwal 2018, code).
+    """The map z = (x − μ_y)·e^{−s_y} per channel, a class's prior N(μ_y, e^{2 s_y}) (Kingma & Dhariwal 2018, code).
 
     Args:
-        channels: of x.
-        context: width of the context, of which μ and s are linear functions that begin at 0.
+        channels: number of channels of x.
+        context: width of the context; μ and s are linear functions of it, 0 at first.
     """
 
     def __init__(self, channels: int, context: int) -> None:

@@ -1,9 +1,9 @@
-r"""Conditioners: networks that compute a layer's θ from what the layer leaves as it is.
+r"""Conditioners: networks that compute a layer's θ from the part of x that the layer keeps.
 
-All end in a layer that is zero at first: a coupling layer begins as the identity (Kingma & Dhariwal 2018, §3.3).  A
-context vector joins after the first layer, by a product of its own that is zero at first too: a conditional flow begins
-as the unconditional one, whose weights it can start from.  None has batch normalisation: a density must not depend on
-who else is in the batch.
+The last layer is zero at first, so that a coupling layer begins as the identity (Kingma & Dhariwal 2018, §3.3).  A
+context vector is added after the first layer, through a linear map that is zero at first too, so that a conditional
+flow begins as the unconditional one and can start from its weights.  There is no batch normalisation, since a density
+must not depend on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["ConvConditioner", "MLPConditioner", "check_hidden", "zeroed"]
 Layer = TypeVar("Layer", bound=nn.Module)
 
 HEAD_WIDTH = 16  # channels of an attention head
-FEW = 4  # outputs for which a product is quicker the other way round
+FEW = 4  # number of outputs up to which a transposed product is quicker
 
 
 class MLPConditioner(nn.Module):
-    """``(n, features)`` to ``(n, out_features)``: linear layers with ReLU between them.
+    """A network ``(n, features)`` to ``(n, out_features)``: linear layers with ReLU between them.
 
     Args:
-        features: of the input.
-        out_features: of the answer.
+        features: number of input features.
+        out_features: number of output features.
         hidden: units of the hidden layers, at least one.
         context: width of the context; 0 for none.
     """
@@ -49,12 +49,12 @@ class MLPConditioner(nn.Module):
         if self.of_context is not None:
             h = h + self.of_context(context)
         for layer in self.middle:
-            h = layer(F.relu(h, inplace=True))  # fresh memory costs as much as the arithmetic
+            h = layer(F.relu(h, inplace=True))  # allocation would cost as much as the arithmetic
         return _linear(self.last, F.relu(h, inplace=True))
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    """``layer(x)``; without gradients, as is quickest on a CPU where it has one input or a handful of outputs."""
+    """Computes ``layer(x)``; without gradients by the quickest CPU product for one input or few outputs."""
     if not torch.is_grad_enabled():
         if layer.in_features == 1:
             return torch.addcmul(layer.bias, x, layer.weight.t())
@@ -64,21 +64,21 @@ def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
 
 
 class ConvConditioner(nn.Module):
-    """``(n, features, h, w)`` to ``(n, out_features, h, w)``: 3×3, then blocks, then 3×3.
+    """A network ``(n, features, h, w)`` to ``(n, out_features, h, w)``: 3×3 convolution, blocks, 3×3 convolution.
 
-    Without blocks it is Glow's network, 3×3 – 1×1 – 3×3, and sees 5×5 pixels.  With them it is residual, and with
-    attention every pixel sees every other one, as in Flow++ (Ho et al. 2019, §3.3).
+    Without blocks it is Glow's network, 3×3 – 1×1 – 3×3, with a receptive field of 5×5 pixels.  With blocks it is
+    residual, and with attention every pixel sees all others, as in Flow++ (Ho et al. 2019, §3.3).
 
     Args:
-        features: channels of the input.
-        out_features: channels of the answer.
-        width: channels in between; a multiple of 16 with attention.
-        blocks: residual blocks.
+        features: number of input channels.
+        out_features: number of output channels.
+        width: number of hidden channels; a multiple of 16 with attention.
+        blocks: number of residual blocks.
         context: width of the context; 0 for none.
-        attention: self-attention over the pixels after every block.
+        attention: whether there is self-attention over the pixels after every block.
 
     Raises:
-        ValueError: no width, a negative number of blocks, or attention that does not fit.
+        ValueError: ``width`` or ``blocks`` is too small, or attention does not fit them.
     """
 
     def __init__(
@@ -116,10 +116,10 @@ class ConvConditioner(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """h + conv(silu((1 + γ)·conv(silu(h)) + β)), the second 1×1 and zero at first; then, where asked, attention.
+    """A residual block, h + conv(silu((1 + γ)·conv(silu(h)) + β)), with optional attention after it.
 
-    The context says γ and β for every channel (Perez et al. 2018, FiLM), 0 at first: a conditional network begins as
-    the unconditional one, and at every block the label can say which channels matter.
+    The second convolution is 1×1 and zero at first.  The context determines γ and β of every channel (FiLM, Perez et
+    al.  2018), which are 0 at first, so that a conditional network begins as the unconditional one.
     """
 
     def __init__(self, width: int, context: int, attention: bool) -> None:
@@ -139,13 +139,13 @@ class ConvBlock(nn.Module):
 
 
 def check_hidden(hidden: Sequence[int]) -> None:
-    """Raises ValueError where there is no hidden layer, or one without units."""
+    """Raises :class:`ValueError` where there is no hidden layer, or a layer without units."""
     if not hidden or min(hidden) < 1:
         raise ValueError(f"hidden = {list(hidden)}; expected at least one layer of at least 1 unit")
 
 
 def zeroed(layer: Layer) -> Layer:
-    """The layer, all of whose parameters are 0 now."""
+    """Sets all parameters of a layer to 0, and returns the layer."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

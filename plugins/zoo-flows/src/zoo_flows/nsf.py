@@ -1,5 +1,5 @@
 r"""Neural spline flows over vectors (Durkan et al. 2019): rational-quadratic splines in coupling or masked
-autoregressive layers, with LU layers between them (ibid., §5.1).
+autoregressive layers, with LU layers between them (Durkan et al. 2019, §5.1).
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ __all__ = ["NSF"]
 
 
 class NSF(Flow):
-    """RQ-NSF (C), or (AR) with ``autoregressive``.
+    """A rational-quadratic neural spline flow: RQ-NSF (C), or RQ-NSF (AR) with ``autoregressive``.
 
     Args:
-        shape: ``[dimensions]``, at least 2 of them for coupling layers; images go through the logit and are flattened.
-        layers: how many.
+        shape: shape of one sample, ``[dimensions]``, at least 2 for coupling layers; images go through the logit and
+            are flattened.
+        layers: number of spline layers, at least 1.
         hidden: units of each network's hidden layers.
-        bins: of a spline.
-        bound: splines bend within ±bound.
-        autoregressive: masked autoregressive layers in place of coupling layers.
-        linear: an LU layer before every layer but the first; from a rotation where layers are autoregressive.
-        classes, context, base, alpha: as in :class:`~zoo_flows.flow.Flow`.
+        bins: number of bins of a spline.
+        bound: bound of the splines, which are the identity outside ±bound.
+        autoregressive: whether layers are masked autoregressive, and not coupling layers.
+        linear: whether an LU layer precedes every layer but the first; it starts from a rotation where layers are
+            autoregressive.
+        classes, context, base, alpha: options of every flow; see :class:`~zoo_flows.flow.Flow`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a flow shows beside samples and density: the plane that it bends, temperatures, and the way between images."""
+"""Plots of flows: a grid of codes through the layers of a flow in the plane, and samples at several temperatures."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LINES, POINTS, REACH = 17, 200, 2.5
 
 
 def bent_grids(model: Flow) -> list[Tensor]:
-    """A square grid of codes, and what every transform's inverse makes of it, the last being in the data's space.
+    """Maps a square grid of codes through the inverse transforms; returns the grid after each, the last in data space.
 
-    Each is ``(2·17, 200, 2)``: lines, points along them, the plane.
+    Each grid is ``(2·17, 200, 2)``: lines, points on a line, coordinates.
 
     Raises:
-        IncompatibleError: the codes are no plane.
+        IncompatibleError: the model's samples are no points in the plane.
     """
     if tuple(model.space.shape) != (2,):
         raise IncompatibleError(
-            f"a bent grid is drawn of a plane; this model's samples are of shape {model.space.shape}"
+            f"a bent grid needs samples of shape (2,); this model's samples are of shape {model.space.shape}"
         )
     across, along = torch.linspace(-REACH, REACH, LINES), torch.linspace(-REACH, REACH, POINTS)
     one = torch.cartesian_prod(across, along)
@@ -41,7 +41,7 @@ def bent_grids(model: Flow) -> list[Tensor]:
     assert isinstance(model.transform, Compose)
     with torch.inference_mode():
         context = None
-        if model.embedding is not None:  # the first class stands for all
+        if model.embedding is not None:  # draws the transform of the first class
             context = model.embedding(torch.zeros(len(z), dtype=torch.int64, device=z.device))
         for transform in reversed([*model.transform]):
             grids.append(transform.inverse(grids[-1], context))
@@ -49,7 +49,7 @@ def bent_grids(model: Flow) -> list[Tensor]:
 
 
 def bent_grid(model: Model, figure: Figure, seed: int) -> None:
-    """How the flow bends the grid of its codes, transform by transform: at most eight moments from codes to data."""
+    """Draws a grid of codes at up to eight stages of the transform from codes to data."""
     assert isinstance(model, Flow)
     grids = bent_grids(model)
     shown = sorted({round(i * (len(grids) - 1) / 7) for i in range(8)})
@@ -64,7 +64,7 @@ def bent_grid(model: Model, figure: Figure, seed: int) -> None:
 
 
 def temperatures(model: Model, figure: Figure, seed: int) -> None:
-    """Samples of the same codes at five temperatures."""
+    """Draws samples of one set of codes at five temperatures."""
     assert isinstance(model, Flow)
     count = 16 if model.space.kind == "image" else 1000
     streams = Streams(seed, "plot", 0, count, device=model.device, dtype=model.dtype)

@@ -1,9 +1,9 @@
 r"""RealNVP (Dinh, Sohl-Dickstein & Bengio 2017): affine coupling layers.
 
-For vectors the halves take turns.  For images the paper alternates checkerboard and channel masks at several scales,
+For vectors the two halves alternate.  For images the paper alternates checkerboard and channel masks at several scales,
 with batch normalisation.  Here an image is squeezed first, so that a mask is a partition of the four pixels of every
-block (:data:`zoo_flows.squeeze.ORDERS`): checkerboard, rows and columns in turn, both halves of each passing once.
-The networks then run at half the resolution and see no zeros.  ActNorm stands in for batch normalisation.
+block (:data:`zoo_flows.squeeze.ORDERS`): checkerboard, rows and columns in turn, each with both of its halves.  The
+networks then run at half the resolution and see no masked zeros.  ActNorm replaces batch normalisation.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ __all__ = ["RealNVP"]
 
 
 class RealNVP(Flow):
-    """The model.
+    """RealNVP over vectors or images.
 
     Args:
-        shape: ``[dimensions]``, at least 2 of them, or ``[channels, height, width]``.
-        layers: coupling layers; for images, of each level.
+        shape: shape of one sample, ``[dimensions]``, at least 2, or ``[channels, height, width]``.
+        layers: number of coupling layers, for images of each level.
         hidden: units of the hidden layers of the networks over vectors.
-        reach: no scale over vectors is beyond e^±reach.
-        actnorm: an ActNorm before every coupling layer over vectors.
-        levels: of images; height and width are multiples of 2^levels.
+        reach: bound of the logarithm of every scale over vectors.
+        actnorm: whether an ActNorm precedes every coupling layer over vectors.
+        levels: number of levels for images, whose height and width must be multiples of 2^levels.
         width: channels of the networks over images.
-        blocks: their residual blocks.
-        coupling: of images: ``affine`` (the paper's), ``sigmoid-affine``, ``additive`` or ``spline``.
-        classes, context, base, alpha, dequantisation: as in :class:`~zoo_flows.flow.Flow`.
+        blocks: number of residual blocks of the networks over images.
+        coupling: type of coupling for images, ``affine`` (the paper's), ``sigmoid-affine``, ``additive`` or ``spline``.
+        classes, context, base, alpha, dequantisation: options of every flow; see :class:`~zoo_flows.flow.Flow`.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RealNVP(Flow):
 
         def of_level(channels: int, level: int) -> list[Transform]:
             made: list[Transform] = []
-            before = torch.arange(channels)  # as the squeeze leaves them
+            before = torch.arange(channels)  # the order after the squeeze
             for index in range(layers):
                 if index % 2 == 0:
                     name = ("checkerboard", "rows", "columns")[(index // 2) % 3]
@@ -99,11 +99,11 @@ class RealNVP(Flow):
 
 
 def _order(name: str, channels: int) -> torch.Tensor:
-    """Which squeezed channel comes at each place."""
+    """Returns the squeezed channel at each place of an order."""
     each = channels // 4
     return torch.cat([torch.arange(place * each, (place + 1) * each) for place in ORDERS[name]])
 
 
 def _from_to(before: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """The permutation p with before[p] = wanted."""
+    """Returns the permutation p with before[p] = wanted."""
     return before.argsort()[wanted]

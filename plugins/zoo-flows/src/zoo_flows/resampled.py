@@ -1,17 +1,17 @@
-r"""A Glow whose samples must pass an acceptance (Stimper, Schölkopf & Hernández-Lobato 2022; Bauer & Mnih 2019).
+r"""A Glow with learned rejection sampling (Stimper, Schölkopf & Hernández-Lobato 2022; Bauer & Mnih 2019).
 
-A flow proposes x ~ q; a network says with which probability a(x) a proposal is taken; the T-th one in a row is taken
-whatever it is.  The density of what comes out is known (Stimper et al. 2022, eq. 4–5):
+A flow proposes x ~ q, which is accepted with a probability a(x) that a network computes; after T − 1 rejections the
+next proposal is always accepted.  The density of the samples is known (Stimper et al. 2022, eq. 4–5):
 
     p(x) = q(x)·[(1 − α)·a(x)/Z + α],      Z = E_q a(x),      α = (1 − Z)^{T−1}
 
-A flow bends one Gaussian, and cannot tear it: between the digits there are bridges, on which a part of its samples lie.
-These are what a(x) refuses.  With a(x) = σ(l(x) − γ) and l the log-odds that x is data and no proposal, which logistic
-regression finds, l = log p_data/q at the optimum (Azadi et al. 2019, §3); a greater γ is nearer to the data and takes
-longer, 1/Z proposals a sample.
+A flow is continuous, so it maps a Gaussian to a connected region: some of its samples lie between the digits, and these
+are rejected.  Here a(x) = σ(l(x) − γ), where l is the log-odds that x is data and not a proposal, learned by logistic
+regression, with l = log p_data/q at the optimum (Azadi et al. 2019, §3).  A greater γ gives samples nearer to the data,
+but needs more proposals, 1/Z per sample.
 
-Z is a mean over proposals: its error is that of log p, the same for every x, and small beside the density's own
-uncertainty: √((1 − Z)/(Z·m)) nats with m proposals, 0.03 for Z = 0.06 and 16,384 of them.
+Z is estimated by a mean over m proposals, with a standard error of √((1 − Z)/(Z·m)) nats of log Z, equal for all x:
+0.03 for Z = 0.06 and 16,384 proposals.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ BLOCK = 128  # proposals decoded at once
 
 
 class Acceptance(nn.Module):
-    """l(x), ``(n,)``: the log-odds that images ``(n, *shape)`` in [0, 1] are data and no proposals; 0 at first.
+    """The network l(x), ``(n,)``: log-odds that images ``(n, *shape)`` in [0, 1] are data, not proposals; 0 at first.
 
     Args:
-        shape: ``[channels, height, width]``, both multiples of 4.
-        width: channels at half of the resolution; half of it at the whole, twice at a quarter.
-        dropout: of the features before the last layer.
+        shape: shape of one image, ``[channels, height, width]``, with height and width multiples of 4.
+        width: channels at half the resolution; half as many at full resolution, twice as many at a quarter.
+        dropout: dropout probability of the features before the last layer.
     """
 
     def __init__(self, shape: Sequence[int], width: int = 48, dropout: float = 0.3) -> None:
@@ -65,20 +65,20 @@ class Acceptance(nn.Module):
 
 
 class ResampledGlow(Glow):
-    """The model.
+    """A Glow with learned rejection sampling of its proposals.
 
     Args:
-        shape: ``[channels, height, width]``.
-        tries: T, at least 1; with 1 it is the flow itself.
-        reluctance: γ.
-        acceptance_width, dropout: of :class:`Acceptance`.
-        glow: of :class:`~zoo_flows.glow.Glow`, which is the proposal; neither classes nor a dequantisation.
+        shape: shape of one image, ``[channels, height, width]``.
+        tries: number T of proposals per sample, at least 1; with 1 all proposals are accepted.
+        reluctance: number γ, subtracted from the log-odds.
+        acceptance_width, dropout: options of :class:`Acceptance`.
+        glow: options of the proposal, a :class:`~zoo_flows.glow.Glow`, without classes or dequantisation.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
 
     Attributes:
-        Z: the share of proposals that is taken, a buffer; see :meth:`measure`.
+        Z: share of proposals that is accepted, a buffer; see :meth:`measure`.
     """
 
     Z: Tensor
@@ -93,46 +93,47 @@ class ResampledGlow(Glow):
         **glow: Any,
     ) -> None:
         if unknown := sorted(set(glow) & {"classes", "context", "dequantisation"}):
-            raise ValueError(f"{unknown[0]} = {glow[unknown[0]]!r}; a resampled flow is unconditional, of the values")
+            raise ValueError(f"{unknown[0]} = {glow[unknown[0]]!r}; resampled flows take no classes or dequantisation")
         if tries < 1 or acceptance_width < 2:
             raise ValueError(f"tries = {tries} and acceptance_width = {acceptance_width}; expected at least 1 and 2")
         super().__init__(shape, **glow)
         self.tries, self.reluctance = tries, float(reluctance)
         self.acceptance = Acceptance(shape, acceptance_width, dropout)
-        self.register_buffer("Z", torch.sigmoid(torch.tensor(-self.reluctance)))  # of a fresh one, exactly
+        self.register_buffer("Z", torch.sigmoid(torch.tensor(-self.reluctance)))  # exact for a new model, whose l is 0
 
     @property
     def players(self) -> dict[str, nn.Module]:
-        """The acceptance alone: the proposal is a trained Glow, the recipe's ``start``."""
+        """The trainable parts: the acceptance alone, since the proposal is a trained Glow, the recipe's ``start``."""
         return {"acceptance": self.acceptance}
 
     def started_from(self, state: dict[str, Tensor]) -> dict[str, Tensor]:  # type: ignore[override]
-        """From a Glow, with an acceptance that begins as the same for all; or from one like itself."""
+        """Adapts the state of a Glow, to which a new acceptance is added, or of a model of this class."""
         own = {k: v for k, v in self.state_dict().items() if k == "Z" or k.startswith("acceptance.")}
         return {**own, **state}
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """log p(x) in nats, ``(n,)``, exact but for the error of Z."""
+        """Computes log p(x) in nats, ``(n,)``, exact except for the error of Z."""
         return super().log_prob(x, condition=condition, streams=streams) + self.log_ratio(x)
 
     def log_ratio(self, x: Tensor) -> Tensor:
-        """log p(x)/q(x) = log [(1 − α)·a(x)/Z + α], ``(n,)``."""
+        """Computes log p(x)/q(x) = log [(1 − α)·a(x)/Z + α], ``(n,)``."""
         Z = self.Z.to(x.dtype)
         log_alpha = (self.tries - 1) * torch.log1p(-Z)
         taken = torch.log(-torch.expm1(log_alpha)) - Z.log() + F.logsigmoid(self.acceptance(x) - self.reluctance)
         return torch.logaddexp(taken, log_alpha)
 
     def accepts(self, x: Tensor) -> Tensor:
-        """a(x), ``(n,)``."""
+        """Computes the acceptance probability a(x), ``(n,)``."""
         return torch.sigmoid(self.acceptance(x) - self.reluctance)
 
     def draw_latent(self, streams: Streams, temperature: float = 1.0) -> Tensor:
-        """Codes of proposals that were taken, ``(n, dimensions)``; a row depends on its own stream alone."""
+        """Draws codes of accepted proposals, ``(n, dimensions)``; a row depends on its own stream alone."""
         n, propose = len(streams), super().draw_latent
         taken = torch.empty(n, self.dimensions, device=streams.device, dtype=streams.dtype)
         waiting, tried = torch.arange(n, device=streams.device), 0
         while len(waiting):
-            ahead = min(max(1, min(n, BLOCK) // len(waiting)), self.tries - tried)  # a few that wait try several
+            # Few remaining rows get several proposals each at once.
+            ahead = min(max(1, min(n, BLOCK) // len(waiting)), self.tries - tried)
             drawn = [(propose(streams, temperature), streams.uniform()) for _ in range(ahead)]
             z = torch.stack([z for z, _ in drawn], 1)[waiting]
             u = torch.stack([u for _, u in drawn], 1)[waiting]
@@ -145,7 +146,7 @@ class ResampledGlow(Glow):
         return taken
 
     def propose(self, streams: Streams) -> Tensor:
-        """x ~ q, ``(n, *shape)``."""
+        """Draws proposals x ~ q, ``(n, *shape)``."""
         return self.decode(super().draw_latent(streams))
 
     @torch.no_grad()
@@ -160,13 +161,13 @@ class ResampledGlow(Glow):
 
 
 class AcceptanceRegression(GradientObjective[ResampledGlow]):
-    """E_data softplus(−l(x)) + E_q softplus(l(x)): logistic regression of data against as many proposals.
+    """Logistic regression of data against an equal number of proposals: E_data softplus(−l(x)) + E_q softplus(l(x)).
 
     Args:
-        proposals: how many Z is measured with at the end.
+        proposals: number of proposals with which Z is measured after training, at least 1.
 
     Raises:
-        ValueError: no proposal.
+        ValueError: ``proposals`` is below 1.
     """
 
     def __init__(self, proposals: int = 2**14) -> None:

@@ -1,7 +1,7 @@
 r"""Sampling at a temperature: codes T·z with z ~ p(z) (Kingma & Dhariwal 2018, §6).
 
-For an additive flow, whose Jacobian is constant, T < 1 samples p(x)^{1/T²} up to a constant; for the others it is what
-one does.  T = 1 is the model itself, T = 0 its most typical sample.
+For an additive flow, whose Jacobian is constant, T < 1 samples p(x)^{1/T²} up to a constant; for other flows it is a
+heuristic.  T = 1 samples the model itself; T = 0 decodes the mode of p(z).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class Tempered(Sampler[Flow]):
     """Decodes codes drawn at a temperature.
 
     Args:
-        temperature: T, at least 0.
+        temperature: temperature T, at least 0.
 
     Raises:
-        ValueError: a negative temperature.
+        ValueError: the temperature is negative.
     """
 
     name = "tempered"

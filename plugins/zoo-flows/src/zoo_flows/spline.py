@@ -5,14 +5,14 @@ K + 1 knots (x_k, y_k) from (−B, −B) to (B, B) with slopes δ_k > 0, δ_0 = 
     w = x_{k+1} − x_k,    h = y_{k+1} − y_k,    s = h/w,    ξ = (x − x_k)/w in [0, 1],
     D = s + (δ_{k+1} + δ_k − 2s)·ξ(1 − ξ),
 
-    z = y_k + h·(s·ξ² + δ_k·ξ(1 − ξ))/D                                                       (ibid., eq. 4)
-    z′ = s²·(δ_{k+1}·ξ² + 2s·ξ(1 − ξ) + δ_k·(1 − ξ)²)/D²                                      (ibid., eq. 5)
+    z = y_k + h·(s·ξ² + δ_k·ξ(1 − ξ))/D                                                       (Durkan et al., eq. 4)
+    z′ = s²·(δ_{k+1}·ξ² + 2s·ξ(1 − ξ) + δ_k·(1 − ξ)²)/D²                                      (Durkan et al., eq. 5)
 
-and the inverse is the root ξ = 2c/(−b − √(b² − 4ac)) of the quadratic (ibid., eq. 6–8).  Outside, z = x.
+and the inverse is the root ξ = 2c/(−b − √(b² − 4ac)) of the quadratic (Durkan et al., eq. 6–8).  Outside, z = x.
 
-Where x lies outside, the spline is evaluated at the nearest end, *before* anything is divided: an undefined value that
-``where`` then leaves out would still send NaN gradients.  The discriminant is not negative in exact arithmetic; where
-rounding makes it −10⁻⁸, it is taken for 0.
+Where x lies outside, the spline is evaluated at the nearest end, since an undefined value would give NaN gradients even
+if ``where`` discarded it.  The discriminant is not negative in exact arithmetic; negative values by rounding are set to
+0.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from zoo_flows.univariate import Theta, Univariate
 __all__ = ["RationalQuadratic", "spline", "spline_inverse"]
 
 AT_ONCE = 2**15
-"""Numbers that are mapped at once."""
+"""Number of values that are mapped at once."""
 
 
 class RationalQuadratic(Univariate):
     """The spline whose θ is K widths and K heights (softmax) and K − 1 slopes (softplus).
 
     Args:
-        bins: K.
-        bound: B.
-        least: the least width and height as a share of 2B, and the least slope.
+        bins: number K of bins, at least 2.
+        bound: bound B > 0.
+        least: least width and height as a share of 2B, and least slope.
 
     Raises:
-        ValueError: fewer than two bins, or more than fit.
+        ValueError: there are fewer than two bins, or too many for ``least``.
     """
 
     in_blocks = False
@@ -55,10 +55,10 @@ class RationalQuadratic(Univariate):
         self.parameters = 3 * bins - 1
 
     def knots(self, theta: Theta) -> Tensor:
-        """x_k, y_k and δ_k, ``(3, bins + 1, n, d, …)``; θ = 0 gives the identity.
+        """Computes x_k, y_k and δ_k, ``(3, bins + 1, n, d, …)``; θ = 0 gives the identity.
 
-        Knots come first, that operations run over numbers side by side: on a CPU torch's softmax takes ten times as
-        long over the last dimension where that is shorter than a vector register.
+        Knots are the first axis, since torch's softmax on a CPU takes ten times as long over a last axis that is
+        shorter than a vector register.
         """
         theta = theta.contiguous() if isinstance(theta, Tensor) else torch.stack([*theta])
         K, B, each = self.bins, self.bound, theta.shape[1:]
@@ -92,9 +92,9 @@ class RationalQuadratic(Univariate):
 
 
 def _in_parts(x: Tensor, theta: Theta) -> Iterator[tuple[Tensor, Theta]]:
-    """x and θ in rows that stay in a core's cache with all that is made of them, where no gradient has to remember it.
+    """Splits x and θ into parts that stay in a core's cache with all intermediate values, where no gradient is needed.
 
-    A number has three knots for each bin: 10,000 points in 64 dimensions would pass through memory at every operation.
+    A value has three numbers per knot, so 10,000 points in 64 dimensions would pass through memory at every operation.
     """
     rows = len(x) if torch.is_grad_enabled() else max(1, AT_ONCE * len(x) // max(1, x.numel()))
     if rows >= len(x):
@@ -106,11 +106,11 @@ def _in_parts(x: Tensor, theta: Theta) -> Iterator[tuple[Tensor, Theta]]:
 
 
 def spline(x: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
-    """z and log z′ for x between the first and the last knot.
+    """Computes z and log z′ for x between the first and the last knot.
 
     Args:
-        x: ``(…)``.
-        knots: x_k, y_k and δ_k, ``(3, K + 1, …)``.
+        x: values, ``(…)``.
+        knots: knots x_k, y_k and slopes δ_k, ``(3, K + 1, …)``.
     """
     x_k, y_k, slope, w, h, next_slope = _bin(x, knots, axis=0)
     s, xi = h / w, (x - x_k) / w
@@ -122,7 +122,7 @@ def spline(x: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def spline_inverse(z: Tensor, knots: Tensor) -> Tensor:
-    """x with spline(x) = z for z between the first and the last knot; shapes as in :func:`spline`."""
+    """Solves spline(x) = z for z between the first and the last knot, in the shapes of :func:`spline`."""
     x_k, y_k, slope, w, h, next_slope = _bin(z, knots, axis=1)
     s, above = h / w, z - y_k
     bend = above * (next_slope + slope - 2.0 * s)
@@ -132,7 +132,7 @@ def spline_inverse(z: Tensor, knots: Tensor) -> Tensor:
 
 
 def _bin(value: Tensor, knots: Tensor, axis: int) -> tuple[Tensor, ...]:
-    """x_k, y_k, δ_k, w, h and δ_{k+1} of the bin in which a value lies, by one look-up for both of its ends."""
+    """Finds x_k, y_k, δ_k, w, h and δ_{k+1} of the bin in which a value lies, by one look-up for both ends."""
     k = (value.detach() >= knots.detach()[axis, 1:-1]).sum(0)
     left, right = knots.gather(1, torch.stack([k, k + 1]).expand(3, 2, *value.shape)).unbind(1)
     x_k, y_k, slope = left

@@ -1,10 +1,10 @@
-r"""Squeeze (Dinh et al. 2017, §3.6): four pixels of a 2 × 2 block become four channels; volumes stay what they are.
+r"""Squeeze (Dinh et al. 2017, §3.6): four pixels of a 2 × 2 block become four channels, which preserves volume.
 
-The four channels of a pixel come in an order that says which of them a channel-wise split in the middle separates:
+The order of the four channels determines how a channel-wise split in the middle separates the pixels of a block:
 
     ``rows``          00 01 | 10 11      the upper pixels from the lower
     ``columns``       00 10 | 01 11      left from right
-    ``checkerboard``  00 11 | 01 10      a split of it is the checkerboard mask of the fine image (ibid., figure 3)
+    ``checkerboard``  00 11 | 01 10      a split of it is the checkerboard mask (Dinh et al. 2017, figure 3)
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from zoo_flows.transform import Transform
 __all__ = ["ORDERS", "Squeeze"]
 
 ORDERS = {"rows": (0, 1, 2, 3), "columns": (0, 2, 1, 3), "checkerboard": (0, 3, 1, 2)}
-"""Which pixel of a block, counted row by row, goes to which place."""
+"""Pixels of a block, counted row by row, in the order of the channels."""
 
 
 class Squeeze(Transform):
-    """``(n, c, h, w)`` to ``(n, 4c, h/2, w/2)``, the place in the block being the slower index of a channel."""
+    """The squeeze ``(n, c, h, w)`` to ``(n, 4c, h/2, w/2)``; the place in the block is the slower channel index."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         n, c, h, w = x.shape

@@ -1,8 +1,8 @@
-r"""A transform: an invertible map f from data x to codes z that knows how it changes volumes.
+r"""Transforms: invertible maps f from data x to codes z, with their log-determinants.
 
     z = f(x),      log p(x) = log p(z) + log |det ∂z/∂x|                          (change of variables)
 
-The direction is the one of the density, data to code.  Composition adds the last term, f = f_L ∘ … ∘ f_1:
+The direction is that of the density, from data to code.  For a composition f = f_L ∘ … ∘ f_1 the last terms add up:
 
     log |det ∂z/∂x| = Σ_l log |det ∂f_l/∂(its input)|                             (Rezende & Mohamed 2015, eq. 7).
 """
@@ -21,38 +21,38 @@ __all__ = ["Compose", "Flatten", "Inverse", "Transform"]
 class Transform(nn.Module, ABC):
     """An invertible map of ``(n, …)``, row by row.
 
-    ``context`` ``(n, width)`` is what the map may depend on beside x: the embedding of a condition.
+    The map may also depend on ``context`` ``(n, width)``, the embedding of a condition.
     """
 
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """z = f(x) and log |det ∂z/∂x| ``(n,)``, from one evaluation."""
+        """Computes z = f(x) and log |det ∂z/∂x| ``(n,)`` in one evaluation."""
 
     @abstractmethod
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """x = f⁻¹(z)."""
+        """Computes x = f⁻¹(z)."""
 
     def log_abs_det_jacobian(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log |det ∂f/∂x| at x, ``(n,)``."""
+        """Computes log |det ∂f/∂x| at x, ``(n,)``."""
         return self(x, context)[1]
 
     def inverse_and_log_det(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x = f⁻¹(z) and log |det ∂x/∂z| ``(n,)``."""
+        """Computes x = f⁻¹(z) and log |det ∂x/∂z| ``(n,)``."""
         x = self.inverse(z, context)
         return x, -self.log_abs_det_jacobian(x, context)
 
     def start(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Gives parameters that begin from data (ActNorm) their first values, and returns f(x).
+        """Initialises parameters that depend on data (ActNorm), and returns f(x).
 
         Args:
-            x: the first batch, ``(n, …)``.
-            context: its context.
+            x: first batch, ``(n, …)``.
+            context: context of the first batch, ``(n, width)``.
         """
         return self(x, context)[0]
 
 
 class Compose(Transform):
-    """f_L ∘ … ∘ f_1, the first of ``transforms`` being applied to the data first."""
+    """The composition f_L ∘ … ∘ f_1, whose first transform is applied to the data first."""
 
     def __init__(self, transforms: Iterable[Transform]) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Compose(Transform):
 
 
 class Inverse(Transform):
-    """f⁻¹ as a transform: turns a masked autoregressive flow into an inverse autoregressive one."""
+    """The inverse f⁻¹ as a transform, which turns a masked autoregressive flow into an inverse autoregressive one."""
 
     def __init__(self, transform: Transform) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Inverse(Transform):
 
 
 class Flatten(Transform):
-    """``(n, *shape)`` to ``(n, d)``: volumes stay what they are."""
+    """The reshape ``(n, *shape)`` to ``(n, d)``, which preserves volume."""
 
     def __init__(self, shape: Iterable[int]) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-r"""Maps of one number whose parameters come from elsewhere: what coupling and autoregressive layers apply.
+r"""Univariate maps with given parameters θ, which coupling and autoregressive layers apply elementwise.
 
-A coupling layer, a masked autoregressive layer and their splines differ in who computes θ and in the map, not in more:
+Coupling layers, masked autoregressive layers and spline layers differ only in the map τ and in how θ is computed:
 
     z_i = τ(x_i; θ_i),      log |det ∂z/∂x| = Σ_i log |τ′(x_i; θ_i)|,
 
-since every ∂z/∂x in question is triangular.  θ = 0 is the identity for every map here.
+since ∂z/∂x is triangular in all of these layers.  For every map here, θ = 0 is the identity.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Theta = Tensor | Sequence[Tensor]
 
 
 class Univariate(ABC):
-    """τ(·; θ), element by element.
+    """A map τ(·; θ), applied elementwise.
 
     Attributes:
-        parameters: how many numbers θ is for one element.
-        in_blocks: whether a coupling network answers parameter by parameter (all shifts, then all scales), and not
-            element by element.
+        parameters: number of parameters θ per element.
+        in_blocks: whether a coupling network's output is ordered by parameter (all shifts, then all scales), and not by
+            element.
     """
 
     parameters: int
@@ -37,20 +37,20 @@ class Univariate(ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, theta: Theta) -> tuple[Tensor, Tensor | None]:
-        """τ(x; θ) and log |τ′(x; θ)|, both shaped as ``x``; ``None`` where it is 0 everywhere.
+        """Computes τ(x; θ) and log |τ′(x; θ)|, in the shape of ``x``; ``None`` for a log that is 0 everywhere.
 
         Args:
-            x: ``(n, d, …)``.
-            theta: ``(parameters, n, d, …)``, or that many tensors ``(n, d, …)``.
+            x: values, ``(n, d, …)``.
+            theta: parameters θ, ``(parameters, n, d, …)``, or a sequence of ``parameters`` tensors ``(n, d, …)``.
         """
 
     @abstractmethod
     def inverse(self, z: Tensor, theta: Theta) -> Tensor:
-        """x with τ(x; θ) = z."""
+        """Solves τ(x; θ) = z for x."""
 
 
 class Additive(Univariate):
-    """τ(x; b) = x + b (NICE; Dinh et al. 2015): volumes stay what they are."""
+    """The additive map τ(x; b) = x + b (NICE; Dinh et al. 2015), which preserves volume."""
 
     parameters = 1
 
@@ -62,10 +62,10 @@ class Additive(Univariate):
 
 
 class Affine(Univariate):
-    """τ(x; b, s) = x·e^a + b with a = c·tanh(s/c) (RealNVP; Dinh et al. 2017, eq. 7).
+    """The affine map τ(x; b, s) = x·e^a + b with a = c·tanh(s/c) (RealNVP; Dinh et al. 2017, eq. 7).
 
     Args:
-        reach: c; no scale is beyond e^±c, so that inverses do not overflow.
+        reach: bound c of a, so that inverses do not overflow.
     """
 
     parameters = 2
@@ -81,16 +81,16 @@ class Affine(Univariate):
         return (z - theta[0]) * self._octaves(theta[1], -self.reach / LN_2).exp2_()
 
     def _octaves(self, s: Tensor, most: float) -> Tensor:
-        """±a/ln 2, between ±``most``."""
+        """Computes ±a/ln 2, between ±``most``."""
         # tanh(s/c) = 2·σ(2s/c) − 1, and e^a = 2^(a/ln 2): torch's own tanh and exp take three times as long on a CPU
         return torch.rsub(((2.0 / self.reach) * s).sigmoid_(), -most, alpha=-2.0 * most)
 
 
 class SigmoidAffine(Univariate):
-    """τ(x; b, s) = (x + b)·σ′(s + 2)/σ′(2) (Glow's code has σ(s + 2); here θ = 0 is the identity).
+    """The map τ(x; b, s) = (x + b)·σ′(s + 2)/σ′(2) (Glow's code has σ(s + 2); here θ = 0 is the identity).
 
     Args:
-        least: m in σ′ = m + (1 − m)·σ; where a scale may go to 0, samples overflow.
+        least: number m > 0 in σ′ = m + (1 − m)·σ, which bounds the scale so that samples do not overflow.
     """
 
     parameters = 2

@@ -1,11 +1,11 @@
 r"""Generative adversarial networks (Goodfellow et al. 2014).
 
-A generator turns noise into samples, x = G(z, y) with z ~ N(0, I); a critic scores samples by a(x, y), and the two are
-trained against each other (``objective.py`` has the games).  The model is the distribution that G makes of the noise:
-it can be drawn from and has a latent code, but it has no density that could be evaluated.  The critic takes no part in
-sampling and is kept all the same: training goes on from both.
+A generator maps noise to samples, x = G(z, y) with z ~ N(0, I); a critic scores samples by a(x, y), and the two are
+trained against each other (``objective.py`` has the losses).  The model is the distribution of G(z, y): it has samples
+and latent codes, but no density that could be evaluated.  The critic is not needed for sampling; it is stored since
+further training needs both.
 
-With classes, y is a label that the user chooses; where none is chosen it is drawn uniformly.
+With classes, y is a label; unless given it is drawn uniformly.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ class GAN(Model, LatentVariable, DirectSampler):
     """A generator and its critic.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
-        latent: the dimensions of z.
-        generator: ``{"kind": "dcgan", …}`` with ``widths`` and ``norm`` of :class:`~zoo_gan.networks.ConvGenerator`,
-            or ``{"kind": "mlp", …}`` with ``width`` and ``depth`` of :class:`~zoo_gan.networks.MLPGenerator`.
-        critic: likewise, of :class:`~zoo_gan.networks.ConvCritic` and :class:`~zoo_gan.networks.MLPCritic`.
-        classes: the number of labels; ``None`` for an unconditional model.
-        pac: how many samples the critic sees at once (Lin et al. 2018); the batch size must be a multiple of it.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
+        latent: number of dimensions of z, at least 1.
+        generator: configuration of the generator, ``{"kind": "dcgan", …}`` with ``widths`` and ``norm`` of
+            :class:`~zoo_gan.networks.ConvGenerator`, or ``{"kind": "mlp", …}`` with ``width`` and ``depth`` of
+            :class:`~zoo_gan.networks.MLPGenerator`.
+        critic: configuration of the critic, with the arguments of :class:`~zoo_gan.networks.ConvCritic` (``dcgan``) or
+            :class:`~zoo_gan.networks.MLPCritic` (``mlp``).
+        classes: number of labels, at least 2; ``None`` for an unconditional model.
+        pac: number of samples that the critic sees at once (Lin et al. 2018), which must divide the batch size.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class GAN(Model, LatentVariable, DirectSampler):
         if len(shape) not in (1, 3):
             raise ValueError(f"shape = {shape}; expected [dimensions] or [channels, height, width]")
         if latent < 1 or pac < 1:
-            raise ValueError(f"latent = {latent} and pac = {pac}; both are at least 1")
+            raise ValueError(f"latent = {latent} and pac = {pac}; expected at least 1 of each")
         if classes is not None and classes < 2:
             raise ValueError(f"classes = {classes}; expected at least 2, or none for an unconditional model")
         image = len(shape) == 3
@@ -70,38 +72,38 @@ class GAN(Model, LatentVariable, DirectSampler):
         return {"generator": self.generator, "critic": self.critic}
 
     def draw_latent(self, streams: Streams) -> Tensor:
-        """z ~ N(0, I), ``(n, latent)``."""
+        """Draws z ~ N(0, I), ``(n, latent)``."""
         return streams.normal(self.latent)
 
     def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """G(z, y), ``(n, *shape)``.
+        """Computes G(z, y), ``(n, *shape)``.
 
         Args:
             z: codes, ``(n, latent)``.
-            condition: ``label`` ``(n,)``, for a conditional model.
+            condition: condition with ``label`` ``(n,)``, for a conditional model.
 
         Raises:
-            ConditionError: a label that is missing, out of range, or not wanted.
+            ConditionError: a label is missing, out of range, or given to an unconditional model.
         """
         return self.generate(z, self.one_hot(condition))
 
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
-        """One sample per stream; a conditional model draws labels uniformly where ``condition`` has none.
+        """Draws one sample per stream; a conditional model draws labels uniformly where ``condition`` has none.
 
         Raises:
-            ConditionError: a label that is out of range, or not wanted.
+            ConditionError: a label is out of range, or given to an unconditional model.
         """
-        z = self.draw_latent(streams)  # before the label: the same code, whether a label is given or drawn
+        z = self.draw_latent(streams)  # drawn before the label, so that z does not depend on whether a label is given
         if self.classes is not None and (condition is None or "label" not in condition):
             condition = Condition(label=streams.integers(self.classes))
         return self.decode(z, condition=condition)
 
     def generate(self, z: Tensor, label: Tensor | None) -> Tensor:
-        """G(z, y) for the labels of :meth:`one_hot`: what the objectives differentiate."""
-        return self.generator(z.to(self.dtype), label).to(z.dtype)  # a half-precision network; the sample is not
+        """Computes G(z, y) for one-hot labels (:meth:`one_hot`), differentiably, for the objectives."""
+        return self.generator(z.to(self.dtype), label).to(z.dtype)  # samples are float32 even if the network is not
 
     def one_hot(self, condition: Condition | None) -> Tensor | None:
-        """y as the networks see it: ``(n, classes)``; ``None`` for an unconditional model.
+        """Returns one-hot labels y, ``(n, classes)``; ``None`` for an unconditional model.
 
         Raises:
             ConditionError: as :meth:`decode`.
@@ -116,7 +118,7 @@ class GAN(Model, LatentVariable, DirectSampler):
 
 
 def _choose(part: str, spec: Mapping[str, Any], kinds: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The class that ``spec["kind"]`` names, and its other options."""
+    """Returns the class that ``spec["kind"]`` names, and the other options."""
     options = dict(spec)
     kind = options.pop("kind", None)
     if kind not in kinds:

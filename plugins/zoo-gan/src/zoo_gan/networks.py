@@ -1,16 +1,16 @@
 r"""Generators and critics: multilayer perceptrons, and the convolutions of DCGAN (Radford, Metz & Chintala 2016).
 
-A generator maps a code and, where there are classes, a one-hot label to a sample, x = G(z, y): the label joins the code
-(Mirza & Osindero 2014).  A critic maps a sample to one number by way of features φ,
+A generator maps a code and, where there are classes, a one-hot label to a sample, x = G(z, y), with the label
+concatenated to the code (Mirza & Osindero 2014).  A critic maps a sample to one number through features φ,
 
     a(x, y) = wᵀφ(x) + b + (V y)ᵀφ(x),
 
-where the last term is there for classes only: the projection critic (Miyato & Koyama 2018, eq. 3).  A packed critic
-(Lin et al. 2018) sees m samples at once, joined along their first axis, and says one number for all of them: a
-generator that has lost a mode gives itself away by packs that are too much alike.
+where the last term is for classes only: the projection critic (Miyato & Koyama 2018, eq. 3).  A packed critic (Lin et
+al.  2018) sees m samples at once, concatenated along their first axis, and returns one number for them, so that it can
+detect lost modes by packs that are too similar.
 
-Critics have no normalisation.  Batch normalisation would make one sample's score depend on the others', which the
-gradient penalty forbids, and it tells data from samples by the batch that they came in.
+Critics have no normalisation.  Batch normalisation would make a sample's score depend on other samples, which the
+gradient penalty does not allow, and a critic could separate data from samples by the statistics of their batches.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ __all__ = ["ConvCritic", "ConvGenerator", "Critic", "Generator", "MLPCritic", "M
 Norm = Literal["group", "batch", "none"]
 
 GROUPS = 8
-"""Groups of a group normalisation."""
+"""Number of groups of a group normalisation."""
 
 
 class Generator(nn.Module):
-    """G(z, y).
+    """A generator G(z, y).
 
     Args:
-        layers: from ``(n, latent + classes)`` to ``(n, *shape)``.
+        layers: network from ``(n, latent + classes)`` to ``(n, *shape)``.
         bounded: whether samples are held in (−1, 1), by tanh.
     """
 
@@ -44,19 +44,19 @@ class Generator(nn.Module):
         self.layers, self.bounded = layers, bounded
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Samples ``(n, *shape)`` of codes ``(n, latent)`` and one-hot labels ``(n, classes)``."""
+        """Computes samples ``(n, *shape)`` of codes ``(n, latent)`` and one-hot labels ``(n, classes)``."""
         x = self.layers(z if label is None else torch.cat([z, label], dim=1))
         return x.tanh() if self.bounded else x
 
 
 class Critic(nn.Module):
-    """a(x, y).
+    """A critic a(x, y).
 
     Args:
-        features: φ, from ``(n/pac, pac·shape[0], *shape[1:])`` to ``(n/pac, width)``.
-        width: the number of features.
-        classes: the number of labels; 0 for none.
-        pac: m, how many samples it sees at once.
+        features: network φ from ``(n/pac, pac·shape[0], *shape[1:])`` to ``(n/pac, width)``.
+        width: number of features.
+        classes: number of labels; 0 for none.
+        pac: number m of samples that it sees at once.
     """
 
     def __init__(self, features: nn.Sequential, width: int, classes: int, pac: int) -> None:
@@ -65,33 +65,33 @@ class Critic(nn.Module):
         self.head = nn.Linear(width, 1)
         self.projection = nn.Linear(pac * classes, width, bias=False) if classes else None
         if self.projection is not None:
-            nn.init.normal_(self.projection.weight, std=width**-0.5)  # as large as the head's answer at the start
+            nn.init.normal_(self.projection.weight, std=width**-0.5)  # initially as large as the output of the head
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """The scores ``(n/pac,)`` of samples ``(n, *shape)`` with one-hot labels ``(n, classes)``.
+        """Computes the scores ``(n/pac,)`` of samples ``(n, *shape)`` with one-hot labels ``(n, classes)``.
 
         Raises:
-            ValueError: n is no multiple of ``pac``.
+            ValueError: n is not a multiple of ``pac``.
         """
         packs, rest = divmod(len(x), self.pac)
         if rest:
-            raise ValueError(f"{len(x)} samples do not make packs of pac = {self.pac}; change the batch size")
+            raise ValueError(f"{len(x)} samples cannot be split into packs of pac = {self.pac}; change the batch size")
         phi = self.features(x.reshape(packs, -1, *x.shape[2:]))
         score = self.head(phi).squeeze(1)
         if self.projection is not None and label is not None:
             score = score + (self.projection(label.reshape(packs, -1)) * phi).sum(1)
-        return score.float()  # autocast may have left it in bfloat16; losses are not computed in that
+        return score.float()  # losses need float32, and autocast may return bfloat16
 
 
 class MLPGenerator(Generator):
-    """ReLU layers.
+    """A perceptron generator with ReLU.
 
     Args:
-        shape: one sample.
-        inputs: latent dimensions and classes together.
-        bounded: whether samples are held in (−1, 1).
-        width: units of each hidden layer.
-        depth: hidden layers.
+        shape: shape of one sample.
+        inputs: number of latent dimensions plus classes.
+        bounded: whether samples are bounded to (−1, 1), by tanh.
+        width: number of units of each hidden layer, at least 1.
+        depth: number of hidden layers, at least 1.
     """
 
     def __init__(self, shape: Sequence[int], inputs: int, bounded: bool, width: int = 128, depth: int = 3) -> None:
@@ -101,14 +101,14 @@ class MLPGenerator(Generator):
 
 
 class MLPCritic(Critic):
-    """Leaky ReLU layers.
+    """A perceptron critic with leaky ReLU.
 
     Args:
-        shape: one sample.
-        classes: the number of labels; 0 for none.
-        pac: how many samples it sees at once.
-        width: units of each hidden layer.
-        depth: hidden layers.
+        shape: shape of one sample.
+        classes: number of labels; 0 for none.
+        pac: number of samples that it sees at once.
+        width: number of units of each hidden layer, at least 1.
+        depth: number of hidden layers, at least 1.
     """
 
     def __init__(self, shape: Sequence[int], classes: int, pac: int, width: int = 128, depth: int = 3) -> None:
@@ -117,18 +117,18 @@ class MLPCritic(Critic):
 
 
 class ConvGenerator(Generator):
-    """A linear layer to a small image, then transposed convolutions that double it.
+    """A DCGAN generator: a linear layer to a small image, then transposed convolutions that double it.
 
     Args:
-        shape: ``(channels, height, width)``; height and width divisible by 2 for each of ``widths``.
-        inputs: latent dimensions and classes together.
-        bounded: whether samples are held in (−1, 1).
-        widths: channels, from the small image on; one doubling after each.
-        norm: ``group``, ``batch`` or ``none``, before each ReLU.  ``batch`` is the paper's; ``group`` scores the same
-            and leaves samples independent of each other in training too, so that two processes train as one does.
+        shape: shape of one image, ``(channels, height, width)``, whose sides must be multiples of 2^len(widths).
+        inputs: number of latent dimensions plus classes.
+        bounded: whether samples are bounded to (−1, 1), by tanh.
+        widths: channels from the small image on, with one doubling after each.
+        norm: normalisation before each ReLU, ``group``, ``batch`` (the paper's) or ``none``.  With ``group`` samples do
+            not depend on each other in training, and the scores are equal.
 
     Raises:
-        ValueError: the image cannot be halved so often, an unknown norm, or groups that do not divide the channels.
+        ValueError: the sides cannot be halved, the norm is unknown, or the groups do not divide the channels.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class ConvGenerator(Generator):
         layers: list[nn.Module] = [nn.Linear(inputs, widths[0] * height * width)]
         layers += [nn.Unflatten(1, (widths[0], height, width))]
         for i, (before, after) in enumerate(pairwise([*widths, shape[0]]), start=1):
-            bias = norm != "batch" or i == len(widths)  # batch normalisation would take a channel's bias away again
+            bias = norm != "batch" or i == len(widths)  # batch normalisation would cancel a bias
             layers += [*_normalisation(norm, before), nn.ReLU()]
             layers += [nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, bias=bias)]
         super().__init__(nn.Sequential(*layers), bounded)
@@ -151,16 +151,16 @@ class ConvGenerator(Generator):
 
 
 class ConvCritic(Critic):
-    """Convolutions that halve the image, with leaky ReLUs.
+    """A DCGAN critic: convolutions that halve the image, with leaky ReLU.
 
     Args:
-        shape: ``(channels, height, width)``; height and width divisible by 2 for each of ``widths``.
-        classes: the number of labels; 0 for none.
-        pac: how many samples it sees at once.
+        shape: shape of one image, ``(channels, height, width)``, whose sides must be multiples of 2^len(widths).
+        classes: number of labels; 0 for none.
+        pac: number of samples that it sees at once.
         widths: channels after each halving.
 
     Raises:
-        ValueError: the image cannot be halved so often.
+        ValueError: the sides cannot be halved ``len(widths)`` times.
     """
 
     def __init__(self, shape: Sequence[int], classes: int, pac: int, widths: Sequence[int] = (48, 96)) -> None:
@@ -174,7 +174,7 @@ class ConvCritic(Critic):
 
 def _perceptron(inputs: int, width: int, depth: int, activation: nn.Module) -> list[nn.Module]:
     if width < 1 or depth < 1:
-        raise ValueError(f"width = {width} and depth = {depth}; a perceptron has at least 1 of each")
+        raise ValueError(f"width = {width} and depth = {depth}; expected at least 1 of each")
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *[width] * depth]):
         layers += [nn.Linear(before, after), activation]
@@ -182,7 +182,7 @@ def _perceptron(inputs: int, width: int, depth: int, activation: nn.Module) -> l
 
 
 def _small(shape: Sequence[int], widths: Sequence[int]) -> tuple[int, int]:
-    """Height and width after one halving for each of ``widths``."""
+    """Computes height and width after one halving for each of ``widths``."""
     if len(shape) != 3:
         raise ValueError(f"shape = {list(shape)}; a convolution needs [channels, height, width]")
     factor = 2 ** len(widths)
@@ -202,7 +202,7 @@ def _normalisation(norm: Norm, channels: int) -> list[nn.Module]:
 
 
 def _initialise(module: nn.Module) -> None:
-    """N(0, 0.02²), DCGAN's (§3); normalisations start at the identity."""
+    """Initialises weights by N(0, 0.02²) as DCGAN does (§3), and normalisations as the identity."""
     if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
         nn.init.normal_(module.weight, std=0.02)
         if module.bias is not None:

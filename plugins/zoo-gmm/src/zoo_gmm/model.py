@@ -1,4 +1,4 @@
-r"""Gaussian mixtures.
+r"""Gaussian mixtures with exact density, samples and conditional distributions.
 
     p(x) = Σ_j w_j N(x; μ_j, Σ_j),        Σ_j = L_j L_jᵀ,
 
@@ -7,11 +7,11 @@ residual y_j = L_j⁻¹(x − μ_j),
 
     log N(x; μ_j, Σ_j) = −½‖y_j‖² − log det L_j − ½D·log 2π,        x = μ_j + L_j z,  z ~ N(0, I).
 
-Given the coordinates K of x, the others U are again a mixture (Bishop 2006, §2.3.2),
+Given the coordinates K of x, the other coordinates U have a mixture distribution too (Bishop 2006, §2.3.2),
 
     w_j ∝ w_j N(x_K; μ_jK, Σ_jKK),    μ_U + Σ_UK Σ_KK⁻¹ (x_K − μ_K),    Σ_UU − Σ_UK Σ_KK⁻¹ Σ_KU,
 
-and a draw from it is a draw x̃ of component j, corrected by what it got wrong:  x̃_U + Σ_UK Σ_KK⁻¹ (x_K − x̃_K).
+and a draw from it is a draw x̃ of component j, corrected for the known coordinates:  x̃_U + Σ_UK Σ_KK⁻¹ (x_K − x̃_K).
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from zoo_core.interfaces import Condition, Density, DirectSampler, Model, Sample
 __all__ = ["Covariance", "GaussianMixture"]
 
 FEW = 8
-"""Dimensions up to which a factor for each sample is quicker than a product for each component."""
+"""Greatest number of dimensions in which one factor per sample is quicker than one product per component."""
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 
 
 class GaussianMixture(Model, Density, DirectSampler):
-    """A mixture of Gaussians with float64 arithmetic, whatever the data.
+    """A mixture of Gaussians, computed in float64 for data of every type.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [0, 1], ``[dimensions]`` for points.
-        components: k.
-        covariance: ``full``, ``tied``, ``diagonal`` or ``spherical``.
-        storage: ``float64``, or ``float32`` for the factors L_j, which halves the file; arithmetic stays in float64.
+        shape: shape of one sample, ``[channels, height, width]`` for images in [0, 1], ``[dimensions]`` for points.
+        components: number k of components, at least 1.
+        covariance: form of Σ_j, ``full``, ``tied``, ``diagonal`` or ``spherical``.
+        storage: type in which the factors L_j are stored, ``float64``, or ``float32`` for half of the file size.
 
     Raises:
-        ValueError: fewer than one component, an unknown covariance or storage.
+        ValueError: ``components`` is below 1, or ``covariance`` or ``storage`` is unknown.
 
     The parameters are buffers: ``log_weights`` ``(k,)``, ``means`` ``(k, D)`` and ``scale``, which is the packed lower
     triangle of L_j ``(k or 1, D(D+1)/2)``, the diagonal of L_j ``(k, D)``, or one number each ``(k, 1)``.
@@ -61,7 +61,7 @@ class GaussianMixture(Model, Density, DirectSampler):
     ) -> None:
         super().__init__()
         if components < 1:
-            raise ValueError(f"components = {components}; a mixture has at least 1")
+            raise ValueError(f"components = {components}; expected at least 1")
         if covariance not in get_args(Covariance):
             raise ValueError(f"covariance = {covariance!r}; expected one of {', '.join(get_args(Covariance))}")
         if storage not in ("float64", "float32"):
@@ -79,11 +79,11 @@ class GaussianMixture(Model, Density, DirectSampler):
 
     @property
     def triangular(self) -> bool:
-        """Whether L_j is a triangle, not a diagonal."""
+        """Whether L_j is triangular, and not diagonal."""
         return self.covariance in ("full", "tied")
 
     def factors(self) -> Tensor:
-        """L_j in float64: ``(k or 1, D, D)`` where triangular, else its diagonal ``(k, D or 1)``."""
+        """Returns L_j in float64: ``(k or 1, D, D)`` where triangular, otherwise the diagonals ``(k, D or 1)``."""
         if not self.triangular:
             return self.scale.double()
         d = self.dimensions
@@ -93,20 +93,20 @@ class GaussianMixture(Model, Density, DirectSampler):
         return dense
 
     def set_factors(self, factors: Tensor) -> None:
-        """Replaces L_j; the shapes are those of :meth:`factors`."""
+        """Replaces L_j, given in the shapes of :meth:`factors`."""
         if self.triangular:
             row, column = torch.tril_indices(self.dimensions, self.dimensions, device=factors.device)
             factors = factors[:, row, column]
         self.scale.copy_(factors)
 
     def covariances(self) -> Tensor:
-        """Σ_j, dense, ``(k, D, D)`` in float64."""
+        """Computes the dense covariances Σ_j, ``(k, D, D)`` in float64."""
         factors = self.factors()
         dense = factors if self.triangular else torch.diag_embed(factors.expand(-1, self.dimensions))
         return (dense @ dense.mT).expand(self.components, -1, -1)
 
     def component_log_prob(self, x: Tensor) -> Tensor:
-        """log w_j + log N(x; μ_j, Σ_j), ``(n, k)`` in float64."""
+        """Computes log w_j + log N(x; μ_j, Σ_j), ``(n, k)`` in float64."""
         flat, factors, d = x.flatten(1).double(), self.factors(), self.dimensions
         columns = []
         for j in range(self.components):
@@ -122,25 +122,25 @@ class GaussianMixture(Model, Density, DirectSampler):
         return torch.stack(columns, dim=1) + constant
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """log p(x), exact, in nats, ``(n,)`` in float64."""
+        """Computes the exact log p(x) in nats, ``(n,)`` in float64."""
         return torch.logsumexp(self.component_log_prob(x), dim=1)
 
     def responsibilities(self, x: Tensor) -> Tensor:
-        """p(j | x), ``(n, k)`` in float64; rows sum to one."""
+        """Computes p(j | x), ``(n, k)`` in float64, whose rows sum to one."""
         return torch.softmax(self.component_log_prob(x), dim=1)
 
     def free_parameters(self) -> int:
-        """How many numbers the model can choose."""
+        """Counts the free parameters."""
         k, d = self.components, self.dimensions
         spread = {"full": k * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diagonal": k * d, "spherical": k}
         return k - 1 + k * d + spread[self.covariance]
 
     def bic(self, x: Tensor) -> float:
-        """Bayesian information criterion on ``x``, lower is better (Schwarz 1978): p·log n − 2·log L."""
+        """Computes the Bayesian information criterion on ``x``, p·log n − 2·log L (Schwarz 1978); lower is better."""
         return self.free_parameters() * math.log(len(x)) - 2.0 * self.log_prob(x).sum().item()
 
     def aic(self, x: Tensor) -> float:
-        """Akaike information criterion on ``x``, lower is better (Akaike 1974): 2p − 2·log L."""
+        """Computes the Akaike information criterion on ``x``, 2p − 2·log L (Akaike 1974); lower is better."""
         return 2.0 * self.free_parameters() - 2.0 * self.log_prob(x).sum().item()
 
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
@@ -149,7 +149,7 @@ class GaussianMixture(Model, Density, DirectSampler):
         return flat.view(len(streams), *self.space.shape).to(streams.dtype)  # type: ignore[arg-type]
 
     def _from_components(self, j: Tensor, z: Tensor) -> Tensor:
-        """μ_j + L_j z, row by row."""
+        """Computes μ_j + L_j z, row by row."""
         factors, means = self.factors(), self.means.double()
         which = j % len(factors)
         if not self.triangular:
@@ -166,14 +166,14 @@ class GaussianMixture(Model, Density, DirectSampler):
         return x
 
     def conditional(self, x: Tensor, known: Tensor) -> GaussianMixture:
-        """The mixture of the unknown coordinates of one sample.
+        """Returns the mixture distribution of the unknown coordinates of one sample.
 
         Args:
             x: one sample, ``(*shape)``; only its known coordinates are read.
-            known: bool mask, ``(*shape)``, neither all nor none.
+            known: mask of the known coordinates, bool ``(*shape)``, neither all nor none.
 
         Returns:
-            A full mixture over the unknown coordinates in their order, ``[number of unknown]``.
+            a mixture with full covariances over the unknown coordinates in their order.
 
         Raises:
             ValueError: nothing is known, or everything is.
@@ -193,11 +193,11 @@ class GaussianMixture(Model, Density, DirectSampler):
 
         Args:
             x: samples, ``(n, *shape)``.
-            known: bool mask ``(*shape)``, the same for all samples.
-            streams: one stream per sample.
+            known: mask of the known coordinates, bool ``(*shape)``, the same for all samples.
+            streams: random streams, one per sample.
 
         Returns:
-            ``(n, *shape)``; the known coordinates are those of ``x``.
+            samples, ``(n, *shape)``, with the known coordinates of ``x``.
 
         Raises:
             ValueError: nothing is known, or everything is.
@@ -215,7 +215,7 @@ class GaussianMixture(Model, Density, DirectSampler):
         return out.view_as(x).to(x.dtype)
 
     def _gain_and_weights(self, x_K: Tensor, K: Tensor, U: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Σ_UK Σ_KK⁻¹ ``(k, U, K)``, and the posterior log-weights given x_K ``(n, k)``."""
+        """Computes Σ_UK Σ_KK⁻¹ ``(k, U, K)``, and the log-weights given x_K, ``(n, k)``."""
         factor = torch.linalg.cholesky(sigma[:, K][:, :, K])
         gain = torch.cholesky_solve(sigma[:, K][:, :, U], factor).mT
         columns = []
@@ -226,8 +226,8 @@ class GaussianMixture(Model, Density, DirectSampler):
 
 
 def _parts(known: Tensor) -> tuple[Tensor, Tensor]:
-    """The indices of the known and of the unknown coordinates."""
+    """Returns the indices of the known and of the unknown coordinates."""
     flat = known.flatten().bool()
     if flat.all() or not flat.any():
-        raise ValueError("known must mark some coordinates and leave some")
+        raise ValueError("known marks all coordinates or none; expected some, and not all")
     return flat.nonzero().squeeze(1), (~flat).nonzero().squeeze(1)

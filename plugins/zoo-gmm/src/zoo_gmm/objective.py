@@ -1,14 +1,14 @@
 r"""Expectation–maximisation for Gaussian mixtures, in whitened coordinates (Dempster, Laird & Rubin 1977).
 
-The E-step needs the residuals y = L⁻¹(x − μ) of every component for the densities; the M-step is written in those same
-residuals, so the data are read once.  With responsibilities r,
+The E-step needs the residuals y = L⁻¹(x − μ) of every component for the densities; the M-step uses these residuals too,
+so the data are read once.  With responsibilities r,
 
     N = Σ r,     d = Σ r·y / N,     C = Σ r·y yᵀ / N − d dᵀ,
     μ ← μ + L d,      Σ ← L C Lᵀ.
 
-Near convergence C ≈ I, whatever the condition of Σ: nothing cancels, so the pass over the data may run in float32 while
-the k·D² parameters stay in float64.  (The textbook Σ r·x xᵀ / N − μ μᵀ loses its digits as soon as the data have an
-offset, and float32 implementations stop being positive definite.)  N, Σ r·y and Σ r·y yᵀ add over batches and machines.
+Near convergence C ≈ I for every condition number of Σ, so no digits cancel, and the pass over the data may be in
+float32 while the k·D² parameters are in float64.  (The textbook formula Σ r·x xᵀ / N − μ μᵀ cancels for data with an
+offset, so that in float32 it is not positive definite.)  N, Σ r·y and Σ r·y yᵀ add over batches and machines.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from zoo_gmm.model import GaussianMixture
 __all__ = ["ExpectationMaximisation"]
 
 ROWS = 1024
-"""Examples in one block of the pass: k blocks of whitened residuals stay in the processor's cache."""
+"""Number of examples in one block of the pass, so that k blocks of residuals stay in the processor's cache."""
 
 
 class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
-    """EM.
+    """Expectation–maximisation for Gaussian mixtures.
 
     Args:
-        reg: added to the diagonal of every Σ.
-        shrinkage: s in [0, 1]: Σ ← (1 − s)·Σ + s·diag Σ.  A little of it is worth far more on pixels than a larger
-            ``reg``: it regularises the correlations, of which there are too many, and not the variances.
-        data_dtype: ``float64``, or ``float32`` for the pass over the data.
+        reg: number that is added to the diagonal of every Σ, at least 0.
+        shrinkage: number s in [0, 1] of Σ ← (1 − s)·Σ + s·diag Σ.  On pixels a little of it helps more than a larger
+            ``reg``, since it regularises the many correlations and not the variances.
+        data_dtype: type of the pass over the data, ``float64`` or ``float32``.
 
     Raises:
-        ValueError: an argument outside its range.
+        ValueError: an argument is outside its range.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
         self.dtype = getattr(torch, data_dtype)
 
     def initialise(self, model: GaussianMixture, data: Examples, seed: int) -> None:
-        """k-means++ (Arthur & Vassilvitskii 2007) and ten Lloyd steps; then one M-step on the hard assignment."""
+        """Initialises by k-means++ (Arthur & Vassilvitskii 2007), ten Lloyd steps and a first M-step."""
         whole: Batch = next(data.batches())
         x = whole.x.flatten(1).double()
         centres = _kmeans(x, model.components, generator(seed, "k-means++"))
@@ -67,15 +67,16 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
         self.maximise(model, self.statistics(model, whole, assigned=assigned))
 
     def statistics(self, model: GaussianMixture, batch: Batch, assigned: Tensor | None = None) -> dict[str, Tensor]:
-        """N ``(k,)``, Σ r·y ``(k, D)``, Σ r·y yᵀ ``(k, D, D)`` or its diagonal ``(k, D)``; and the log-likelihood.
+        """Computes N ``(k,)``, Σ r·y ``(k, D)``, Σ r·y yᵀ ``(k, D, D)`` or its diagonal, and the log-likelihood.
 
         Args:
-            model: with the current parameters.
-            batch: the data.
-            assigned: components to take as given, ``(n,)``, in place of the responsibilities.
+            model: model with the current parameters.
+            batch: batch of data.
+            assigned: components that replace the responsibilities, ``(n,)``.
         """
         k, d = model.components, model.dimensions
-        dtype = self.dtype if assigned is None else torch.float64  # the start is not whitened yet
+        # With ``assigned`` the residuals are not whitened yet, and float32 would lose digits.
+        dtype = self.dtype if assigned is None else torch.float64
         log_weights, means, factors = model.log_weights.double(), model.means.double(), model.factors()
         if model.triangular:
             eye = torch.eye(d, dtype=torch.float64, device=factors.device)
@@ -83,7 +84,7 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
             log_det = factors.diagonal(dim1=1, dim2=2).log().sum(1)
         else:
             whitener, log_det = factors.reciprocal().expand(k, d), factors.expand(k, d).log().sum(1)
-        centre = log_weights.exp() @ means  # takes the offset of the data away before it is rounded
+        centre = log_weights.exp() @ means  # subtracts the data's offset before rounding to float32
         shift = means - centre
         shift = torch.einsum("jd,jde->je", shift, whitener) if model.triangular else shift * whitener
         constant = log_weights - log_det - 0.5 * d * math.log(2.0 * math.pi)
@@ -105,7 +106,7 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
             log_likelihood += evidence.sum()
             if assigned is None:
                 share = (log_joint - evidence).exp().to(dtype)
-                # Products with these would be subnormal numbers, which processors multiply six times slower.
+                # Tiny responsibilities give subnormal products, which processors compute six times slower.
                 share.masked_fill_(share < torch.finfo(dtype).tiny ** 0.5, 0.0)
             else:
                 share = torch.nn.functional.one_hot(assigned[start : start + ROWS], k).mT.to(dtype)
@@ -117,12 +118,13 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
         return {"component": count, "first": first, "second": second, "log_likelihood": log_likelihood, "count": n}
 
     def maximise(self, model: GaussianMixture, statistics: Mapping[str, Tensor]) -> None:
-        """The M-step.
+        """Sets the parameters by the M-step.
 
         Raises:
-            ZooError: a covariance is not positive definite; ``reg`` or ``shrinkage`` mends it.
+            ZooError: a covariance is not positive definite, which greater ``reg`` or ``shrinkage`` prevents.
         """
-        weight = statistics["component"] + 10.0 * torch.finfo(torch.float64).eps  # an empty component stays finite
+        # The added eps avoids a division by zero for an empty component.
+        weight = statistics["component"] + 10.0 * torch.finfo(torch.float64).eps
         factors = model.factors()
         mean = statistics["first"] / weight[:, None]
         if not model.triangular:
@@ -156,7 +158,7 @@ def _require(positive: Tensor | bool, em: ExpectationMaximisation) -> None:
 
 
 def _kmeans(x: Tensor, k: int, source: torch.Generator) -> Tensor:
-    """k centres ``(k, D)``."""
+    """Finds k cluster centres, ``(k, D)``."""
     n = len(x)
     if k > n:
         raise ZooError(f"components = {k}, but there are {n} examples; use fewer components")

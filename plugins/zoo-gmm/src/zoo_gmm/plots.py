@@ -1,4 +1,4 @@
-"""EM at work: the components after 0, 1, 2, 5, 10 and 20 iterations, as ellipses at two standard deviations."""
+"""Plots the components after 0, 1, 2, 5, 10 and 20 EM iterations, as ellipses at two standard deviations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ __all__ = ["em"]
 
 
 def em(model: Model, figure: Figure, seed: int) -> None:
-    """Runs the model's objective again on 1,000 of its points, from unit circles around some of them."""
+    """Runs EM again on 1,000 points of the model's data, from unit covariances at random points."""
     from matplotlib.patches import Ellipse
 
     if not isinstance(model, GaussianMixture) or model.dimensions != 2 or model.entry is None:
-        raise IncompatibleError("EM is shown in the plane; this mixture is not of two dimensions")
+        raise IncompatibleError(
+            "plot 'em' needs a two-dimensional Gaussian mixture of the registry; this model is none"
+        )
     recipe = model.entry.recipe
     data = datasets.load(recipe["data"]["name"], n=1000)
     fresh = GaussianMixture(**model.entry.config)

@@ -4,7 +4,8 @@ The score of p_t(x_t)·p(y | x_t)^s is that of p_t plus s·∇ log p(y | x_t), a
 
     ε̂ ← ε̂ − s·σ·∇ log p(y | x_t),          x̂ ← x̂ + s·(σ²/α)·∇ log p(y | x_t).
 
-At s = 1 an exact classifier makes of the model the conditional one.  The gradient is each sample's own.
+At s = 1 an exact classifier turns the unconditional model into the conditional one.  Samples do not influence each
+other's gradients.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ LogLikelihood = Callable[[Tensor, float | Tensor], Tensor]
 """log p(y | x_t) of noisy data at a time, nats, ``(n,)``; differentiable in x_t."""
 
 LEAST_ALPHA = 1e-3
-"""Where less of the data is left in x_t than this, σ²/α is held: an imperfect gradient would be multiplied by it."""
+"""Least α in the factor σ²/α, which would otherwise amplify errors of the gradient without bound."""
 
 
 class Guided(Model, Denoiser):
-    """A model on a path, guided.
+    """A path model with classifier guidance.
 
     Args:
-        model: the model.
-        log_likelihood: log p(y | x_t, t).
-        strength: s.
+        model: model on a path.
+        log_likelihood: function that computes log p(y | x_t, t).
+        strength: guidance strength s.
     """
 
     def __init__(self, model: Model, log_likelihood: LogLikelihood, strength: float) -> None:
@@ -64,12 +65,12 @@ class Guided(Model, Denoiser):
 
 
 def log_likelihood(classifier: NoisyClassifier, model: Denoiser, label: Tensor) -> LogLikelihood:
-    """log p(y | x_t) by a classifier of ours.
+    """Returns log p(y | x_t) by a classifier of ours.
 
     Args:
-        classifier: of noisy data.
-        model: on whose path x_t lies.
-        label: y, ``(n,)``.
+        classifier: classifier of noisy data.
+        model: model on whose path x_t lies.
+        label: labels y, ``(n,)``.
     """
 
     def said(x_t: Tensor, t: float | Tensor) -> Tensor:
@@ -83,16 +84,16 @@ def log_likelihood(classifier: NoisyClassifier, model: Denoiser, label: Tensor) 
 
 
 class ClassifierGuidance(Sampler[Denoiser]):
-    """Another sampler, on the guided model.
+    """Classifier guidance for any sampler.
 
-    ``--guidance`` is s; at 1 the classifier's gradient is taken as it is.  A label is a condition, as it would be of a
-    conditional model, whose labels are not used.
+    ``--guidance`` is the strength s; at 1 the classifier's gradient is not scaled.  The condition ``label`` is the
+    classifier's; a label of the model itself is not used.
 
     Args:
-        classifier: a noise-aware classifier, as ``zoo load`` names it; none, and nothing is guided.
-        sampler: the sampler, by name.
-        steps: number of its steps, where it has that option.
-        options: its other options.
+        classifier: classifier of noisy data, a name for ``zoo load``; without it there is no guidance.
+        sampler: registered name of the inner sampler.
+        steps: number of steps of the inner sampler, if it has that option.
+        options: other options of the inner sampler.
     """
 
     name = "classifier-guidance"
@@ -134,7 +135,7 @@ class ClassifierGuidance(Sampler[Denoiser]):
             raise ConditionError("classifier guidance needs a label to guide to; give one with --label")
         classifier = self._loaded().to(call.streams.device)
         with torch.inference_mode(False):
-            label = call.condition["label"].clone()  # a tensor that a gradient may pass by
+            label = call.condition["label"].clone()  # a clone made outside of inference mode, as gradients require
         likelihood = log_likelihood(classifier, model, label)
         return inner.draw(Guided(model, likelihood, call.guidance), replace(call, condition=None, guidance=1.0))
 
@@ -144,7 +145,7 @@ class ClassifierGuidance(Sampler[Denoiser]):
     def _loaded(self) -> NoisyClassifier:
         if self._classifier is None:
             assert self.classifier is not None
-            with torch.inference_mode(False):  # or its gradient could not be taken
+            with torch.inference_mode(False):  # tensors made in inference mode have no gradients
                 found = load(self.classifier)
             if not isinstance(found, NoisyClassifier):
                 raise IncompatibleError(f"classifier = {self.classifier!r} is no classifier of noisy data")

@@ -1,10 +1,10 @@
 r"""Image to image: SDEdit (Meng et al. 2022, algorithm 1), with any sampler.
 
-What is given is noised to the time t_0 = strength·t_max and taken back by a sampler that begins there,
+Noise is added to given data up to the time t_0 = strength·t_max, and a sampler that begins there removes it,
 
     x_{t_0} = α(t_0)·x + σ(t_0)·z.
 
-To the sampler this is a path of its own, α′(t) = α(t_0·t) and σ′(t) = σ(t_0·t), whose head happens not to be noise.
+The sampler sees a shortened path α′(t) = α(t_0·t) and σ′(t) = σ(t_0·t), which does not end in pure noise.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["SDEdit", "ShortenedModel", "ShortenedPath"]
 
 
 class ShortenedPath(GaussianPath):
-    """The first part of a path, up to ``end``, with a clock from 0 to 1 of its own."""
+    """The first part of a path, up to the time ``end``, which is rescaled to t = 1."""
 
     def __init__(self, path: GaussianPath, end: float) -> None:
         self.path, self.end = path, end
@@ -52,8 +52,8 @@ class ShortenedModel(Model, Denoiser):
     """A model on the first part of its path.
 
     Args:
-        model: the model.
-        strength: the part, in (0, 1]; of a discrete path it is rounded to whole entries, at least one.
+        model: model on a path.
+        strength: share of the path, in (0, 1]; for a discrete path rounded to whole table entries, at least one.
     """
 
     def __init__(self, model: Model, strength: float) -> None:
@@ -76,14 +76,14 @@ class ShortenedModel(Model, Denoiser):
 
 
 class SDEdit(Sampler[Denoiser]):
-    """Data that is like what was given.
+    """SDEdit: samples that are similar to given data.
 
     Args:
-        image: what is given, see :func:`zoo_guidance.given_images.given`; none: samples from noise.
-        strength: how much of the path is gone back, in (0, 1]: little changes little.
-        sampler: the sampler, by name.
-        steps: number of its steps, where it has that option.
-        options: its other options.
+        image: given data, see :func:`zoo_guidance.given_images.given`; without it, sampling begins with noise.
+        strength: share of the path in (0, 1]; a smaller share keeps more of the data.
+        sampler: registered name of the inner sampler.
+        steps: number of steps of the inner sampler, if it has that option.
+        options: other options of the inner sampler.
     """
 
     name = "sdedit"
@@ -119,7 +119,7 @@ class SDEdit(Sampler[Denoiser]):
         return self.edit(model, rows_for(given(self.image, model), call.streams), call)
 
     def edit(self, model: Model, x: Tensor, call: Call) -> Values:
-        """Draws as :meth:`draw`, from a tensor ``(n, *shape)`` on the model's side."""
+        """Draws as :meth:`draw` does, from a tensor ``(n, *shape)`` on the model's side."""
         part = ShortenedModel(model, self.strength)
         options = self.options
         if isinstance(part.path, DiscretePath) and options.get("steps", 0) > part.path.steps:

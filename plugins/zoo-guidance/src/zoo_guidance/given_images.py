@@ -1,4 +1,4 @@
-"""Data that a user gives to start from: a picture, a tensor file, or examples of a data set, on the model's side."""
+"""Reads data that a sampler starts from: a picture, a file of samples, or examples of a data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo_core.interfaces import Model, Streams
 __all__ = ["given", "given_misfit", "rows_for"]
 
 EXAMPLES = 1000
-"""How many examples of a data set there are to begin from."""
+"""Greatest number of examples that are read from a data set."""
 
 
 def given(source: str, model: Model) -> Tensor:
@@ -25,11 +25,11 @@ def given(source: str, model: Model) -> Tensor:
     Args:
         source: path of a picture or of a file of samples, as ``zoo sample --out`` writes it
             (:func:`zoo_core.datasets.reading.read_samples`); or a data set, ``mnist/test``.
-        model: model whose samples they could be.
+        model: model whose sample space the data must belong to.
 
     Raises:
         IncompatibleError: there is no such file or data set.
-        DataError: what it has is no sample of this model.
+        DataError: the data do not belong to the model's sample space.
     """
     if not Path(source).expanduser().is_file():
         return _examples(source, model)
@@ -39,7 +39,7 @@ def given(source: str, model: Model) -> Tensor:
 
 
 def given_misfit(source: str, model: Model) -> str | None:
-    """Says why what is given cannot be a sample of the model, as a continuation of "sampler 'NAME' …"."""
+    """Says why given data cannot be used with the model, as a continuation of "sampler 'NAME' …"."""
     if not isinstance(source, str):
         return f"cannot use {source!r}: expected the path of a file, or a data set such as mnist/test"
     try:
@@ -50,7 +50,7 @@ def given_misfit(source: str, model: Model) -> str | None:
 
 
 def rows_for(data: Tensor, streams: Streams) -> Tensor:
-    """The row for each stream, over and over: sample i has row i mod k."""
+    """Returns one row per stream: sample i has row i mod k."""
     index = torch.arange(streams.start, streams.start + len(streams)) % len(data)
     return data[index].to(streams.device, streams.dtype)
 

@@ -1,4 +1,4 @@
-"""Samplers that draw by another sampler: what they ask of it."""
+"""Checks and counts evaluations for samplers that use an inner sampler."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def inner_misfit(model: Model, name: str, options: Mapping[str, Any], *, takes_n
     Args:
         model: model to be sampled.
         name: registered name of the inner sampler.
-        options: its options.
-        takes_noise: whether it must begin where it is told to.
+        options: options of the inner sampler.
+        takes_noise: whether the inner sampler must accept a given initial state.
     """
     try:
         inner = make_sampler(model, name, **options)
     except IncompatibleError as err:
         return f"cannot use sampler = {name!r}: {err}"
     if takes_noise and not inner.takes_noise:
-        return f"cannot use sampler = {name!r}, which begins with noise of its own only; try 'ddim'"
+        return f"cannot use sampler = {name!r}, which cannot begin from a given state; try 'ddim'"
     return None
 
 
 def inner_evaluations(name: str, steps: int) -> int:
-    """Counts the network evaluations of so many steps of the inner sampler."""
+    """Counts the network evaluations of ``steps`` steps of the inner sampler."""
     kind = resolve(plugins.load().catalogue.get("sampler", name).target)
     inner = kind(steps=steps) if "steps" in inspect.signature(kind).parameters else kind()
     count: int = inner.evaluations(steps)

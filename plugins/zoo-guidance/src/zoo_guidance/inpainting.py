@@ -1,15 +1,15 @@
 r"""Inpainting by replacement and resampling: RePaint (Lugmayr et al. 2022, algorithm 1), on any path.
 
-On the way from t to s what is known is put in from the data with fresh noise, the rest is the reverse chain's,
+In the step from t to s the known part is the data with fresh noise, and the rest is a step of the reverse chain,
 
     x_s = m ⊙ (α_s·x_known + σ_s·z) + (1 − m) ⊙ (α_s·x̂ + √(σ_s² − c²)·ε̂ + c·z′),
 
-c² being the variance of ancestral sampling, small or large.  Then x_s is noised to t again,
+c² being the variance of ancestral sampling, small or large.  Then noise is added to x_s to return to t,
 
     x_t = (α_t/α_s)·x_s + √(σ_t² − (α_t/α_s)²·σ_s²)·z″,
 
-and the step repeated, so that the two parts come to fit: each repetition is a step of a Markov chain at level t, and
-with small steps and many repetitions the result is the conditional distribution.
+and the step is repeated, which makes the two parts consistent.  Each repetition is a step of a Markov chain at level t,
+which converges to the conditional distribution with small steps and many repetitions.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ REGIONS = ("left", "right", "top", "bottom", "border")
 
 
 class Inpaint(Sampler[Denoiser]):
-    """Fills in what is not known.
+    """Inpainting: draws the unknown part of given data.
 
     Args:
-        image: what is known in part: see :func:`zoo_guidance.given_images.given`; none: nothing is known.
-        mask: the part that is kept: ``left``, ``right``, ``top``, ``bottom`` (a half of an image) or ``border``; a
+        image: data whose masked part is kept, see :func:`zoo_guidance.given_images.given`; without it nothing is known.
+        mask: part that is kept: ``left``, ``right``, ``top``, ``bottom`` (a half of an image) or ``border``; a
             picture that is white there; or a list of 0 and 1, one for each number in a sample.
-        steps: levels of noise.
-        resamplings: how often each step is made; 1 is plain replacement.
-        variance: c² of the reverse step: ``small``, as if x̂ were certain, or ``large``, as if the data had unit
-            variance.  Repetitions add up what is missing.
-        clip: whether x̂ is held in the range of the data; where that is bounded, unless said otherwise.
+        steps: number of noise levels, at least 1.
+        resamplings: number of repetitions of each step, at least 1; 1 is plain replacement.
+        variance: variance c² of the reverse step, ``small`` (right for certain x̂) or ``large`` (right for data of unit
+            variance).
+        clip: whether x̂ is clamped to the range of the data; unless given, whether the range is bounded.
     """
 
     name = "inpaint"
@@ -63,7 +63,7 @@ class Inpaint(Sampler[Denoiser]):
         if variance not in ("small", "large"):
             raise IncompatibleError(f"variance = {variance!r}; expected small or large")
         if steps < 1 or resamplings < 1:
-            raise IncompatibleError(f"steps = {steps} and resamplings = {resamplings}; both are at least 1")
+            raise IncompatibleError(f"steps = {steps} and resamplings = {resamplings}; expected at least 1 of each")
         self.image, self.mask, self.steps, self.resamplings = image, mask, steps, resamplings
         self.variance, self.clip = variance, clip
 
@@ -95,13 +95,13 @@ class Inpaint(Sampler[Denoiser]):
         return self.fill(model, known, mask.to(call.streams.device), call)
 
     def fill(self, model: Denoiser, known: Tensor | None, mask: Tensor | None, call: Call) -> Tensor:
-        """Draws as :meth:`draw`, with what is known as tensors.
+        """Draws as :meth:`draw` does, with data and mask given as tensors.
 
         Args:
             model: model on a path.
             known: data on the model's side, ``(n, *shape)``.
-            mask: where it is kept, bool ``(*shape)``.
-            call: what samples are asked for.
+            mask: mask of the part that is kept, bool ``(*shape)``.
+            call: request for samples.
         """
         streams = call.streams
         path, shape = model.path, model.space.sizes
@@ -115,11 +115,11 @@ class Inpaint(Sampler[Denoiser]):
             small = forward * sigma_s / sigma
             kept = math.sqrt(max(sigma_s**2 - small**2, 0.0))
             fresh = 0.0 if sigma_s == 0.0 else forward if self.variance == "large" else small
-            again = repeats if sigma_s else 1  # on the data itself there is nothing left to draw
+            again = repeats if sigma_s else 1  # at the last step x_s is data, and repetition would change nothing
             for repeat in range(again):
                 said = guided(model, x, t, call.condition, call.guidance)
                 data = said.data.clamp(model.space.low, model.space.high) if clip else said.data
-                # With ε̂ written in x̂ and x_t, so that clipping changes both.
+                # ε̂ is computed from x̂ and x_t, so that clipping changes both.
                 x_s = alpha_s * data + kept * (x - alpha * data) / sigma
                 if fresh:
                     x_s = x_s + fresh * streams.normal(*shape)
@@ -134,10 +134,10 @@ class Inpaint(Sampler[Denoiser]):
         return x
 
     def kept(self, model: Model) -> Tensor:
-        """The mask, true where the data is kept, of the shape of one sample.
+        """Returns the mask in the shape of one sample, true where the data are kept.
 
         Raises:
-            IncompatibleError: it is of another shape, or no region of that name.
+            IncompatibleError: the mask has another shape, or there is no region of that name.
         """
         shape = tuple(int(size or 0) for size in model.space.shape)
         if not isinstance(self.mask, str):
@@ -160,7 +160,9 @@ class Inpaint(Sampler[Denoiser]):
 
 def _region(name: str, shape: tuple[int, ...]) -> Tensor:
     if len(shape) != 3:
-        raise IncompatibleError(f"mask = {name!r} is of images; of {shape} numbers say which, mask = [1, 0, …]")
+        raise IncompatibleError(
+            f"mask = {name!r} is for images; for samples of shape {shape} give a list, mask = [1, 0, …]"
+        )
     _, height, width = shape
     mask = torch.zeros(shape, dtype=torch.bool)
     if name == "border":

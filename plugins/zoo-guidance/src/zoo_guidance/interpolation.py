@@ -1,7 +1,7 @@
-r"""Between two samples: inversion to noise, and great circles there (Shoemake 1985; Song, Meng & Ermon 2021, §5.3).
+r"""Interpolation along great circles in noise space (Shoemake 1985; Song, Meng & Ermon 2021, §5.3).
 
-The probability-flow ODE takes data to noise and back; noise of many dimensions lies near a sphere, and between a and b
-with the angle ω = arccos(⟨a, b⟩/‖a‖‖b‖) on it goes
+The probability-flow ODE maps data to noise and back.  High-dimensional noise lies near a sphere, on which a and b, with
+the angle ω = arccos(⟨a, b⟩/‖a‖‖b‖) between them, are interpolated by
 
     slerp(a, b; u) = ρ·(sin((1 − u)·ω)·a/‖a‖ + sin(u·ω)·b/‖b‖)/sin ω,      ρ = (1 − u)·‖a‖ + u·‖b‖.
 """
@@ -20,9 +20,9 @@ __all__ = ["Interpolate", "slerp"]
 
 
 def slerp(a: Tensor, b: Tensor, u: Tensor) -> Tensor:
-    """Points on the great circle from ``a`` to ``b``, ``(n, …)``, at shares ``u`` ``(n,)`` of the way.
+    """Interpolates from ``a`` to ``b``, ``(n, …)``, along great circles, at positions ``u`` in [0, 1], ``(n,)``.
 
-    Where a and b are (nearly) parallel, those on the straight line.
+    Where a and b are (nearly) parallel, the interpolation is linear.
     """
     flat_a, flat_b = a.flatten(1).double(), b.flatten(1).double()
     norm_a, norm_b = (v.norm(dim=1).clamp_min(1e-300) for v in (flat_a, flat_b))
@@ -37,12 +37,13 @@ def slerp(a: Tensor, b: Tensor, u: Tensor) -> Tensor:
 
 
 class Interpolate(Sampler[Denoiser]):
-    """What lies between: samples p·i … p·i + p − 1 lead from one end to the next.
+    """Interpolation between samples: samples p·i … p·i + p − 1 lead from end i to end i + 1.
 
     Args:
-        image: the ends, see :func:`zoo_guidance.given_images.given`, which are inverted; none: ends are drawn.
-        points: p, how many samples an interval has, its first end among them.
-        tolerance: of the ODE, relative and absolute.
+        image: data for the ends, see :func:`zoo_guidance.given_images.given`, which are inverted; without it the ends
+            are drawn at random.
+        points: number p of samples per interval, including its first end, at least 1.
+        tolerance: relative and absolute tolerance of the ODE, above 0.
     """
 
     name = "interpolate"
@@ -52,7 +53,7 @@ class Interpolate(Sampler[Denoiser]):
     def __init__(self, image: str | None = None, points: int = 8, tolerance: float = 1e-3) -> None:
         if points < 1 or tolerance <= 0.0:
             raise IncompatibleError(
-                f"points = {points} and tolerance = {tolerance}; expected at least 1 and more than 0"
+                f"points = {points} and tolerance = {tolerance}; expected points ≥ 1 and tolerance > 0"
             )
         self.image, self.points, self.tolerance = image, points, tolerance
 
@@ -75,7 +76,7 @@ class Interpolate(Sampler[Denoiser]):
         return x
 
     def ends(self, model: Denoiser, streams: Streams, which: list[int]) -> Tensor:
-        """The noise at the ends of these numbers, a function of the seed and the number."""
+        """Returns the noise at the ends with these numbers, which depends only on the seed and the number."""
         assert isinstance(model, Model)
         shape = model.space.sizes
         kind = {"device": streams.device, "dtype": streams.dtype}

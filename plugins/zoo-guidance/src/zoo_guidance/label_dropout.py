@@ -1,4 +1,4 @@
-r"""Training with labels that are hidden now and then (Ho & Salimans 2022, algorithm 1).
+r"""Training with randomly hidden labels, for classifier-free guidance (Ho & Salimans 2022, algorithm 1).
 
 With probability p an example's label y becomes the null class ∅, so that one network learns both p(x | y) and p(x):
 
@@ -26,15 +26,15 @@ NAME = "label-dropout"
 
 
 class LabelDropout(GradientObjective):
-    """Another objective, on labels some of which are hidden.
+    """An objective that hides labels at random from another objective.
 
     Args:
-        objective: the wrapped one, by its registered name; that of the model's recipe unless given.
-        options: its constructor's arguments.
-        probability: p in [0, 1].
+        objective: registered name of the wrapped objective; the objective of the model's recipe unless given.
+        options: constructor arguments of the wrapped objective.
+        probability: probability p in [0, 1] of hiding a label.
 
     Raises:
-        ValueError: p is outside [0, 1], or the wrapped objective is this one or has no gradient.
+        ValueError: p is outside [0, 1], or the wrapped objective is label-dropout or no gradient objective.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class LabelDropout(GradientObjective):
         return self._inner
 
     def hidden(self, model: Model, batch: Batch[Any], streams: Streams) -> Batch[Any]:
-        """Gives the batch with some conditions replaced by their nulls, each name by its own draw."""
+        """Replaces conditions by their nulls at random, independently for each name."""
         if batch.condition is None:
             return batch
         where = {}
         for name in batch.condition:
             if model.conditions[name].null:
-                # Streams of their own, so that an objective draws what it would draw without the wrapper.
+                # Separate streams, so that the wrapped objective draws the same numbers as without dropout.
                 purpose = f"{streams.purpose}/hidden {name}"
                 own = Streams(streams.seed, purpose, streams.start, len(streams), device=streams.device)
                 where[name] = own.uniform(1).squeeze(1) < self.probability
@@ -84,15 +84,15 @@ class LabelDropout(GradientObjective):
 
 def _made(name: str, options: Mapping[str, Any]) -> GradientObjective:
     if name == NAME:
-        raise ValueError(f"objective = {name!r} would wrap itself; name another")
+        raise ValueError(f"objective = {name!r} would wrap itself; name another objective")
     made = resolve(plugins.load().catalogue.get("objective", name).target)(**options)
     if not isinstance(made, GradientObjective):
-        raise ValueError(f"objective = {name!r} has no gradient; only one that descends can be wrapped")
+        raise ValueError(f"objective = {name!r} has no gradient; expected a gradient objective")
     return made
 
 
 def _of_recipe(model: Model) -> tuple[str, Mapping[str, Any]]:
-    """The name and the options of the objective in the model's recipe; what that one wraps, where it is this one."""
+    """Returns name and options of the recipe's objective, or of what it wraps where it is label-dropout."""
     recipe = model.entry.recipe if model.entry is not None else {}
     name, options = recipe.get("objective"), recipe.get("objective_options", {})
     if name == NAME:

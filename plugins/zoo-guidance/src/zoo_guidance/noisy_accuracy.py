@@ -1,4 +1,4 @@
-"""How often a classifier of noisy data is right, over all angles between data and noise."""
+"""The accuracy of classifiers of noisy data, averaged over all noise levels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Metric, Model, Result, Streams
 from zoo_core.interfaces.dataset import DataSet
+from zoo_core.paths import broadcast
 from zoo_guidance.noisy_classifier import NoisyClassifier
 
 __all__ = ["NoisyAccuracy"]
@@ -15,14 +16,14 @@ __all__ = ["NoisyAccuracy"]
 
 @dataclass(frozen=True)
 class Count:
-    """How many were seen, and how many of them were named right."""
+    """Numbers of all examples and of correctly classified ones."""
 
     n: int = 0
     right: int = 0
 
 
 class NoisyAccuracy(Metric[Count]):
-    """The share of held-out examples, each at an angle θ ~ U[0, π/2], whose likeliest label is the right one."""
+    """The accuracy on held-out examples, each at an angle θ ~ U[0, π/2] between data and noise."""
 
     uses = "data"
 
@@ -40,7 +41,7 @@ class NoisyAccuracy(Metric[Count]):
         assert isinstance(model, NoisyClassifier)
         assert batch.condition is not None
         theta = 0.5 * math.pi * streams.uniform(1).squeeze(1)
-        angle = theta.view(-1, *[1] * (batch.x.ndim - 1))
+        angle = broadcast(theta, batch.x)
         y = angle.cos() * batch.x + angle.sin() * streams.normal(*batch.x.shape[1:])
         right = model.log_probabilities(y, theta).argmax(1) == batch.condition["label"]
         return Count(state.n + len(batch), state.right + int(right.sum()))

@@ -1,13 +1,13 @@
 r"""A classifier of noisy data, p(y | x_t, t) (Sohl-Dickstein et al. 2015; Dhariwal & Nichol 2021, §4.1).
 
-It is shown what the angular preconditioning of path models shows a network: with θ = atan2(σ, α) and r = √(α² + σ²),
+Its inputs are those of the angular preconditioning of path models: with θ = atan2(σ, α) and r = √(α² + σ²),
 
     y_θ = x_t/r = cos θ·x + sin θ·ε,        log p(· | x_t, t) = log softmax (b + cos θ·h(y_θ, θ)).
 
-In pure noise nothing is left but the prior b, and the gradient falls with the share of data as the true one does: what
-guidance divides by α stays bounded.
+In pure noise it returns the prior b, and its gradient falls with α like the true one, so that guidance, which divides
+the gradient by α, is bounded.
 
-The path enters through θ alone, so that one classifier guides every model on a path: DDPM, score SDEs, flow matching.
+The path enters through θ alone, so that one classifier guides models on all paths: DDPM, score SDEs, flow matching.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_core.interfaces import Batch, ConditionSpec, GradientObjective, Loss, Model, SampleSpace, Streams
+from zoo_core.paths import broadcast
 from zoo_nets.time_embedding import TimeEmbedding
 
 __all__ = ["NoisyClassifier", "NoisyCrossEntropy"]
 
 
 class NoisyClassifier(Model):
-    """A small network from noisy data and its angle to class probabilities.
+    """A small network from noisy data and their angle to class probabilities.
 
-    Images go through one strided convolution a width, each with group normalisation, the angle's embedding and SiLU,
-    then the mean over the pixels; points through linear layers that know the angle.
+    Images pass through one strided convolution per width, each with group normalisation, the embedding of the angle and
+    SiLU, and then through a mean over the pixels; points pass through linear layers with the angle as an input.
 
     Args:
         shape: one example: ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
-        classes: the labels are 0 … classes − 1.
-        widths: channels (or units) of each layer; for images divisible by 8.
+        classes: number of classes, at least 2.
+        widths: channels (or units) of each layer, for images multiples of 8.
 
     Raises:
-        ValueError: fewer than two classes, or widths that 8 does not divide.
+        ValueError: ``classes`` is below 2, or ``widths`` are none, or no multiples of 8 for images.
     """
 
     def __init__(self, shape: list[int], classes: int, widths: Sequence[int] = (32, 64, 64)) -> None:
         super().__init__()
         if classes < 2:
-            raise ValueError(f"classes = {classes}; a classifier has at least 2")
+            raise ValueError(f"classes = {classes}; expected at least 2")
         image = len(shape) == 3
         if not widths or (image and any(width % 8 for width in widths)):
             raise ValueError(f"widths = {list(widths)}; expected at least one, for images divisible by 8")
@@ -63,14 +64,14 @@ class NoisyClassifier(Model):
         nn.init.zeros_(self.head.weight)
 
     def log_probabilities(self, y: Tensor, theta: Tensor) -> Tensor:
-        """log p(· | y_θ, θ) in nats.
+        """Computes log p(· | y_θ, θ) in nats.
 
         Args:
-            y: cos θ·x + sin θ·ε, ``(n, *shape)``.
-            theta: θ in [0, π/2], ``(n,)`` or ``(1,)`` for all alike.
+            y: noisy data cos θ·x + sin θ·ε, ``(n, *shape)``.
+            theta: angles θ in [0, π/2], ``(n,)``, or ``(1,)`` for all samples.
 
         Returns:
-            ``(n, classes)``.
+            log-probabilities, ``(n, classes)``.
         """
         time = F.silu(self.time_embedding((2000.0 / math.pi) * theta))
         h = y.to(self.dtype)
@@ -83,14 +84,14 @@ class NoisyClassifier(Model):
 
 
 class NoisyCrossEntropy(GradientObjective[NoisyClassifier]):
-    """−log p(y | y_θ, θ) in nats, with θ uniform over [0, π/2]."""
+    """The cross-entropy −log p(y | y_θ, θ) in nats, with θ uniform over [0, π/2]."""
 
     def losses(self, model: NoisyClassifier, batch: Batch, streams: Streams) -> Iterator[Loss]:
         if batch.condition is None:
-            raise ValueError("the data has no labels; a classifier learns from labels")
+            raise ValueError("the data have no labels, which a classifier needs; choose a data set with labels")
         x = batch.x
         theta = 0.5 * math.pi * streams.uniform(1).squeeze(1)
-        angle = theta.view(-1, *[1] * (x.ndim - 1))
+        angle = broadcast(theta, x)
         y = angle.cos() * x + angle.sin() * streams.normal(*x.shape[1:])
         said, label = model.log_probabilities(y, theta), batch.condition["label"]
         right = (said.argmax(1) == label).float().mean()

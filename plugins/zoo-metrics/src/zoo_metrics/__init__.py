@@ -1,1 +1,1 @@
-"""What the zoo measures."""
+"""Metrics for generative models."""

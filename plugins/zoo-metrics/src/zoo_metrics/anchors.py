@@ -1,11 +1,11 @@
-"""Measures the anchors that take minutes and writes ``anchors.json``.
+"""Measures the baselines that take minutes, and writes ``anchors.json``.
 
     python -m zoo_metrics.anchors                  all
-    python -m zoo_metrics.anchors digits           one data set; the rows of the others stay
+    python -m zoo_metrics.anchors digits           one data set; the rows of other data sets are kept
 
-What real test images score at the usual sample size, for the comparisons of two sets of features that are measured by
-default.  Where a number is not in the file (another sample size, a part of the classes) the metrics measure it
-themselves, in the same way.
+The baselines are scores of real test images at the usual sample size, for the two-sample metrics on features that are
+measured by default.  For other sample sizes or a part of the classes the metrics measure baselines themselves, in the
+same way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KINDS = (KernelInceptionDistance, Precision, TwoSampleTest)
 
 
 def measure(metric: TwoSampleMetric, name: str) -> tuple[str, dict[str, dict[str, float]]]:
-    """The key of a metric's kind and data set, and its anchors at the usual sample size."""
+    """Measures the baselines of a metric at the usual sample size; returns the key of kind and data set too."""
     data = datasets.load(name, "train")
     n = metric.size(data)
     view = real.features if metric.view == "features" else real.coordinates
@@ -37,7 +37,7 @@ def measure(metric: TwoSampleMetric, name: str) -> tuple[str, dict[str, dict[str
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     table = dict(real.shipped())
     for name in sys.argv[1:] or [pinned.dataset for pinned in PINNED.values()]:
         for kind in KINDS:

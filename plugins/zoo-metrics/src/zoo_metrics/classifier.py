@@ -1,11 +1,11 @@
-r"""What a classifier says about samples; the classifier is the data set's extractor.
+r"""Metrics by a classifier of samples, which is the data set's extractor.
 
-The Inception Score (Salimans et al. 2016), with another classifier than Inception,
+The Inception Score (Salimans et al. 2016), here with the data set's own classifier in place of Inception,
 
     IS = exp E KL( p(y | x) ‖ p(y) ) = exp ( H(E p(y | x)) − E H(p(y | x)) ),
 
-is at most the number of classes, and sees nothing but classes.  *Class accuracy* is the share of samples whose class
-is the one that was asked for, or for an unconditional model one of those in its data: of bags that are bags.
+is at most the number of classes, and depends only on predicted classes.  *Class accuracy* is the share of samples that
+are classified as the requested class, or, for an unconditional model, as one of the classes in its training data.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Classified:
     """Sums over samples, in blocks by index modulo ten.
 
     Attributes:
-        data: what the samples are compared with.
-        n: how many, ``(10,)``.
-        probabilities: Σ p(y | x), ``(10, classes)``.
-        negentropy: Σ Σ_y p log p, ``(10,)``.
-        right: how many are of the class that was asked for, ``(10,)``.
+        data: data set that the samples are compared with.
+        n: numbers of samples, ``(10,)``.
+        probabilities: sums Σ p(y | x), ``(10, classes)``.
+        negentropy: sums Σ Σ_y p log p, ``(10,)``.
+        right: numbers of samples that are classified as requested, ``(10,)``.
     """
 
     data: DataSet
@@ -48,13 +48,13 @@ class Classified:
 
 
 def inception_score(n: float, probabilities: Tensor, negentropy: float) -> float:
-    """exp of the mutual information of class and sample, from sums over n samples."""
+    """Computes exp of the mutual information of class and sample, from sums over n samples."""
     marginal = probabilities / n
     return math.exp(negentropy / n - torch.special.xlogy(marginal, marginal).sum().item())
 
 
 class ClassifierMetric(Metric[Classified]):
-    """What the two have in common: one pass of the classifier."""
+    """The base of both metrics, which share one pass of the classifier."""
 
     uses = "samples"
 
@@ -98,12 +98,12 @@ class ClassifierMetric(Metric[Classified]):
         )
 
     def protocol(self, state: Classified) -> str:
-        """Which classifier."""
+        """Describes the classifier, for the settings of a result."""
         return f"classifier {extractor_for(state.data).name}, {state.data.levels} levels"
 
 
 class InceptionScore(ClassifierMetric):
-    """IS by the data set's own classifier, with a jackknife error over ten blocks."""
+    """The Inception Score by the data set's own classifier, with a jackknife error over ten blocks."""
 
     def compute(self, state: Classified) -> Result:
         n = int(state.n.sum())
@@ -127,12 +127,14 @@ class InceptionScore(ClassifierMetric):
 
 
 class ClassAccuracy(ClassifierMetric):
-    """The share of samples that the classifier takes for what they should be."""
+    """The share of samples that are classified as the requested class."""
 
     def check(self, model: Model, data: DataSet) -> None:
         super().check(model, data)
         if data.y is None or (len(torch.unique(data.y)) == 10 and "label" not in model.conditions):
-            raise IncompatibleError(f"every class is right for an unconditional model of all of {data.name}")
+            raise IncompatibleError(
+                f"every class of {data.name} would be correct for an unconditional model of all classes"
+            )
 
     def compute(self, state: Classified) -> Result:
         n = int(state.n.sum())
@@ -142,7 +144,7 @@ class ClassAccuracy(ClassifierMetric):
         return Result(share, stderr, n, "", "higher", self.anchors(state), self.protocol(state))
 
     def anchors(self, state: Classified) -> dict[str, float]:
-        """How many real test images the classifier takes for what they are."""
+        """Measures the classifier's accuracy on real test images, the baseline."""
         test = real.test_split(state.data) if state.data.split == "train" else None
         if test is None or test.y is None:
             return {}

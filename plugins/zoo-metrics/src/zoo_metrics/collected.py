@@ -1,8 +1,8 @@
-"""Metrics that compare two sets of rows, all of them at once: samples, and as many training examples.
+"""Two-sample metrics, which compare all samples at once with an equal number of training examples.
 
-Their states are the rows, in parts that remember where they belong: merged in any order they are the same set.  The
-standard error of a score is that of the mean over ten splits of both sets, each scored alone; for a share it is at
-least that of a coin thrown n times (small splits may all agree).
+Their states are rows of samples, in parts with their index, so that they can be merged in any order.  The standard
+error of a score is that of the mean over ten splits of both sets; for a share it is at least the binomial standard
+error of n samples, since all small splits may give one value.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SPLITS = 10
 
 @dataclass(frozen=True)
 class Collected:
-    """Rows of samples, with the index of the first of each part.
+    """Rows of samples in parts.
 
     Attributes:
-        data: what they are compared with.
-        parts: ``(index, (n, d))``.
-        memo: what was computed of them, for the metrics that share them.
+        data: data set that the samples are compared with.
+        parts: pairs of the index of the first row and the rows ``(n, d)``.
+        memo: computed scores, for the metrics that share this state.
     """
 
     data: DataSet
@@ -41,7 +41,7 @@ class Collected:
     memo: dict[Hashable, Any] = field(default_factory=dict, compare=False)
 
     def rows(self) -> Tensor:
-        """All rows, in the order of the samples."""
+        """Concatenates all rows in the order of the samples."""
         return torch.cat([rows for _, rows in sorted(self.parts, key=lambda part: part[0])])
 
 
@@ -49,11 +49,11 @@ class TwoSampleMetric(Metric[Collected]):
     """A score of two sets of rows.
 
     Attributes:
-        kind: what is computed; metrics of one kind and view share it.
-        name: which of the kind's numbers this is.
-        view: rows are features of the data set's extractor, or the coordinates themselves.
-        share: whether the number is a share of n.
-        most: at most so many samples are compared.
+        kind: name of the computation, which metrics of one kind and view share.
+        name: name of the score among those of the kind.
+        view: rows of a sample, ``features`` of the data set's extractor or its ``coordinates``.
+        share: whether the score is a share of the n samples.
+        most: greatest number of samples that are compared.
     """
 
     uses = "samples"
@@ -66,10 +66,10 @@ class TwoSampleMetric(Metric[Collected]):
 
     @abstractmethod
     def scores(self, fake: Tensor, true: Tensor) -> Mapping[str, float]:
-        """The numbers of this kind for rows of samples ``(n, d)`` and of training examples ``(m, d)``."""
+        """Computes the kind's scores from rows of samples ``(n, d)`` and of training examples ``(m, d)``."""
 
     def about(self) -> str:
-        """The settings of the score, for the protocol."""
+        """Describes the settings of the score."""
         return ""
 
     def shares(self) -> Hashable:
@@ -84,7 +84,8 @@ class TwoSampleMetric(Metric[Collected]):
             extractor_for(data)
 
     def by_default(self, model: Model) -> bool:
-        return self.view == "features" or model.space.kind == "points"  # nobody wants distances between grey values
+        # Distances between grey values say little about images.
+        return self.view == "features" or model.space.kind == "points"
 
     def init(self, model: Model, data: DataSet) -> Collected:
         self.check(model, data)
@@ -97,7 +98,7 @@ class TwoSampleMetric(Metric[Collected]):
         elif self.view == "features":
             rows = extractor_for(state.data)(batch.x)[0]
         else:
-            rows = rows.float()  # as the real images are, whatever the model computes in
+            rows = rows.float()  # the type of the real images' rows, for models of every precision
         return Collected(state.data, (*state.parts, (streams.start, rows)))
 
     def merge(self, a: Collected, b: Collected) -> Collected:
@@ -132,7 +133,7 @@ class TwoSampleMetric(Metric[Collected]):
         )
 
     def anchors(self, data: DataSet, true: Tensor, n: int) -> Mapping[str, Mapping[str, float]]:
-        """What real test examples score: shipped for the usual sample size, else measured."""
+        """Returns the scores of real test examples, stored for the usual sample size, otherwise measured."""
         known = real.shipped().get(f"{self.kind}/{data.name}/{n}")
         if known is not None and real.is_whole_training_set(data):
             return known
@@ -140,7 +141,7 @@ class TwoSampleMetric(Metric[Collected]):
         return real.anchors(lambda rows: self.scores(rows, true), view, data, n)
 
     def _sets(self, state: Collected) -> tuple[Tensor, Tensor]:
-        """The samples, and as many training examples (or all there are)."""
+        """Returns the samples, and an equal number of training examples, or all if there are fewer."""
         fake = state.rows()[: self.most]
         real.check_count(len(fake))
         key = ("true", self.view, len(fake))

@@ -1,6 +1,6 @@
-"""Divergences of a model's density from the density of its data, where that is known; and the model's entropy.
+"""Divergences between a model's density and the known density of its data, and the entropy of the model.
 
-They are means over draws, with the standard errors of means: see :mod:`zoo_metrics.divergences`.
+They are means over draws, with the standard errors of these means; see :mod:`zoo_metrics.divergences`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _check(model: Model, data: DataSet, *, known: bool) -> None:
     if (reason := lacking(model, (Density,))) is not None:
         raise IncompatibleError(f"a divergence {reason}")
     if data.levels is not None:
-        raise IncompatibleError(f"{data.name} is on a grid of levels; this is for densities of points")
+        raise IncompatibleError(f"{data.name} has discrete levels; this metric needs continuous points")
     if known and _true_log_prob(data, data.tensor[:1]) is None:
         raise IncompatibleError(f"the density of {data.name} is not known")
 
@@ -38,7 +38,7 @@ def _true_log_prob(data: DataSet, x: Tensor) -> Tensor | None:
 
 
 class KullbackLeibler(LikelihoodMetric):
-    """KL(data ‖ model): how many nats per sample the model falls short of the truth, over held-out data."""
+    """KL(data ‖ model) in nats: the excess negative log-likelihood of held-out data over their entropy."""
 
     def check(self, model: Model, data: DataSet) -> None:
         _check(model, data, known=True)
@@ -56,14 +56,14 @@ class KullbackLeibler(LikelihoodMetric):
 
 @dataclass(frozen=True)
 class OfSamples:
-    """−log p of the model's own samples, and the entropy of its data where that is known."""
+    """Values −log p of the model's own samples, and the entropy of its data where that is known."""
 
     nats: Moments
     entropy: float | None
 
 
 class Entropy(Metric[OfSamples]):
-    """H(model) = −E log p(x) over the model's own samples."""
+    """The entropy H(model) = −E log p(x) over the model's own samples."""
 
     uses = "samples"
 
@@ -91,7 +91,7 @@ class Entropy(Metric[OfSamples]):
 
 @dataclass(frozen=True)
 class BothSides:
-    """log p/m over the data and log q/m over the samples."""
+    """Values log p/m over the data and log q/m over the samples."""
 
     data: DataSet
     of_data: Moments
@@ -99,7 +99,7 @@ class BothSides:
 
 
 class JensenShannon(Metric[BothSides]):
-    """JS(data, model) in nats, between 0 and ln 2: half over training data, half over samples."""
+    """JS(data, model) in nats, between 0 and ln 2, from draws of training data and of samples."""
 
     uses = "samples"
 
@@ -141,7 +141,7 @@ def _truth(data: DataSet, x: Tensor) -> Tensor:
 
 
 def _log_prob(model: Model, batch: Batch, streams: Streams) -> Tensor:
-    """log p of samples, in float64; tokens stay whole numbers."""
+    """Computes log p of samples in float64; tokens stay integers."""
     assert isinstance(model, Density)
     x = model.space.from_user(batch.x).to(model.device)
     x = x.to(model.dtype) if x.is_floating_point() else x

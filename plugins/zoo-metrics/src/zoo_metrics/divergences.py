@@ -3,8 +3,8 @@ r"""Entropies and divergences of densities.
     H(p) = −E_p log p        H(p, q) = −E_p log q        KL(p ‖ q) = E_p log p/q
     JS(p, q) = ½ KL(p ‖ m) + ½ KL(q ‖ m),    m = (p + q)/2,    between 0 and ln 2
 
-In closed form where ``torch.distributions`` has one, with a standard error of zero; else means over draws of p (and of
-q), with the standard errors of those means.
+They are computed in closed form where ``torch.distributions`` has one, with a standard error of zero; otherwise as
+means over draws of p (and of q), with the standard errors of these means.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ __all__ = ["Estimate", "LogDensity", "cross_entropy", "entropy", "jensen_shannon
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number in nats and its standard error; zero for closed forms."""
+    """A number in nats and its standard error, which is zero for closed forms."""
 
     value: float
     stderr: float = 0.0
 
 
 class LogDensity(Protocol):
-    """All that Monte Carlo asks of a density: a model of the zoo has it, and so has a torch distribution."""
+    """The interface of densities for Monte Carlo estimates: models of the zoo and torch distributions have it."""
 
     def log_prob(self, x: Tensor, /) -> Tensor: ...
 
 
 def entropy(p: LogDensity, draws: Tensor | None = None) -> Estimate:
-    """H(p), from draws of p where there is no closed form.
+    """Computes H(p), from draws of p where there is no closed form.
 
     Raises:
         ValueError: there is no closed form, and no draws.
@@ -50,7 +50,7 @@ def entropy(p: LogDensity, draws: Tensor | None = None) -> Estimate:
 
 
 def cross_entropy(p: LogDensity, q: LogDensity, draws: Tensor | None = None) -> Estimate:
-    """H(p, q) = H(p) + KL(p ‖ q), from draws of p where there is no closed form; arguments as for :func:`kl`."""
+    """Computes H(p, q) = H(p) + KL(p ‖ q), from draws of p where there is no closed form, like :func:`kl`."""
     if isinstance(p, Distribution) and isinstance(q, Distribution):
         try:
             return Estimate((p.entropy() + kl_divergence(p, q)).sum().item())
@@ -60,7 +60,7 @@ def cross_entropy(p: LogDensity, q: LogDensity, draws: Tensor | None = None) -> 
 
 
 def kl(p: LogDensity, q: LogDensity, draws: Tensor | None = None) -> Estimate:
-    """KL(p ‖ q), from draws of p where there is no closed form; ∞ where q says that a draw cannot be.
+    """Computes KL(p ‖ q), from draws of p where there is no closed form; ∞ if a draw has probability 0 under q.
 
     Raises:
         ValueError: there is no closed form, and no draws.
@@ -74,14 +74,14 @@ def kl(p: LogDensity, q: LogDensity, draws: Tensor | None = None) -> Estimate:
 
 
 def jensen_shannon(p: LogDensity, q: LogDensity, of_p: Tensor, of_q: Tensor) -> Estimate:
-    """JS(p, q) from draws of both; there is no closed form for Gaussians."""
+    """Computes JS(p, q) from draws of both; even Gaussians have no closed form."""
     one = _mean(lambda x: log_ratio_to_mixture(p.log_prob(x), q.log_prob(x)), of_p, "divergence")
     two = _mean(lambda x: log_ratio_to_mixture(q.log_prob(x), p.log_prob(x)), of_q, "divergence")
     return Estimate((one.value + two.value) / 2, math.hypot(one.stderr, two.stderr) / 2)
 
 
 def log_ratio_to_mixture(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """log p/m for m = (p + q)/2, from log-densities at the same points."""
+    """Computes log p/m for m = (p + q)/2, from log-densities at equal points."""
     return log_p - torch.logaddexp(log_p, log_q) + math.log(2.0)
 
 

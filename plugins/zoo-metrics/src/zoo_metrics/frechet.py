@@ -1,20 +1,20 @@
 r"""The Fréchet distance between the features of samples and of data (Heusel et al. 2017).
 
-Between two Gaussians it is
+For Gaussians it is
 
     FD = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁ Σ₂)^½.
 
-With Σ₁ = R Rᵀ, the eigenvalues of Σ₁Σ₂ are those of the symmetric RᵀΣ₂R, so the last term is Σ √λ(RᵀΣ₂R): always real,
-defined for singular covariances, and R is found once for a reference set.
+With Σ₁ = R Rᵀ, the eigenvalues of Σ₁Σ₂ are those of the symmetric RᵀΣ₂R, so the last term is Σ √λ(RᵀΣ₂R), which is real
+and defined for singular covariances; R is computed once for a reference set.
 
-An FD of n samples is above that of infinitely many by about c/n, so a value means something only beside others of the
-same n.  Two are measured with real test images: the *floor*, and the FD of *one class missing*, averaged over the
-classes. The relative score
+The FD of n samples is biased upwards by about c/n, so values are comparable only at equal n.  Two baselines are
+measured with real test images: the *floor*, and the FD with *one class missing*, averaged over the classes.  The
+relative score
 
     r = (FD − floor)/(FD of one class missing − floor)
 
-is 0 for samples as good as real images and 1 for samples as bad as losing a class.  Its standard error is a jackknife
-over ten blocks of samples; the anchors count as known.
+is 0 for real images and 1 for real images without one class.  Its standard error is a jackknife over ten blocks of
+samples and ignores the errors of the baselines.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ BLOCKS = 10
 
 
 def root_of(covariance: Tensor) -> Tensor:
-    """R with R Rᵀ = the covariance, from its eigenvectors; exact for singular ones too."""
+    """Computes R with R Rᵀ = the covariance, by its eigenvectors, also for singular covariances."""
     values, vectors = torch.linalg.eigh(covariance.double())
     return vectors * values.clamp_min(0).sqrt()
 
 
 def frechet_distance(reference: Statistics, mean: Tensor, covariance: Tensor) -> float:
-    """FD between a reference and Gaussian moments, in float64."""
+    """Computes the FD between a reference and Gaussian moments in float64."""
     mean, covariance = mean.double(), covariance.double()
     inner = torch.linalg.eigvalsh(reference.root.mT @ covariance @ reference.root).clamp_min(0).sqrt().sum()
     shift = (reference.mean - mean).square().sum()
@@ -59,9 +59,9 @@ class Blocks:
     """Moments of the samples, in blocks by index modulo ten.
 
     Attributes:
-        data: the reference set.
-        blocks: for the jackknife.
-        memo: what was computed of it, for the metrics that share it.
+        data: reference set.
+        blocks: moments of each block, for the jackknife.
+        memo: computed results, for the metrics that share this state.
     """
 
     data: DataSet
@@ -70,13 +70,13 @@ class Blocks:
 
 
 class FrechetDistance(Metric[Blocks]):
-    """FD with the features of one extractor.
+    """The Fréchet distance of the features of one extractor.
 
     Args:
-        extractor: its name.
+        extractor: name of the extractor.
 
     Attributes:
-        dimension: how many features it has.
+        dimension: number of features.
     """
 
     uses = "samples"
@@ -98,15 +98,15 @@ class FrechetDistance(Metric[Blocks]):
         real.check(model, data)
 
     def features(self, x: Tensor) -> Tensor:
-        """The features of images in [0, 1], ``(n, dimension)``."""
+        """Computes the features of images in [0, 1], ``(n, dimension)``."""
         return extractors.load(self.extractor)(x)[0]
 
     def view(self, data: DataSet) -> Tensor:
-        """The features of a data set, ``(n, dimension)``."""
+        """Computes the features of a data set, ``(n, dimension)``."""
         return real.features(data)
 
     def reference(self, data: DataSet) -> Statistics:
-        """What samples are compared with."""
+        """Returns the statistics that samples are compared with."""
         return statistics(data, extractors.load(self.extractor))
 
     def init(self, model: Model, data: DataSet) -> Blocks:
@@ -126,11 +126,11 @@ class FrechetDistance(Metric[Blocks]):
         return self.result(state, *self.measured(state))
 
     def result(self, state: Blocks, distance: float, stderr: float, anchors: Mapping[str, float]) -> Result:
-        """What is reported of a distance, its error and its anchors."""
+        """Makes the result from the distance, its standard error and the baselines."""
         return Result(distance, stderr, _whole(state).n, "", "lower", anchors, self.protocol(state))
 
     def measured(self, state: Blocks) -> tuple[float, float, Mapping[str, float]]:
-        """The distance, its standard error, its anchors; computed once for the metrics that share the state."""
+        """Computes distance, standard error and baselines, once for all metrics that share the state."""
         if "measured" not in state.memo:
             reference = self.reference(state.data)
             whole = _whole(state)
@@ -148,12 +148,12 @@ class FrechetDistance(Metric[Blocks]):
         return found
 
     def protocol(self, state: Blocks) -> str:
-        """Everything that a number depends on."""
+        """Describes the settings that the number depends on."""
         return f"features {self.extractor}, {state.data.levels} levels, {len(state.data):,} training images"
 
 
 class RelativeDistance(FrechetDistance):
-    """r: the FD on a scale from real images (0) to real images without one of the classes (1)."""
+    """The relative FD r, which is 0 for real images and 1 for real images without one class."""
 
     headline = True
 
@@ -166,7 +166,7 @@ class RelativeDistance(FrechetDistance):
         n = _whole(state).n
         if real.MISSING not in anchors:
             raise IncompatibleError(
-                f"n = {n:,}: the anchors of r are test images, of which there are fewer; use -n {self.size(state.data)}"
+                f"n = {n:,} samples exceed the test images, the baselines of r; use -n {self.size(state.data)}"
             )
         floor, missing = anchors[real.FLOOR], anchors[real.MISSING]
         width = missing - floor
@@ -175,20 +175,20 @@ class RelativeDistance(FrechetDistance):
 
 
 def statistics(data: DataSet, extractor: Extractor) -> Statistics:
-    """Of the reference set: shipped for the whole training set, computed for a part of it."""
+    """Returns the statistics of a reference set, stored for a whole training set, otherwise computed."""
     if real.is_whole_training_set(data):
         return extractor.statistics
     return statistics_of(extractor(extractors.images(data))[0])
 
 
 def statistics_of(features: Tensor) -> Statistics:
-    """Of the features of a reference set, ``(n, d)``."""
+    """Computes the statistics of the features of a reference set, ``(n, d)``."""
     moments = Moments.of(features)
     return Statistics(moments.n, moments.mean(), root_of(moments.covariance()))
 
 
 def distance_of(reference: Statistics, moments: Moments) -> float:
-    """FD between a reference and summed features."""
+    """Computes the FD between a reference and summed features."""
     return frechet_distance(reference, moments.mean(), moments.covariance())
 
 

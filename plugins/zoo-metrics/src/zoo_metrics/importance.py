@@ -1,8 +1,9 @@
-r"""Bounds of the likelihood by importance sampling.
+r"""Bounds of the log-likelihood by importance sampling.
 
     log p̂_k(x) = log (1/k) Σ_i p(x, z_i)/q(z_i | x),    z_i ~ q(z | x)          (Burda, Grosse & Salakhutdinov 2016)
 
-E log p̂_k is a lower bound of log p(x): k = 1 is the ELBO, it grows with k, and it tends to log p(x).
+E log p̂_k is a lower bound of log p(x): k = 1 is the ELBO, and the bound grows with k towards
+log p(x).
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ __all__ = ["ImportanceBits", "ImportanceNats"]
 
 
 class ImportanceNats(NegativeLogLikelihood):
-    """−E log p̂_k(x), nats per sample.
+    """The importance-weighted bound −E log p̂_k(x), in nats per sample.
 
     Args:
-        k: codes per example.
+        k: number of codes per example, at least 1.
     """
 
     def __init__(self, k: int) -> None:
@@ -34,7 +35,9 @@ class ImportanceNats(NegativeLogLikelihood):
 
     def check(self, model: Model, data: DataSet) -> None:
         if not hasattr(model, "importance_log_prob"):
-            raise IncompatibleError(f"{type(model).__name__} has no importance_log_prob(x, k, streams) to bound with")
+            raise IncompatibleError(
+                f"{type(model).__name__} has no method importance_log_prob(x, k, streams); measure nll"
+            )
 
     def by_default(self, model: Model) -> bool:
         return self.k == 1
@@ -49,7 +52,7 @@ class ImportanceNats(NegativeLogLikelihood):
 
 
 class ImportanceBits(ImportanceNats, BitsPerDimension):
-    """The same in bits per dimension, for data on a grid of levels."""
+    """The importance-weighted bound in bits per dimension, for data with discrete levels."""
 
     def check(self, model: Model, data: DataSet) -> None:
         ImportanceNats.check(self, model, data)

@@ -1,13 +1,13 @@
-r"""Maximum mean discrepancies: distances between two sets as a kernel sees them (Gretton et al. 2012).
+r"""Maximum mean discrepancies: kernel distances between two sets (Gretton et al. 2012).
 
-The unbiased estimate is a U-statistic, which is 0 on average for two sets of one distribution and may be negative:
+The unbiased estimate is a U-statistic with mean 0 for two sets of one distribution, so it may be negative:
 
     MMD² = Σ_{i≠j} k(x_i, x_j)/(n(n−1)) + Σ_{i≠j} k(y_i, y_j)/(m(m−1)) − 2 Σ_{ij} k(x_i, y_j)/(nm).
 
 *KID* is MMD² of features with the kernel (x·y/d + 1)³ (Bińkowski et al. 2018), which depends on the origin and on the
 scale: the features are centred and scaled by the extractor.  *MMD* has the kernel exp(−‖x − y‖²/2h²), h the median
-distance between real examples.  Matrix products are in the type of the rows, sums in float64, a chunk of rows at a
-time.
+distance between real examples.  Matrix products are in the type of the rows, sums in float64, for one chunk of rows at
+a time.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ CHUNK = 1024
 
 
 def cubic(x: Tensor, y: Tensor) -> Tensor:
-    """(x·y/d + 1)³, ``(n, m)``."""
+    """Computes the kernel (x·y/d + 1)³, ``(n, m)``."""
     return (x @ y.mT / x.shape[1] + 1.0).pow_(3)
 
 
 def gaussian(bandwidth: float) -> Kernel:
-    """exp(−‖x − y‖²/2h²)."""
+    """Makes the kernel exp(−‖x − y‖²/2h²) with bandwidth h."""
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         squared = torch.addmm(y.square().sum(1), x, y.mT, alpha=-2.0).add_(x.square().sum(1, keepdim=True))
@@ -41,7 +41,7 @@ def gaussian(bandwidth: float) -> Kernel:
 
 
 def unbiased_mmd(x: Tensor, y: Tensor, kernel: Kernel) -> float:
-    """MMD² of rows ``(n, d)`` and ``(m, d)``."""
+    """Computes the unbiased MMD² of rows ``(n, d)`` and ``(m, d)``."""
     n, m = len(x), len(y)
     between = _sum(x, y, kernel, skip_diagonal=False) / (n * m)
     return (
@@ -52,7 +52,7 @@ def unbiased_mmd(x: Tensor, y: Tensor, kernel: Kernel) -> float:
 
 
 def median_distance(x: Tensor, most: int = 1000) -> float:
-    """The median distance between the first rows."""
+    """Computes the median distance between the first ``most`` rows."""
     return torch.pdist(x[:most]).median().item()
 
 

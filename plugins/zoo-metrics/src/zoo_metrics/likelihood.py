@@ -1,13 +1,13 @@
 r"""Likelihoods of held-out data.
 
-The negative log-likelihood is −E log p(x) in nats.  In bits per dimension, for D dimensions on a grid of levels,
+The negative log-likelihood is −E log p(x) in nats.  In bits per dimension, for D dimensions with discrete levels,
 
     bits/dim = −log₂ P(x)/D                            where the model gives probabilities of levels,
     bits/dim = −(log p(x)/ln 2)/D − log₂ Δ             where it gives a density of dequantised data (Theis et al. 2016),
 
 Δ being the width of a level in the model's own units; a density that is uniform over the range scores log₂ levels.
 
-Metrics of one run that rest on the same log-densities share them: the model is asked once.
+Metrics of one run that use the same log-densities share them, so that the model is evaluated once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["About", "BitsPerDimension", "HeldOut", "LikelihoodMetric", "Moments"
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and sum of squared deviations: they merge without losing digits (Chan et al. 1979)."""
+    """Count, mean and sum of squared deviations, which merge without cancellation (Chan et al. 1979)."""
 
     n: int = 0
     mean: float = 0.0
@@ -41,7 +41,7 @@ class Moments:
         return math.sqrt(self.squares / max(self.n - 1, 1) / max(self.n, 1))
 
     def and_also(self, values: Tensor) -> Moments:
-        """With more numbers, ``(n,)``."""
+        """Returns the moments with further numbers ``(n,)`` included."""
         values = values.double()
         mean = values.mean().item()
         return self.merge(Moments(len(values), mean, (values - mean).square().sum().item()))
@@ -57,16 +57,16 @@ class Moments:
 
 @dataclass(frozen=True)
 class About:
-    """What a report of a likelihood says of the model and the data.
+    """Facts about the model and the data that a result needs.
 
     Attributes:
-        protocol: how exact it is, and what was done to the data.
-        dimensions: D.
-        levels: of the data, where they are on a grid.
-        width: of the range of values inside the model.
+        protocol: settings: whether log p is exact, and how the data were prepared.
+        dimensions: number D of dimensions.
+        levels: number of levels of discrete data.
+        width: width of the range of values inside the model.
         discrete: whether the model gives probabilities of levels, not a density.
-        entropy: of the data, in nats, where it is known.
-        density: the name of the data's density, where that is known.
+        entropy: entropy of the data in nats, where it is known.
+        density: name of the data's density, where it is known.
     """
 
     protocol: str
@@ -83,9 +83,9 @@ class HeldOut:
     """Log-densities of held-out data.
 
     Attributes:
-        about: the model and the data.
-        nats: the moments of −log p(x).
-        seen: x and log p(x) batch by batch, in float64, where they can be held against the data's density.
+        about: facts about the model and the data.
+        nats: moments of −log p(x).
+        seen: batches of x and log p(x) in float64, where the data's density is known.
     """
 
     about: About
@@ -94,13 +94,13 @@ class HeldOut:
 
 
 class LikelihoodMetric(Metric[HeldOut]):
-    """What all metrics of held-out log-densities have in common; those of one :meth:`source` share them."""
+    """The base of metrics of held-out log-densities; metrics with one :meth:`source` share the log-densities."""
 
     uses = "data"
     needs = (Density,)
 
     def source(self) -> Hashable:
-        """Where log p(x) comes from."""
+        """Returns a key for the way in which log p(x) is computed."""
         return "log_prob"
 
     def shares(self) -> Hashable:
@@ -110,7 +110,7 @@ class LikelihoodMetric(Metric[HeldOut]):
         super().check(model, data)
         if model.discrete and not model.binarises and data.levels is None and data.sample_space.kind != "tokens":
             raise IncompatibleError(
-                f"the model has probabilities of levels, and {data.name} are real numbers: they cannot be compared"
+                f"the model has probabilities of levels, and {data.name} has real numbers, which have none"
             )
 
     def by_default(self, model: Model) -> bool:
@@ -142,18 +142,18 @@ class LikelihoodMetric(Metric[HeldOut]):
         return HeldOut(a.about, a.nats.merge(b.nats), a.seen + b.seen)
 
     def log_likelihood(self, model: Model, batch: Batch, streams: Streams) -> Tensor:
-        """log p(x) in nats, or what stands for it, ``(n,)``."""
+        """Computes log p(x), or a bound or estimate of it, in nats, ``(n,)``."""
         assert isinstance(model, Density)
         return model.log_prob(batch.x, condition=batch.condition, streams=streams)
 
     def words(self, model: Model) -> str:
-        """How exact the log-densities are."""
+        """Describes whether the log-densities are exact, bounds or estimates."""
         assert isinstance(model, Density)
         return {"exact": "exact", "bound": "variational bound", "estimate": "estimate"}[model.log_prob_is]
 
 
 class NegativeLogLikelihood(LikelihoodMetric):
-    """−E log p(x), nats per sample."""
+    """The negative log-likelihood −E log p(x), in nats per sample."""
 
     unit = "nats"
 
@@ -171,12 +171,12 @@ class NegativeLogLikelihood(LikelihoodMetric):
         )
 
     def conversion(self, about: About) -> tuple[float, float]:
-        """Factor and offset from nats to the unit."""
+        """Returns factor and offset that convert nats to the unit."""
         return 1.0, 0.0
 
 
 class BitsPerDimension(NegativeLogLikelihood):
-    """Bits per dimension of data on a grid of levels."""
+    """The negative log-likelihood in bits per dimension, for data with discrete levels."""
 
     unit = "bits/dim"
 

@@ -1,8 +1,8 @@
-r"""Whether samples find the modes of a mixture in the plane (Srivastava et al. 2017).
+r"""Coverage of the modes of a known mixture of Gaussians (Srivastava et al. 2017).
 
-A sample is of *high quality* where it is within three standard deviations of the nearest mode; of the true mixture
-98.9 % are (1 − e^{−9/2} in two dimensions).  A mode is *covered* where at least a tenth of the samples that are due to
-it are of high quality and nearest to it.
+A sample is of *high quality* if it is within three standard deviations of the nearest mode, as are 98.9 % of the true
+mixture's in two dimensions (1 − e^{−9/2}).  A mode is *covered* if the number of high-quality samples nearest to it is
+at least a tenth of the expected number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BLOCKS = 10
 
 @dataclass(frozen=True)
 class Visits:
-    """How many samples, ``(10,)``, and of high quality by mode, ``(10, modes)``, in blocks by index modulo ten."""
+    """Numbers of samples ``(10,)``, and of high-quality ones by mode ``(10, modes)``, in blocks by index modulo ten."""
 
     data: DataSet
     n: Tensor
@@ -36,7 +36,7 @@ class Visits:
 
 
 def visits(x: Tensor, mixture: Mixture) -> Tensor:
-    """For each point the mode that it is within three standard deviations of, one-hot, ``(n, modes)``; or none."""
+    """Returns the mode within three standard deviations of each point, one-hot, ``(n, modes)``; 0 for none."""
     distance = torch.cdist(x.double(), mixture.means) / mixture.scales
     nearest = distance.argmin(1)
     near = distance.min(1).values <= REACH
@@ -44,12 +44,12 @@ def visits(x: Tensor, mixture: Mixture) -> Tensor:
 
 
 def covered(good: Tensor, n: float, mixture: Mixture) -> int:
-    """How many modes have at least a tenth of the n·w samples that are due to them (and one at least)."""
+    """Counts the modes with at least a tenth of the expected n·w samples, and at least one."""
     return int((good >= (0.1 * n * mixture.weights).clamp_min(1.0)).sum())
 
 
 class ModeMetric(Metric[Visits]):
-    """What the two have in common: counting."""
+    """The base of both metrics, which share the counts."""
 
     uses = "samples"
 
@@ -89,7 +89,7 @@ class HighQuality(ModeMetric):
 
 
 class ModeCoverage(ModeMetric):
-    """How many modes are covered, with a jackknife error over ten blocks."""
+    """The number of covered modes, with a jackknife error over ten blocks."""
 
     def compute(self, state: Visits) -> Result:
         n = state.n.sum().item()

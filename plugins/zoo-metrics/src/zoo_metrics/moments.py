@@ -1,9 +1,9 @@
-r"""Mean and covariance of features, batch by batch.
+r"""Mean and covariance of features, accumulated batch by batch.
 
     n,   s = Σ f,   S = Σ f fᵀ          in float64;        mean = s/n,   covariance = (S − s sᵀ/n)/(n − 1).
 
-Sums add over batches and machines.  The features are centred near the origin (the extractor sees to it), so that the
-subtraction costs no digits.
+Sums add over batches and machines.  The extractor centres the features near the origin, so the subtraction does not
+cancel digits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Moments"]
 
 @dataclass(frozen=True)
 class Moments:
-    """The sums over some examples: ``total`` is s ``(d,)``, ``outer`` is S ``(d, d)``."""
+    """Sums over examples: ``total`` is s ``(d,)``, ``outer`` is S ``(d, d)``."""
 
     n: int
     total: Tensor
@@ -30,7 +30,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> Moments:
-        """The sums over the rows of ``(n, d)``."""
+        """Computes the sums over the rows of ``(n, d)``."""
         f = features.double()
         return cls(len(f), f.sum(0), f.mT @ f)
 
@@ -38,12 +38,12 @@ class Moments:
         return Moments(self.n + other.n, self.total + other.total, self.outer + other.outer)
 
     def without(self, other: Moments) -> Moments:
-        """The sums over those that are not in ``other``, which must be a part of this."""
+        """Subtracts the sums of ``other``, a part of these examples."""
         return Moments(self.n - other.n, self.total - other.total, self.outer - other.outer)
 
     def mean(self) -> Tensor:
         return self.total / self.n
 
     def covariance(self) -> Tensor:
-        """The unbiased covariance, ``(d, d)``."""
+        """Returns the unbiased covariance, ``(d, d)``."""
         return (self.outer - torch.outer(self.total, self.total) / self.n) / (self.n - 1)

@@ -1,21 +1,21 @@
 r"""Fidelity and diversity by nearest neighbours.
 
-Around each real example, and around each sample, lies a ball that reaches to its k-th neighbour of its own kind.
+The ball around each real example and each sample reaches to its k-th nearest neighbour in its own set.
 
-    precision   the share of samples inside some real ball         (Kynkäänniemi et al. 2019)
-    recall      the share of real examples inside some sample's ball
-    density     how many real balls a sample is in, on average, over k          (Naeem et al. 2020)
-    coverage    the share of real balls with a sample inside
+    precision   the share of samples inside some ball of a real example    (Kynkäänniemi et al. 2019)
+    recall      the share of real examples inside some ball of a sample
+    density     the mean number of real examples' balls that contain a sample, divided by k  (Naeem et al. 2020)
+    coverage    the share of real examples' balls that contain a sample
 
-The *two-sample test* asks whether the nearest neighbour of a point, among samples and real examples together, is of its
-own kind (Lopez-Paz & Oquab 2017, 1-NN): right half of the time where they cannot be told apart, always where they can.
+The *two-sample test* is the leave-one-out accuracy of a 1-NN classifier between samples and real examples (Lopez-Paz &
+Oquab 2017): 0.5 for equal distributions, 1 for sets that can be separated.
 
-Squared distances come from one matrix product for a chunk of rows, about the mean of the real rows:
+Squared distances, with the mean of the real rows subtracted, are one matrix product for a chunk of rows:
 
     ‖x − y‖² = (−2x, ‖x‖², 1)·(y, 1, ‖y‖²).
 
-Whether any of a chunk's distances is below a radius is read off the least difference: that is a pass over floats, which
-is quicker than one over truth values.
+Whether any distance of a chunk is below a radius is tested by the least difference, since a minimum over floats is
+quicker than a pass over truth values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHUNK = 1024
 
 
 def fidelity_and_diversity(fake: Tensor, true: Tensor, k: int = 5) -> dict[str, float]:
-    """Precision, recall, density and coverage of rows ``(n, d)`` against ``(m, d)``."""
+    """Computes precision, recall, density and coverage of samples ``(n, d)`` against real rows ``(m, d)``."""
     centre = true.mean(0)
     fake, true = fake - centre, true - centre
     true_radius, fake_radius = _radii(true, k), _radii(fake, k)
@@ -57,7 +57,7 @@ def fidelity_and_diversity(fake: Tensor, true: Tensor, k: int = 5) -> dict[str, 
 
 
 def nearest_accuracy(fake: Tensor, true: Tensor) -> float:
-    """The leave-one-out accuracy of a 1-NN classifier of samples and real examples, equally many."""
+    """Computes the leave-one-out accuracy of a 1-NN classifier between equal numbers of samples and real rows."""
     count = min(len(fake), len(true))
     centre = true.mean(0)
     rows = torch.cat([fake[:count], true[:count]]) - centre
@@ -70,7 +70,7 @@ def nearest_accuracy(fake: Tensor, true: Tensor) -> float:
 
 
 def _radii(rows: Tensor, k: int) -> Tensor:
-    """The squared distance of every row to its k-th neighbour; itself is no neighbour."""
+    """Computes the squared distance of every row to its k-th nearest other row."""
     radii = []
     for start, squared in _squared_distances(rows, rows):
         squared.diagonal(start).fill_(torch.inf)
@@ -79,7 +79,7 @@ def _radii(rows: Tensor, k: int) -> Tensor:
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """‖x − y‖² for a chunk of x and all of y, with the index of the chunk's first row."""
+    """Yields ‖x − y‖² for a chunk of x and all of y, with the index of the chunk's first row."""
     one = x.new_ones(1)
     left = torch.cat([-2.0 * x, x.square().sum(1, keepdim=True), one.expand(len(x), 1)], 1)
     right = torch.cat([y, one.expand(len(y), 1), y.square().sum(1, keepdim=True)], 1).mT
@@ -88,7 +88,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 
 class Precision(TwoSampleMetric):
-    """The share of samples that could be real."""
+    """The share of samples that lie in the ball of a real example."""
 
     kind = "neighbours"
     name = "precision"
@@ -104,26 +104,26 @@ class Precision(TwoSampleMetric):
 
 
 class Recall(Precision):
-    """The share of real examples that could be samples."""
+    """The share of real examples that lie in the ball of a sample."""
 
     name = "recall"
 
 
 class Density(Precision):
-    """How densely the samples lie where real examples do; above 1 where more densely than they."""
+    """The mean number of balls of real examples that contain a sample, divided by k; it may exceed 1."""
 
     name = "density"
     share = False
 
 
 class Coverage(Precision):
-    """The share of real examples with a sample nearby."""
+    """The share of real examples whose ball contains a sample."""
 
     name = "coverage"
 
 
 class TwoSampleTest(TwoSampleMetric):
-    """How well a 1-NN classifier tells samples from real examples: 0.5 is best."""
+    """The accuracy of a 1-NN classifier between samples and real examples; 0.5 is best."""
 
     kind = name = "two-sample-test"
     share = True

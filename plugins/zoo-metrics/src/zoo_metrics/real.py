@@ -1,9 +1,9 @@
-"""The real data that samples are compared with, and what real data itself would score.
+"""The real data that samples are compared with, and the baseline scores of real data.
 
-Samples are compared with the *training* split.  The anchors are scores of the *test* split, measured in the same way
-and at the same sample size n: the *floor* of n real test examples, and *one class missing*, n of them without a class
-(or all there are, about nine tenths of n), averaged over the classes.  The examples are seeded random subsets: the
-order of MNIST is no random order.
+Samples are compared with the *training* split.  The baselines are scores of the *test* split, measured in the same way
+and at the same sample size n: the *floor* of n real test examples, and *one class missing*, n test examples without one
+class (or all of these, about nine tenths of n), averaged over the classes.  Subsets are drawn at random with a fixed
+seed, since the order of MNIST is not random.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MISSING = "one class missing"
 LEAST = 100
 MOST = 10_000
 FLOORS = 5
-"""The floor is a mean over so many disjoint sets of n test examples, where there are so many."""
+"""Greatest number of disjoint sets of n test examples over which the floor is averaged."""
 
 View = Callable[[DataSet], Tensor]
 Scores = Callable[[Tensor], Mapping[str, float]]
@@ -53,17 +53,17 @@ SHIPPED = Path(__file__).parent / "anchors.json"
 
 
 def features(data: DataSet) -> Tensor:
-    """What the data set's extractor sees, ``(n, 256)``; points are their own features, in float64."""
+    """Computes the extractor's features, ``(n, 256)``; the features of points are the points in float64."""
     return coordinates(data) if data.levels is None else extractor_for(data)(images(data))[0]
 
 
 def log_probabilities(data: DataSet) -> Tensor:
-    """Of the classes, by the data set's extractor, ``(n, classes)``."""
+    """Computes log-probabilities of the classes by the data set's extractor, ``(n, classes)``."""
     return extractor_for(data)(images(data))[1]
 
 
 def coordinates(data: DataSet) -> Tensor:
-    """The numbers themselves, ``(n, d)``: grey values in [0, 1], or points in float64."""
+    """Returns grey values in [0, 1], or points in float64, ``(n, d)``."""
     return data.tensor.flatten(1).double() if data.levels is None else images(data).flatten(1)
 
 
@@ -71,7 +71,7 @@ def check(model: Model, data: DataSet) -> None:
     """Raises :class:`IncompatibleError` where a model's samples cannot be compared with this data."""
     if not model.space.is_numeric:
         raise IncompatibleError(
-            f"samples are {model.space.words()}: codes, whose differences mean nothing; this metric compares numbers"
+            f"samples are {model.space.words()}: codes, whose differences have no meaning; this metric compares numbers"
         )
     if model.space.open_axis is not None:
         raise IncompatibleError(f"samples are {model.space.words()}; this metric compares samples of one shape")
@@ -91,19 +91,19 @@ def check_count(n: int) -> None:
 
 
 def size(data: DataSet) -> int:
-    """How many samples to draw: as many as there are real test examples to be the anchor, 10,000 at most."""
+    """Returns the default number of samples: that of the test examples for the baselines, at most 10,000."""
     test = test_split(data)
     return MOST if test is None else max(LEAST, min(MOST, len(test)))
 
 
 def some(data: DataSet, n: int, purpose: str) -> DataSet:
-    """At most n of the examples, chosen by chance, the same every time."""
+    """Chooses at most n examples at random, with a fixed seed."""
     rows = torch.randperm(len(data), generator=generator(0, purpose, data.name))[:n]
     return data.take(rows)
 
 
 def test_split(data: DataSet) -> DataSet | None:
-    """The test split with the same classes; ``None`` for data that nobody registered."""
+    """Loads the test split with the same classes; ``None`` for data that are not registered."""
     try:
         whole = datasets.load(data.name, "test")
     except UnknownNameError:
@@ -115,21 +115,21 @@ def test_split(data: DataSet) -> DataSet | None:
 
 
 def is_whole_training_set(data: DataSet) -> bool:
-    """Whether it is all that the data set's extractor was trained on."""
+    """Says whether the data are the whole training set of their extractor."""
     return data.split == "train" and data.levels is not None and len(data) == extractor_for(data).statistics.n
 
 
 def anchors(scores: Scores, view: View, data: DataSet, n: int) -> dict[str, dict[str, float]]:
-    """What real test examples score, by the name of the score and of the anchor.
+    """Measures the scores of real test examples, by the names of the score and of the baseline.
 
     Args:
-        scores: from the rows that a view gives to numbers.
-        view: what the score looks at.
-        data: the reference set that the scores compare with.
-        n: the sample size.
+        scores: function from rows to scores by name.
+        view: function from a data set to its rows, such as features.
+        data: reference set that the scores compare with.
+        n: sample size.
 
     Returns:
-        Nothing where there are fewer than n test examples: anchors of another sample size say nothing.
+        baselines by score; empty if there are fewer than n test examples, as other sample sizes are not comparable.
     """
     test = test_split(data) if data.split == "train" else None
     if test is None or len(test) < n:
@@ -150,9 +150,9 @@ _latest: dict[str, tuple[Tensor, Tensor]] = {}
 
 
 def _viewed(view: View, chosen: DataSet, test: DataSet) -> Tensor:
-    """``view(chosen)``, remembered as long as the test split that it is chosen from is the same.
+    """Computes ``view(chosen)``, and caches it for the current test split.
 
-    A comparison asks for the same anchors cell after cell, and the features of 10,000 images take seconds.
+    A comparison needs the same baselines for every model, and the features of 10,000 images take seconds.
     """
     name = f"{view.__module__}.{view.__qualname__}"
     if name not in _latest or not torch.equal(_latest[name][0], test.tensor):
@@ -162,7 +162,7 @@ def _viewed(view: View, chosen: DataSet, test: DataSet) -> Tensor:
 
 @cache
 def shipped() -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    """Anchors that take minutes, by ``python -m zoo_metrics.anchors``: kind/data set/n → score → anchor → value."""
+    """Reads stored baselines of ``python -m zoo_metrics.anchors``: kind/data set/n → score → baseline → value."""
     table: dict[str, dict[str, dict[str, float]]] = (
         json.loads(SHIPPED.read_text(encoding="utf-8")) if SHIPPED.is_file() else {}
     )

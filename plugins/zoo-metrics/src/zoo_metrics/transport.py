@@ -1,10 +1,10 @@
-r"""Wasserstein distances: what it costs to carry one set of points to another.
+r"""Wasserstein distances between two sets of points.
 
     W_p(x, y)^p = min over permutations π of (1/n) Σ_i ‖x_i − y_π(i)‖^p
 
-On a line the best permutation sorts both sets.  In more dimensions it is an assignment problem, exact for up to 2,000
-points (SciPy), or the *sliced* distance takes the place of it (Rabin et al. 2011): the mean of W₂² over random
-directions, square root of.  Two sets of one distribution are not at distance zero: mind the floor.
+On a line the best permutation sorts both sets.  In more dimensions it solves an assignment problem, exactly for up to
+2,000 points (SciPy).  The *sliced* distance is the root of the mean of W₂² over projections to random lines (Rabin et
+al. 2011).  For finite sets of one distribution the distance is above zero; compare it with the floor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK = 64
 
 
 def wasserstein(x: Tensor, y: Tensor, p: int = 2) -> float:
-    """W_p of equally many points ``(n, d)``, exact; the longer set is cut where they are not.
+    """Computes W_p exactly, between points ``(n, d)``; the longer set is cut to the length of the shorter.
 
     Raises:
         PluginError: d > 1, and SciPy is not installed.
@@ -44,20 +44,20 @@ def wasserstein(x: Tensor, y: Tensor, p: int = 2) -> float:
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, source: torch.Generator, directions: int = 512) -> float:
-    """The sliced W₂ of equally many points ``(n, d)``; the longer set is cut where they are not."""
+    """Computes the sliced W₂ between points ``(n, d)``; the longer set is cut to the length of the shorter."""
     count, d = min(len(x), len(y)), x.shape[1]
     x, y = x[:count], y[:count]
     along = torch.randn(directions, d, dtype=torch.float64, generator=source)
     along = (along / along.norm(dim=1, keepdim=True)).to(x.dtype)
     total = 0.0
-    for part in torch.split(along, CHUNK):  # sorted along the contiguous axis
+    for part in torch.split(along, CHUNK):  # sorting is quickest along the contiguous axis
         gap = (part @ x.mT).sort(dim=1).values - (part @ y.mT).sort(dim=1).values
         total += gap.square_().mean(1).sum(dtype=torch.float64).item()
     return (total / directions) ** 0.5
 
 
 class SlicedWasserstein(TwoSampleMetric):
-    """Sliced W₂ of the coordinates: points, or grey values."""
+    """The sliced W₂ of the coordinates: points, or grey values."""
 
     headline = True
     kind = name = "sliced-wasserstein"
@@ -71,7 +71,7 @@ class SlicedWasserstein(TwoSampleMetric):
 
 
 class Wasserstein(TwoSampleMetric):
-    """Exact W₂ of the coordinates of 2,000 samples."""
+    """The exact W₂ of the coordinates of 2,000 samples."""
 
     kind = name = "wasserstein"
     view = "coordinates"

@@ -1,4 +1,4 @@
-r"""What the decoder's answer η says about the data: p(x | z) = p(x; η(z)), independent over dimensions.
+r"""Likelihoods p(x | z) = p(x; η(z)) of data given the decoder's output η, independent over dimensions.
 
 Bernoulli, for x in {0, 1}: η is the logit, and
 
@@ -11,10 +11,10 @@ distribution cut off at 1, and y = η/2 makes it symmetric:
     log p(x; η) = x·η − A(η),     A(η) = log((e^η − 1)/η) = y + log(sinh y / y),
     E x = A′(η) = ½ + ½(coth y − 1/y),        F⁻¹(u) = log(1 + u·(e^η − 1))/η.
 
-Each has a removable singularity at η = 0, where its series stands in.
+Each has a removable singularity at η = 0, near which its series is used.
 
 Gaussian, for real x: η is the mean, log p(x; η) = −½((x − η)/σ)² − log σ − ½ log 2π.  σ is one number for all
-dimensions, fixed or learned with the rest (Rybkin et al. 2021).
+dimensions, fixed or learned (Rybkin et al. 2021).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Likelihood", "log_si
 
 
 class Likelihood(nn.Module, ABC):
-    """A distribution of one number, given the decoder's answer η for it; all methods work element by element.
+    """A distribution of one number, given the decoder's output η for it; all methods work elementwise.
 
     Attributes:
         binary: whether the data must be 0 or 1.
-        bounded: whether the data lies in [0, 1].
+        bounded: whether the data must be in [0, 1].
     """
 
     binary: bool = False
@@ -46,19 +46,19 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, x: Tensor, eta: Tensor) -> Tensor:
-        """log p(x; η) in nats; ``x`` and ``eta`` broadcast."""
+        """Computes log p(x; η) in nats; ``x`` and ``eta`` broadcast."""
 
     @abstractmethod
     def mean(self, eta: Tensor) -> Tensor:
-        """E x."""
+        """Computes the mean E x."""
 
     @abstractmethod
     def draw(self, eta: Tensor, streams: Streams) -> Tensor:
-        """x ~ p(x; η) for ``eta`` ``(len(streams), …)``."""
+        """Draws x ~ p(x; η) for ``eta`` ``(len(streams), …)``."""
 
 
 class Bernoulli(Likelihood):
-    """Black or white; η is the logit of white."""
+    """The distribution of a black or white pixel; η is the logit of white."""
 
     binary = True
 
@@ -73,7 +73,7 @@ class Bernoulli(Likelihood):
 
 
 class ContinuousBernoulli(Likelihood):
-    """Shades in [0, 1], with a normalised density (what a VAE with cross-entropy on grey pixels lacks)."""
+    """The distribution of grey values in [0, 1], normalised in contrast to a cross-entropy on grey pixels."""
 
     def log_prob(self, x: Tensor, eta: Tensor) -> Tensor:
         # (x − ½)·η − log(sinh y / y), because x·η − y cancels for large η
@@ -91,20 +91,20 @@ class ContinuousBernoulli(Likelihood):
         u, decay = streams.uniform(*eta.shape[1:]).to(eta.dtype), eta.abs()
         small = decay < 1e-3
         safe = torch.where(small, torch.ones_like(decay), decay)
-        # for −|η|, which cannot overflow, and then mirrored: x ~ p(·; η) is 1 − x ~ p(·; −η)
+        # draws for −|η|, which cannot overflow, and mirrors: x ~ p(·; η) means 1 − x ~ p(·; −η)
         x = torch.where(small, u - 0.5 * decay * u * (1.0 - u), -torch.log1p(u * torch.expm1(-safe)) / safe)
         return torch.where(eta > 0, 1.0 - x, x).clamp(0.0, 1.0)
 
 
 class Gaussian(Likelihood):
-    """Real numbers with noise of one size.
+    """The normal distribution of real numbers, with one standard deviation for all dimensions.
 
     Args:
-        sigma: σ, where learning starts if it is learned.
+        sigma: standard deviation σ > 0; its initial value where it is learned.
         learned: whether σ is a parameter of the model.
 
     Raises:
-        ValueError: σ is not a positive number.
+        ValueError: ``sigma`` is not a positive number.
     """
 
     bounded = False
@@ -132,9 +132,9 @@ class Gaussian(Likelihood):
 
 
 def log_sinhc(y: Tensor) -> Tensor:
-    """log(sinh y / y), even and ≥ 0: its series for small |y|, |y| + log(1 − e^−2|y|) − log 2|y| elsewhere."""
+    """Computes log(sinh y / y): by its series for small |y|, by |y| + log(1 − e^−2|y|) − log 2|y| elsewhere."""
     small = y.abs() < 0.3
-    # where() sends zero times the other branch's gradient, so neither branch may be infinite where it is not used
+    # where() multiplies the unused branch's gradient by zero, so neither branch may be infinite anywhere
     size = torch.where(small, torch.ones_like(y), y.abs())
     square = torch.where(small, y, torch.zeros_like(y)).square()
     series = square * (1 / 6 + square * (-1 / 180 + square * (1 / 2835 - square / 37800)))
@@ -150,10 +150,10 @@ _KINDS: dict[str, type[Likelihood]] = {
 
 
 def make_likelihood(spec: Mapping[str, Any]) -> Likelihood:
-    """``{"kind": "bernoulli"}``, ``{"kind": "continuous-bernoulli"}`` or ``{"kind": "gaussian", …}`` with its options.
+    """Makes a likelihood from ``{"kind": …}`` and its options: bernoulli, continuous-bernoulli or gaussian.
 
     Raises:
-        ValueError: an unknown kind or option.
+        ValueError: the kind or an option is unknown.
     """
     options = dict(spec)
     kind = options.pop("kind", None)

@@ -1,6 +1,6 @@
 r"""Variational autoencoders (Kingma & Welling 2014; Rezende, Mohamed & Wierstra 2014).
 
-A latent code z explains the data x through a decoder η(z), and an encoder guesses the code back:
+A decoder η(z) gives the distribution of data x for a latent code z, and an encoder approximates the posterior of z:
 
     p(z) = N(0, I),      p(x | z) = p(x; η(z)),      q(z | x) = N(μ(x), diag σ(x)²).
 
@@ -13,11 +13,11 @@ where L_1 is the evidence lower bound, which is also
 
     ELBO = E_q log p(x | z) − KL(q(z | x) ‖ p(z))                      (Kingma & Welling 2014, eq. 3).
 
-**Binarisation.**  A Bernoulli likelihood is of black-and-white images, and MNIST is grey.  The protocol here is
-*dynamic binarisation*: a pixel of grey level v in [0, 1] is white with probability v, drawn anew each time in training,
-and drawn once from the evaluation's seed for the test set.  The zoo does it before the model is asked (the model says
-that it ``binarises``), so that all its bounds speak of the same binary image.  Numbers for other binarisations cannot
-be compared.
+**Binarisation.**  A Bernoulli likelihood is for black-and-white images, and MNIST is grey.  The zoo uses *dynamic
+binarisation*: a pixel of grey level v in [0, 1] is white with probability v, drawn again at every training step, and
+drawn once from the evaluation's seed for the test set.  This happens before the model sees the data (its attribute
+``binarises`` requests it), so that all bounds of one evaluation are for one binary image.  Results for other
+binarisations are not comparable.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ __all__ = ["VAE"]
 
 
 class VAE(Model, Density, DirectSampler, LatentVariable):
-    """An encoder, a decoder and what the decoder's answer means.
+    """A variational autoencoder: an encoder, a decoder and a likelihood of the decoder's output.
 
     Args:
-        shape: one sample: ``[channels, height, width]`` for images in [0, 1], ``[dimensions]`` for points.
-        latent: dimensions of the code z.
-        network: ``{"kind": "conv", "widths": [32, 64], "hidden": 256, "blocks": 0}`` or
+        shape: shape of one sample, ``[channels, height, width]`` for images in [0, 1], ``[dimensions]`` for points.
+        latent: number of dimensions of the code z.
+        network: configuration of the networks, ``{"kind": "conv", "widths": [32, 64], "hidden": 256, "blocks": 0}`` or
             ``{"kind": "mlp", "hidden": [512, 512]}``; see :mod:`zoo_vae.networks`.
-        likelihood: ``{"kind": "bernoulli"}``, ``{"kind": "continuous-bernoulli"}`` or
+        likelihood: configuration of p(x | z), ``{"kind": "bernoulli"}``, ``{"kind": "continuous-bernoulli"}`` or
             ``{"kind": "gaussian", "sigma": 1.0, "learned": false}``; see :mod:`zoo_vae.likelihood`.
-        draws: what :meth:`draw` gives: the ``mean`` of p(x | z), or a ``sample`` of it.  Unless given, means for images
-            (independent noise on every pixel is not what anyone wants to look at) and samples for points.
+        draws: result of :meth:`draw`, the ``mean`` of p(x | z) or a ``sample`` from it.  Unless given, means for images
+            (since samples have independent noise on every pixel) and samples for points.
 
     Raises:
-        ValueError: an argument outside its set.
+        ValueError: an argument is not one of its allowed values.
 
     Attributes:
-        binarises: whether the likelihood is of binarised data (Bernoulli); ``discrete`` then says so too, and a
-            log-probability is per binary image, not per grey level.
-        bound_draws: codes per example of :meth:`log_prob`.
+        binarises: whether the likelihood is for binarised data (Bernoulli); ``discrete`` is then true, and ``log_prob``
+            is that of a binary image, not of grey levels.
+        bound_draws: number of codes per example in :meth:`log_prob`.
     """
 
     log_prob_is = "bound"
@@ -74,7 +74,7 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         if len(shape) not in (1, 3):
             raise ValueError(f"shape = {list(shape)}; expected [channels, height, width] or [dimensions]")
         if latent < 1:
-            raise ValueError(f"latent = {latent}; a code has at least 1 dimension")
+            raise ValueError(f"latent = {latent}; expected at least 1 dimension")
         if draws not in (None, "mean", "sample"):
             raise ValueError(f"draws = {draws!r}; expected mean or sample")
         image = len(shape) == 3
@@ -87,31 +87,31 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         self.encoder, self.decoder = make_networks(network, shape, latent)
 
     def posterior(self, x: Tensor) -> DiagonalGaussian:
-        """q(z | x) for data ``(n, *shape)``."""
-        # half-precision answers (autocast) are widened before anything is exponentiated or summed
+        """Computes q(z | x) for data ``(n, *shape)``."""
+        # outputs in half precision (autocast) become float32 before they are exponentiated or summed
         mean, log_sigma = self.encoder(x.to(self.dtype)).to(x.dtype).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_sigma)
 
     def eta(self, z: Tensor) -> Tensor:
-        """The decoder's answer η(z) for codes ``(…, latent)``: ``(…, *shape)``."""
+        """Computes the decoder's output η(z), ``(…, *shape)``, for codes ``(…, latent)``."""
         answer = self.decoder(z.reshape(-1, self.latent).to(self.dtype)).to(z.dtype)
         return answer.view(*z.shape[:-1], *answer.shape[1:])
 
     def conditional_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z) in nats for data ``(n, *shape)`` and codes ``(…, n, latent)``: ``(…, n)``."""
+        """Computes log p(x | z) in nats, ``(…, n)``, for data ``(n, *shape)`` and codes ``(…, n, latent)``."""
         terms = self.likelihood.log_prob(x, self.eta(z))
         return terms.flatten(-len(self.space.shape)).sum(-1)
 
     def log_weight(self, x: Tensor, posterior: DiagonalGaussian, noise: Tensor) -> Tensor:
-        """log w = log p(x | z) + log p(z) − log q(z | x) at z = μ + σ·ε.
+        """Computes log w = log p(x | z) + log p(z) − log q(z | x) at z = μ + σ·ε.
 
         Args:
             x: data, ``(n, *shape)``.
-            posterior: q(z | x).
-            noise: ε, ``(…, n, latent)``.
+            posterior: posterior q(z | x).
+            noise: noise ε, ``(…, n, latent)``.
 
         Returns:
-            ``(…, n)``, nats.
+            log w in nats, ``(…, n)``.
         """
         z = posterior.at(noise)
         return self.conditional_log_prob(x, z) + standard_log_prob(z) - posterior.log_prob_at(noise)
@@ -125,24 +125,24 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         return self.conditional_log_prob(x, posterior.at(noise)).mean(0) - posterior.kl().sum(1)
 
     def importance_log_prob(self, x: Tensor, k: int, streams: Streams, *, chunk: int = 10) -> Tensor:
-        """log (1/k) Σ w_i: the importance-weighted bound of k codes, which tends to log p(x); k = 1 is the ELBO.
+        """Computes log (1/k) Σ w_i, the importance-weighted bound of k codes; k = 1 is the ELBO.
 
         Args:
             x: data, ``(n, *shape)``.
-            k: codes per example.
-            streams: one stream per example.
-            chunk: codes per example that are decoded at once; memory, and nothing else, depends on it.
+            k: number of codes per example, at least 1.
+            streams: random streams, one per example.
+            chunk: number of codes per example that are decoded at once, which affects only the memory.
 
         Returns:
-            ``(n,)``, nats.
+            bounds of log p(x) in nats, ``(n,)``.
 
         Raises:
-            ValueError: ``k`` or ``chunk`` below 1.
+            ValueError: ``k`` or ``chunk`` is below 1.
         """
         if k < 1 or chunk < 1:
-            raise ValueError(f"k = {k} and chunk = {chunk}; both must be at least 1")
+            raise ValueError(f"k = {k} and chunk = {chunk}; expected at least 1 of each")
         posterior = self.posterior(x)
-        # all noise at once: a generator asked in parts gives other numbers, and they would depend on the chunk
+        # all noise is drawn at once, since draws in parts would give numbers that depend on the chunk
         noise = streams.normal(k, self.latent).transpose(0, 1)
         total = x.new_full((len(x),), -math.inf)
         for start in range(0, k, chunk):
@@ -151,18 +151,18 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         return total - math.log(k)
 
     def draw_latent(self, streams: Streams) -> Tensor:
-        """z ~ N(0, I), ``(len(streams), latent)``."""
+        """Draws z ~ N(0, I), ``(len(streams), latent)``."""
         return streams.normal(self.latent)
 
     def encode(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """μ(x), ``(n, latent)``; grey pixels go in as they are, which for a Bernoulli model is their expectation."""
+        """Computes μ(x), ``(n, latent)``; a Bernoulli model encodes grey pixels, the expectation of binary ones."""
         return self.posterior(x).mean
 
     def decode(self, z: Tensor, *, condition: Condition | None = None) -> Tensor:
-        """E[x | z], ``(n, *shape)``."""
+        """Computes E[x | z], ``(n, *shape)``."""
         return self.likelihood.mean(self.eta(z))
 
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
-        """Decodes codes drawn from the prior: the mean of p(x | z) or a sample of it, as ``draws`` says."""
+        """Decodes codes drawn from the prior: the mean of p(x | z) or a sample from it, according to ``draws``."""
         eta = self.eta(self.draw_latent(streams))
         return self.likelihood.mean(eta) if self.draws == "mean" else self.likelihood.draw(eta, streams)

@@ -1,10 +1,10 @@
-r"""Encoders and decoders: data to (μ, log σ) of the code, and codes to the likelihood's η.
+r"""Encoders, from data to (μ, log σ) of the code, and decoders, from codes to η of the likelihood.
 
-Multilayer perceptrons for points and images; with no hidden layer they are linear, and the VAE is probabilistic PCA.
-For images also the convolutional pair: every stage halves the picture on the way in (4 × 4 kernels, stride 2) and
-doubles it on the way out, so that a kernel's size is a multiple of its stride (else the output has a checkerboard;
-Odena et al. 2016).  All activations are SiLU.  There is no batch normalisation: an example's code must not depend on
-the others of its batch.
+Multilayer perceptrons are for points and images; without hidden layers they are linear, and the VAE is probabilistic
+PCA.  For images there is also a convolutional pair: every stage halves the image in the encoder and doubles it in the
+decoder, with 4 × 4 kernels and stride 2, since kernel sizes that are no multiple of the stride cause checkerboard
+artefacts (Odena et al. 2016).  All activations are SiLU.  There is no batch normalisation, since a code must not depend
+on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["ConvDecoder", "ConvEncoder", "MLPDecoder", "MLPEncoder", "Residual",
 
 
 class MLPEncoder(nn.Sequential):
-    """``(n, *shape)`` to ``(n, 2·latent)``.
+    """A perceptron encoder ``(n, *shape)`` to ``(n, 2·latent)``.
 
     Args:
-        shape: of one example.
-        latent: dimensions of the code.
-        hidden: units of the hidden layers; the decoder has them in reverse.
+        shape: shape of one example.
+        latent: number of dimensions of the code.
+        hidden: units of the hidden layers, which the decoder has in reverse.
     """
 
     def __init__(self, shape: Sequence[int], latent: int, hidden: Sequence[int] = (512, 512)) -> None:
@@ -33,7 +33,7 @@ class MLPEncoder(nn.Sequential):
 
 
 class MLPDecoder(nn.Sequential):
-    """``(n, latent)`` to ``(n, *shape)``; the arguments are those of :class:`MLPEncoder`."""
+    """A perceptron decoder ``(n, latent)`` to ``(n, *shape)``, with the arguments of :class:`MLPEncoder`."""
 
     def __init__(self, shape: Sequence[int], latent: int, hidden: Sequence[int] = (512, 512)) -> None:
         sizes = [latent, *reversed(hidden), math.prod(shape)]
@@ -41,7 +41,7 @@ class MLPDecoder(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """x + conv(SiLU(conv(SiLU(x)))), 3 × 3."""
+    """A residual block x + conv(SiLU(conv(SiLU(x)))), with 3 × 3 kernels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -57,17 +57,17 @@ class Residual(nn.Module):
 
 
 class ConvEncoder(nn.Sequential):
-    """``(n, channels, height, width)`` to ``(n, 2·latent)``.
+    """A convolutional encoder ``(n, channels, height, width)`` to ``(n, 2·latent)``.
 
     Args:
-        shape: of one image.
-        latent: dimensions of the code.
-        widths: channels of the stages; each halves height and width.
+        shape: shape of one image.
+        latent: number of dimensions of the code.
+        widths: channels of the stages, each of which halves height and width.
         hidden: units of the layer between the last stage and the code.
-        blocks: residual blocks at the coarsest resolution.
+        blocks: number of residual blocks at the coarsest resolution.
 
     Raises:
-        ValueError: the image cannot be halved that often.
+        ValueError: the image cannot be halved ``len(widths)`` times.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ConvEncoder(nn.Sequential):
 
 
 class ConvDecoder(nn.Sequential):
-    """``(n, latent)`` to ``(n, channels, height, width)``; the arguments are those of :class:`ConvEncoder`."""
+    """A convolutional decoder ``(n, latent)`` to ``(n, channels, height, width)``, as :class:`ConvEncoder`."""
 
     def __init__(
         self,
@@ -108,10 +108,10 @@ class ConvDecoder(nn.Sequential):
 
 
 def make_networks(spec: Mapping[str, Any], shape: Sequence[int], latent: int) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder: ``{"kind": "mlp", …}`` or ``{"kind": "conv", …}`` with the arguments of the encoder.
+    """Makes encoder and decoder from ``{"kind": "mlp", …}`` or ``{"kind": "conv", …}`` with the encoder's arguments.
 
     Raises:
-        ValueError: an unknown kind or option, or ``conv`` for what is no image.
+        ValueError: the kind or an option is unknown, or ``conv`` is asked for data that are no images.
     """
     options = dict(spec)
     kind = options.pop("kind", None)
@@ -128,7 +128,7 @@ def make_networks(spec: Mapping[str, Any], shape: Sequence[int], latent: int) ->
 
 
 def _layers(sizes: Sequence[int]) -> list[nn.Module]:
-    """Linear layers with SiLU between them, none after the last."""
+    """Makes linear layers with SiLU between them."""
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.SiLU()]
@@ -136,7 +136,7 @@ def _layers(sizes: Sequence[int]) -> list[nn.Module]:
 
 
 def _coarsest(shape: Sequence[int], widths: Sequence[int]) -> tuple[int, int, int]:
-    """Channels, height and width after all stages."""
+    """Computes channels, height and width after all stages."""
     factor = 2 ** len(widths)
     if len(shape) != 3 or not widths or shape[1] % factor or shape[2] % factor:
         raise ValueError(

@@ -1,9 +1,9 @@
-r"""Feature extractors: frozen, hashed, versioned.
+r"""Feature extractors, frozen, versioned and verified by hash.
 
-``mnist-v1``, ``fashion-v1`` and ``digits-v1`` are one architecture (:mod:`zoo_metrics.extractor.network`), each trained
-once on the training images of its data set (:mod:`zoo_metrics.extractor.__main__`) and shipped with the mean and the
-covariance of the features of the whole training set.  Distances between features of two networks are not comparable, so
-an extractor never changes: a better one gets another name.
+``mnist-v1``, ``fashion-v1`` and ``digits-v1`` share one architecture (:mod:`zoo_metrics.extractor.network`).  Each was
+trained once on the training images of its data set (:mod:`zoo_metrics.extractor.__main__`) and is stored with the mean
+and the covariance of the features of the whole training set.  Distances between features of two networks are not
+comparable, so an extractor never changes; a better one gets a new name.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ FOLDER = Path(__file__).parent.parent / "extractors"
 
 @dataclass(frozen=True)
 class Pinned:
-    """An extractor that is shipped.
+    """A stored extractor.
 
     Attributes:
-        dataset: what it was trained on, and is for.
-        side: height and width of its images.
-        weights, statistics: sha256 of ``NAME.safetensors`` and of ``NAME.train.safetensors``.
+        dataset: data set that it was trained on and is used for.
+        side: height and width of its images, in pixels.
+        weights, statistics: SHA-256 of ``NAME.safetensors`` and of ``NAME.train.safetensors``.
     """
 
     dataset: str
@@ -71,9 +71,10 @@ class Statistics:
     """Mean and covariance of features over a reference set.
 
     Attributes:
-        n: how many images.
-        mean: ``(d,)`` in float64.
-        root: R with R Rᵀ = the covariance, ``(d, d)`` in float64: half of the work of a Fréchet distance.
+        n: number of images.
+        mean: mean, ``(d,)`` in float64.
+        root: matrix R with R Rᵀ = the covariance, ``(d, d)`` in float64, which is half of the work of a Fréchet
+            distance.
     """
 
     n: int
@@ -82,12 +83,12 @@ class Statistics:
 
 
 class Extractor:
-    """Features and class probabilities of images in [0, 1].
+    """An extractor of features and class probabilities of images in [0, 1].
 
     Args:
-        name: as in :data:`PINNED`.
-        network: frozen.
-        statistics: of the training set.
+        name: name, a key of :data:`PINNED`.
+        network: frozen network.
+        statistics: statistics of the features of the training set.
     """
 
     def __init__(self, name: str, network: Classifier, statistics: Statistics) -> None:
@@ -96,9 +97,9 @@ class Extractor:
         self._last: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(n, 256)`` and log-probabilities ``(n, classes)`` in float32, on the CPU.
+        """Computes features ``(n, 256)`` and log-probabilities ``(n, classes)`` in float32, on the CPU.
 
-        The answer for the last tensor is kept: several metrics that are shown the same batch cost one pass.
+        The result for the last tensor is cached, so that several metrics of one batch cost one pass.
         """
         if self._last is None or self._last[0] is not x:
             with torch.inference_mode():
@@ -109,10 +110,10 @@ class Extractor:
 
 @cache
 def load(name: str) -> Extractor:
-    """A shipped extractor, once its bytes are those that are pinned.
+    """Loads a stored extractor, whose files are verified by their pinned hashes.
 
     Raises:
-        ChecksumError: they are not.
+        ChecksumError: a file has another hash.
     """
     pinned = PINNED[name]
     network = Classifier(pinned.side)
@@ -122,10 +123,10 @@ def load(name: str) -> Extractor:
 
 
 def extractor_for(data: DataSet) -> Extractor:
-    """The extractor of a data set.
+    """Loads the extractor of a data set.
 
     Raises:
-        IncompatibleError: none was made for it.
+        IncompatibleError: there is no extractor for the data set.
     """
     for name, pinned in PINNED.items():
         if pinned.dataset == data.name:
@@ -135,12 +136,12 @@ def extractor_for(data: DataSet) -> Extractor:
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known about an extractor: accuracy, how it was trained, the files that it saw."""
+    """Reads the facts about an extractor: accuracy, training, and the files that it was trained on."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def images(data: DataSet) -> Tensor:
-    """The images of a data set as extractors want them: float32 in [0, 1]."""
+    """Converts the images of a data set to float32 in [0, 1], the input of extractors."""
     return data.scaled(0.0, 1.0)
 
 

@@ -1,10 +1,9 @@
-"""Trains an extractor, once.
+"""Trains a feature extractor.
 
     python -m zoo_metrics.extractor mnist --out src/zoo_metrics/extractors
 
 writes ``mnist-v1.safetensors`` (the network), ``mnist-v1.train.safetensors`` (mean and covariance root of the features
-of the whole training set) and ``mnist-v1.json`` (how it was made, how well it classifies), and prints the hashes to
-pin.
+of the whole training set) and ``mnist-v1.json`` (training and accuracy), and prints the hashes to pin.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ PEAK_RATE = 2e-3
 
 
 def train(name: str, seed: int = 0) -> tuple[Classifier, dict[str, Tensor], dict[str, object]]:
-    """The network, the statistics of its features over the training set, and what to say about it."""
+    """Trains the network; returns it with the statistics of its features over the training set, and facts about it."""
     pinned = PINNED[name]
     training, test = datasets.load(pinned.dataset, "train"), datasets.load(pinned.dataset, "test")
     assert training.y is not None
@@ -80,13 +79,13 @@ def train(name: str, seed: int = 0) -> tuple[Classifier, dict[str, Tensor], dict
 
 @torch.no_grad()
 def accuracy(network: Classifier, x: Tensor, y: Tensor) -> float:
-    """The share of images whose class is found."""
+    """Computes the share of correctly classified images."""
     found = torch.cat([network.activations(part)[1].argmax(1) for part in torch.split(x, 500)])
     return (found == y).double().mean().item()
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=[name.removesuffix("-v1") for name in PINNED])
     parser.add_argument("--out", type=Path, required=True)

@@ -1,13 +1,13 @@
-r"""The small classifier whose features the sample metrics look at.
+r"""The small classifier whose features the sample metrics use.
 
-Three convolutions and a hidden layer, trained to tell the classes of one data set apart.  Its features are of several
-levels, because the hidden layer alone holds little but the class (it does not see noise of 0.05):
+It has three convolutions and a hidden layer, and is trained to classify one data set.  Its features are from several
+levels, since the hidden layer alone contains little more than the class (it is insensitive to noise of 0.05):
 
     f(x) = [ mean and spread over space of level 2 (2·32), of level 3 (2·64), hidden layer (64) ]       256 numbers
 
-All of them are bounded on images in [0, 1].  They are centred at their mean over the training set and each of the
-three groups is divided by one number, so that its variances are 1 on average: polynomial kernels depend on the origin
-and on the scale.  A division per feature would blow up those that hardly vary.
+They are bounded on images in [0, 1].  They are centred at their mean over the training set, and each of the three
+groups is divided by one number so that its mean variance is 1, since polynomial kernels depend on origin and scale.  A
+division per feature would amplify features that hardly vary.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["FEATURES", "GROUPS", "Classifier"]
 WIDTHS = (16, 32, 64)
 HIDDEN = 64
 GROUPS = (2 * WIDTHS[1], 2 * WIDTHS[2], HIDDEN)
-"""How many features each group has."""
+"""Number of features in each group."""
 
 FEATURES = sum(GROUPS)
 
@@ -31,10 +31,10 @@ class Classifier(nn.Module):
 
     Args:
         side: height and width of the images, at least 8.
-        classes: how many.
+        classes: number of classes.
 
-    The buffers ``centre`` ``(256,)`` and ``scales`` ``(3,)`` make features of activations; they are set once, by
-    :meth:`standardise`, after training.
+    The buffers ``centre`` ``(256,)`` and ``scales`` ``(3,)`` convert activations to features; :meth:`standardise`
+    sets them once after training.
     """
 
     centre: Tensor
@@ -52,13 +52,13 @@ class Classifier(nn.Module):
         self.register_buffer("scales", torch.ones(len(GROUPS)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(n, 256)`` and log-probabilities of the classes ``(n, classes)``."""
+        """Computes features ``(n, 256)`` and log-probabilities of the classes ``(n, classes)``."""
         raw, logits = self.activations(x)
         widths = torch.tensor(GROUPS, device=x.device)
         return (raw - self.centre) / self.scales.repeat_interleave(widths), logits.log_softmax(1)
 
     def activations(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The features before they are centred and scaled, and the logits."""
+        """Computes the features before centring and scaling, and the logits."""
         level1 = F.max_pool2d(F.silu(self.conv1(x - 0.5)), 2)
         level2 = F.silu(self.conv2(level1))
         level3 = F.silu(self.conv3(F.max_pool2d(level2, 2)))
@@ -74,6 +74,6 @@ class Classifier(nn.Module):
 
 
 def _over_space(level: Tensor) -> Tensor:
-    """Mean and standard deviation of every channel over the image, ``(n, 2·channels)``."""
+    """Computes mean and standard deviation of every channel over the image, ``(n, 2·channels)``."""
     variance, mean = torch.var_mean(level.flatten(2), dim=2, correction=0)
     return torch.cat([mean, (variance + 1e-6).sqrt()], dim=1)

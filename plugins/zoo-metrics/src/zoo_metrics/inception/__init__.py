@@ -1,11 +1,11 @@
 r"""The Fréchet Inception distance, for RGB images (Heusel et al. 2017).
 
-The features are those of Inception v3 (:mod:`zoo_metrics.inception.network`).  Its weights are 91 MiB and are fetched
-when the metric is first used, by URL and SHA-256; ``$ZOO_DATA/inception/`` may hold the file.  It is a pickle, as it
-was published: the bytes are compared with the hash first, and then only tensors are read from it (``weights_only``).
-The statistics of the training set are computed in the same run.
+The features are those of Inception v3 (:mod:`zoo_metrics.inception.network`).  Its weights (91 MiB) are fetched by URL
+and SHA-256 when the metric is first used, unless ``$ZOO_DATA/inception/`` has the file.  The published file is a
+pickle, so its hash is verified first, and only tensors are read from it (``weights_only``).  The statistics of the
+training set are computed in the same run.
 
-Scores of other programs differ in how they resize; this is the protocol of the original and of torch-fidelity.
+Other programs resize images in other ways; the settings here are those of the original and of torch-fidelity.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ BATCH = 50
 
 @cache
 def network() -> InceptionV3:
-    """The network with its published weights, on the CPU.
+    """Loads the network with its published weights, on the CPU.
 
     Raises:
-        NetworkError: they are not here, and cannot be fetched.
-        ChecksumError: what was fetched is not the published file.
+        NetworkError: the file is not found locally, and cannot be fetched.
+        ChecksumError: the file is not the published one.
     """
     path = fetch("inception", FILE, URL, SHA256)
     made = InceptionV3()
@@ -49,14 +49,14 @@ def network() -> InceptionV3:
 
 
 def features(x: Tensor) -> Tensor:
-    """Features ``(n, 2048)`` of RGB images ``(n, 3, h, w)`` in [0, 1], which are rounded to 256 levels."""
+    """Computes features ``(n, 2048)`` of RGB images ``(n, 3, h, w)`` in [0, 1], which are rounded to 256 levels."""
     with torch.inference_mode():
         levels = (x.to("cpu", torch.float32) * 255).round()
         return torch.cat([network()(part) for part in torch.split(levels, BATCH)])
 
 
 class InceptionDistance(FrechetDistance):
-    """FID: the Fréchet distance of Inception's features."""
+    """The Fréchet Inception distance (FID) for RGB images."""
 
     dimension = FEATURES
 
@@ -72,7 +72,7 @@ class InceptionDistance(FrechetDistance):
         real.check(model, data)
 
     def by_default(self, model: Model) -> bool:
-        return False  # it fetches a file
+        return False  # since it fetches 91 MiB
 
     def features(self, x: Tensor) -> Tensor:
         return features(x)

@@ -1,9 +1,9 @@
-r"""Inception v3 as the Fréchet Inception distance knows it: the TensorFlow graph of 2015-12-05, in torch.
+r"""Inception v3 for the Fréchet Inception distance: the TensorFlow graph of 2015-12-05, in torch.
 
-Szegedy et al. 2016, with what that graph does differently: averages at a border are over the pixels that exist
+The network of Szegedy et al. (2016) with the differences of that graph: averages at a border exclude padding
 (``count_include_pad=False``), the pool of the last block takes maxima, images are resized without half-pixel centres,
-and the classifier has 1,008 outputs.  The names of the parameters are those of the published weights, which
-torch-fidelity and pytorch-fid use too; nothing of torchvision is needed.
+and the classifier has 1,008 outputs.  Parameters have the names of the published weights, which torch-fidelity and
+pytorch-fid use too; torchvision is not needed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch.nn import functional as F
 __all__ = ["SIDE", "InceptionV3", "resize"]
 
 SIDE = 299
-"""Height and width of what the network looks at."""
+"""Height and width of the network's input, in pixels."""
 
 
 class Conv(nn.Module):
-    """Convolution without bias, batch normalisation in evaluation mode, ReLU."""
+    """A convolution without bias, batch normalisation in evaluation mode, and ReLU."""
 
     def __init__(self, inside: int, outside: int, size: int | tuple[int, int], stride: int = 1, padding: int | str = 0):
         super().__init__()
@@ -35,7 +35,7 @@ def _average(x: Tensor) -> Tensor:
 
 
 class MixedA(nn.Module):
-    """35 × 35: 1×1, 5×5, two 3×3, pool."""
+    """The block at 35 × 35: 1×1, 5×5, two 3×3, pool."""
 
     def __init__(self, inside: int, pool: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class MixedA(nn.Module):
 
 
 class MixedB(nn.Module):
-    """35 × 35 to 17 × 17."""
+    """The reduction from 35 × 35 to 17 × 17."""
 
     def __init__(self, inside: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class MixedB(nn.Module):
 
 
 class MixedC(nn.Module):
-    """17 × 17: 1×1, a 7×7 and two 7×7 in rows and columns, pool."""
+    """The block at 17 × 17: 1×1, one 7×7 and two 7×7, each factored into rows and columns, pool."""
 
     def __init__(self, inside: int, width: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class MixedC(nn.Module):
 
 
 class MixedD(nn.Module):
-    """17 × 17 to 8 × 8."""
+    """The reduction from 17 × 17 to 8 × 8."""
 
     def __init__(self, inside: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class MixedD(nn.Module):
 
 
 class MixedE(nn.Module):
-    """8 × 8: 1×1, 3×3 and two 3×3 that end in a row and a column, pool."""
+    """The block at 8 × 8: 1×1, 3×3 and two 3×3 that end in parallel 1×3 and 3×1, pool."""
 
     def __init__(self, inside: int, maximum: bool) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class MixedE(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """RGB images ``(n, 3, h, w)`` of levels 0 … 255 to their 2,048 features, the average of the last block."""
+    """The network from RGB images ``(n, 3, h, w)`` of levels 0 … 255 to 2,048 features, the mean of the last block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class InceptionV3(nn.Module):
 
 
 def resize(x: Tensor, side: int) -> Tensor:
-    """Bilinear, as TensorFlow 1 did it: pixel i of the result looks at i·(old/new), without half-pixel centres."""
+    """Resizes bilinearly like TensorFlow 1, where output pixel i is at i·(old/new), without half-pixel centres."""
     for axis in (2, 3):
         old = x.shape[axis]
         at = torch.arange(side, device=x.device, dtype=x.dtype) * (old / side)
