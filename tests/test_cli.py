@@ -179,7 +179,7 @@ WRONG = {
     ("load", RING, "--weights-from", "hub"): (4, "in no repository"),
     ("load", "hf:org/model", "--offline"): (5, "offline, and org/model@main is not in the cache"),
     ("export", RING, "out", "--format", "diffusers"): (2, "is for ddpm"),
-    ("download",): (2, "name a model, or say --all"),
+    ("download",): (2, "name a model, or use --all"),
 }
 
 

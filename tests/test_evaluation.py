@@ -293,7 +293,7 @@ def test_check_measures_again_what_is_committed(run, tmp_path):
     code, out, err = run("eval", name, "--check")
     assert code == 1
     assert "NOT as committed" in out
-    assert "1 of what was to be measured is not as the registry says" in err
+    assert "1 number is not as the registry says" in err
     code, out, _ = run("eval", name, "--check", "--json")
     assert code == 1
     assert [r["agrees"] for r in json.loads(out)] == [True, False]
@@ -302,14 +302,14 @@ def test_check_measures_again_what_is_committed(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ((), "name a model, or say --all"),
-        ((RING, "--all"), "name a model, or say --all"),
-        ((RING, "--check", "-n", "10"), "takes no metric, count, sampler or --save"),
-        ((RING, "--save"), "--save writes into the folder of a model"),
+        ((), "name a model, or use --all"),
+        ((RING, "--all"), "name a model, or use --all"),
+        ((RING, "--check", "-n", "10"), "--check takes its settings from the registry; leave out --metric"),
+        ((RING, "--save"), "--save writes into a model's folder"),
         ((MOONS, "--steps", "10", "--set", "steps=20"), "--steps 10 and --set steps=20 are one setting"),
         ((MOONS, "--steps", "10", "--nfe", "20"), "--nfe 20 and --steps 10 both say how many steps"),
         ((MOONS, "--nfe", "20", "--set", "steps=3"), "--nfe 20 and --set steps=3 both say how many steps"),
-        ((MOONS, "--set", "nfe=20"), "nfe is no option of a sampler; say --nfe 20"),
+        ((MOONS, "--set", "nfe=20"), "nfe is no option of a sampler; use --nfe 20"),
         ((MOONS, "--set", "eta=1", "--set", "eta=0"), "'eta' is given twice"),
         ((MOONS, "--set", "=1"), "'=1' is not KEY=VALUE"),
         ((MOONS, "--metric", "mmd", "-n", "9", "--sampler", "heun", "--nfe", "1", "--set", "x=1"), "no option 'x'"),

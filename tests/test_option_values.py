@@ -117,7 +117,7 @@ CASES = {
     (MOONS, "--steps", "10", "--set", "steps=20"): "--steps 10 and --set steps=20 are one setting; leave one out",
     (MOONS, "--steps", "10", "--nfe", "20"): "--nfe 20 and --steps 10 both say how many steps to take",
     (MOONS, "--set", "steps=10", "--nfe", "20"): "--nfe 20 and --set steps=10 both say how many steps to take",
-    (MOONS, "--set", "nfe=20"): "nfe is no option of a sampler; say --nfe 20",
+    (MOONS, "--set", "nfe=20"): "nfe is no option of a sampler; use --nfe 20",
     (RING, "--nfe", "20"): "sampler 'direct' takes no steps, so nfe = 20 cannot set them",
     (MOONS, "--sampler", "annealed-langevin", "--nfe", "1"): "nfe = 1; one step of 'annealed-langevin' costs",
     (MOONS, "--set", "steps=1.5"): "sampler 'ancestral' has steps = 1.5; expected an integer",

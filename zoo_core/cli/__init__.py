@@ -1,4 +1,7 @@
-"""The command line: ``zoo VERB``.  One module per verb, imported when it is run; data on stdout, all else on stderr."""
+"""The command line ``zoo VERB``: one module per verb, imported when the verb is run.
+
+Results go to stdout; warnings, progress and errors go to stderr.
+"""
 
 from __future__ import annotations
 
@@ -15,36 +18,36 @@ from zoo_core.errors import ZooError
 __all__ = ["VERBS", "cli", "main"]
 
 VERBS = {
-    "list": ("list_models", "Show the models there are."),
+    "list": ("list_models", "List the models of the registry."),
     "info": ("info", "Show all that is known about a model."),
-    "load": ("load", "Fetch, verify, build and try a model; say what it is."),
+    "load": ("load", "Load a model, draw one sample as a test, and describe it."),
     "sample": ("sample", "Draw samples into a picture, a file or a folder."),
-    "translate": ("translate", "Carry samples in files from one domain to another."),
-    "eval": ("eval", "Measure a model on held-out data."),
-    "compare": ("compare", "Put models side by side: quality against network evaluations."),
-    "train": ("train", "Make a model again from its recipe, or a new one."),
-    "plot": ("plot", "Draw what a model can show."),
+    "translate": ("translate", "Translate samples in files from one domain to another."),
+    "eval": ("eval", "Measure the likelihood or the sample quality of a model."),
+    "compare": ("compare", "Compare models: sample quality against network evaluations."),
+    "train": ("train", "Train a model from its recipe, or a variant of it."),
+    "plot": ("plot", "Plot a model: its density, its samples, its training."),
     "export": ("export", "Write a model in another library's format."),
-    "publish": ("publish", "Put a model on the Hub and pin it."),
+    "publish": ("publish", "Upload a model to the Hub, and pin the commit."),
     "download": ("download", "Fetch and verify weights for later, offline use."),
-    "verify": ("verify", "Hash the weights on this machine against the registry."),
-    "cache": ("cache", "Show or clear the weights kept on this machine."),
-    "families": ("components", "Show the families of models."),
-    "samplers": ("components", "Show the samplers, or those that fit a model."),
-    "objectives": ("components", "Show the training objectives, or those that fit a model."),
-    "metrics": ("components", "Show the metrics, or those that fit a model."),
-    "datasets": ("components", "Show the data sets."),
-    "plugins": ("plugins", "Show the plugins; say what is wrong with one; begin a new one."),
-    "registry": ("registry", "Check a registry file; print its JSON Schema."),
+    "verify": ("verify", "Compare the weights on this machine with the registry's hashes."),
+    "cache": ("cache", "Show or delete the weights in the Hub's cache."),
+    "families": ("components", "List the families of models."),
+    "samplers": ("components", "List the samplers, or those that fit a model."),
+    "objectives": ("components", "List the training objectives, or those that fit a model."),
+    "metrics": ("components", "List the metrics, or those that fit a model."),
+    "datasets": ("components", "List the data sets."),
+    "plugins": ("plugins", "List the plugins, diagnose one, or write a new one."),
+    "registry": ("registry", "Check a registry file, or print the JSON Schema of such files."),
     "env": ("env", "Show versions, folders and settings."),
-    "completion": ("completion", "Print a shell's completion script."),
+    "completion": ("completion", "Print a completion script for a shell."),
 }
-"""Every verb: its module, and its one line (given here so that ``zoo --help`` imports none of them)."""
+"""The verbs, each with its module and its summary; they are listed here so that ``zoo --help`` imports no verb."""
 
 SECTIONS = {
     "Use a model": ("list", "info", "load", "sample", "translate", "plot", "export"),
-    "Measure": ("eval", "compare"),
-    "Make and share": ("train", "publish"),
+    "Measure models": ("eval", "compare"),
+    "Train and publish": ("train", "publish"),
     "See what is installed": ("families", "samplers", "objectives", "metrics", "datasets", "plugins"),
     "This machine": ("download", "verify", "cache", "registry", "env", "completion"),
 }
@@ -63,7 +66,7 @@ Examples:
 
 
 class LazyGroup(click.Group):
-    """Knows every verb by name; imports a verb's module when it is asked for."""
+    """A group of verbs whose modules are imported only when a verb is run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -87,26 +90,27 @@ class LazyGroup(click.Group):
 
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             close = difflib.get_close_matches(args[0], VERBS, n=1)
-            ctx.fail(f"no verb {args[0]!r}{f'; did you mean {close[0]}?' if close else '; zoo --help lists them'}")
+            hint = f"did you mean {close[0]}?" if close else "zoo --help lists the verbs"
+            ctx.fail(f"no verb {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
 
 @click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zoo")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.option("--no-plugins", is_flag=True, help="Load no plugin.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--no-plugins", is_flag=True, help="Load no plugin; only what zoo-core itself has is available.")
 def cli(debug: bool, no_plugins: bool) -> None:
-    """A zoo of generative models: find, load, sample, measure."""
+    """Find, load, sample, measure and train generative models."""
     if no_plugins:
         os.environ["ZOO_DISABLE_PLUGINS"] = "all"
 
 
 def main(argv: list[str] | None = None, command: click.Command = cli, name: str = "zoo") -> Any:
-    """Runs a command line and turns errors into one line and an exit code.
+    """Runs a command line; turns an error into a message of one line and an exit code.
 
     Args:
-        argv: arguments; those of the process unless given.
-        command: what runs; a plugin's ``python -m`` command is run in the same way.
+        argv: arguments of the command; those of the process unless given.
+        command: command to run; ``zoo`` unless given, or a command that a plugin offers as ``python -m``.
         name: name of the program in messages.
     """
     arguments = sys.argv[1:] if argv is None else argv
@@ -128,7 +132,7 @@ def main(argv: list[str] | None = None, command: click.Command = cli, name: str 
     except (click.Abort, KeyboardInterrupt):
         click.echo("zoo: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has gone, as head does
+    except BrokenPipeError:  # the program at the other end of the pipe has ended, as `head` does after ten lines
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as err:
@@ -136,7 +140,7 @@ def main(argv: list[str] | None = None, command: click.Command = cli, name: str 
             sys.excepthook(type(err), err, err.__traceback__)
         click.echo(f"zoo: {err.strerror or err}{f': {err.filename}' if err.filename else ''}", err=True)
         sys.exit(1)
-    except Exception as err:  # a fault of ours, or of a plugin
+    except Exception as err:  # a bug in zoo-core or in a plugin
         if debug:
             sys.excepthook(type(err), err, err.__traceback__)
         from zoo_core.plugins import culprit

@@ -10,9 +10,10 @@ from zoo_core.cli.output import complete_model, json_option, print_json, size_of
 
 @click.group("cache")
 def command() -> None:
-    """Show or clear the weights kept on this machine.
+    """Show or delete the weights in the Hub's cache.
 
-    Those that came from the Hub, that is; bundled weights are part of their plugin.
+    The cache holds weights that were downloaded from the Hub.  Weights that are bundled with a plugin are part of its
+    package and are not listed here.
 
     \b
     Examples:
@@ -25,7 +26,7 @@ def command() -> None:
 @command.command("ls")
 @json_option
 def ls(as_json: bool) -> None:
-    """Show the cached weights of the registry's models.
+    """List the cached weights of the registry's models.
 
     \b
     Examples:
@@ -44,7 +45,9 @@ def ls(as_json: bool) -> None:
 @command.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_model)
 def rm(names: tuple[str, ...]) -> None:
-    """Delete the cached weights of models; bundled weights stay.
+    """Delete the cached weights of models.
+
+    Bundled weights are kept: they belong to a plugin's package.
 
     \b
     Examples:
@@ -57,7 +60,7 @@ def rm(names: tuple[str, ...]) -> None:
 
 @command.command("path")
 def path() -> None:
-    """Print the folder of the cache.
+    """Print the path of the cache's folder.
 
     \b
     Examples:

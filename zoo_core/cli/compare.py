@@ -1,4 +1,7 @@
-"""``zoo compare``: a table on the screen, in a CSV file, and with a plot on a page or alone (matplotlib)."""
+"""``zoo compare``: prints a table, and writes it as CSV, as a plot, or as an HTML page with both.
+
+The plots need matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +15,63 @@ from zoo_core.errors import IncompatibleError
 
 
 def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int]:
-    """``1,2,5`` as a list."""
+    """Reads ``1,2,5`` as a list of integers."""
     try:
         found = [int(word) for word in value.split(",")] if value else []
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 1,2,5") from None
     if any(number < 1 for number in found):
-        raise click.BadParameter("a sampler takes at least 1 step")
+        raise click.BadParameter(f"{value!r} has a number below 1; a sampler takes at least 1 step")
     return found
 
 
-@click.command("compare", short_help="Put models side by side: quality against network evaluations.")
-@click.argument("names", nargs=-1, shell_complete=complete_model)
-@click.option("--metric", "metrics", multiple=True, help="May be repeated.  [default: what tables lead with]")
-@click.option("--sampler", "samplers", multiple=True, help="May be repeated.  [default: each model's own]")
-@click.option("--steps", metavar="1,2,5,…", callback=numbers, help="Solver steps of iterative samplers.")
-@click.option("--nfe", metavar="5,10,…", callback=numbers, help="In place of --steps: budgets of network evaluations.")
-@click.option("-n", "count", type=click.IntRange(min=100), help="How many samples.  [default: as the metric says]")
-@click.option("--seed", default=0, show_default=True, help="Seed of the samples.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Samples at once  [default: chosen for the model]")
-@click.option("--from", "earlier", metavar="FILE.csv", multiple=True, help="Earlier comparisons, not measured again.")
+@click.command("compare", short_help="Compare models: sample quality against network evaluations.")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_model)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Name of a metric of samples; may be repeated.  [default: the main metrics that fit all models]",
+)
+@click.option(
+    "--sampler",
+    "samplers",
+    multiple=True,
+    help="Name of a sampler; may be repeated.  [default: each model's own]",
+)
+@click.option(
+    "--steps",
+    metavar="1,2,5,…",
+    callback=numbers,
+    help="Numbers of solver steps for iterative samplers.  [default: each sampler's own]",
+)
+@click.option(
+    "--nfe", metavar="5,10,…", callback=numbers, help="Network evaluations per sample at most, in place of --steps."
+)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=100),
+    help="Number of samples for each measurement.  [default: the metric's own]",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the random numbers that samples are drawn with.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Number of samples drawn at once.  [default: chosen for the model]",
+)
+@click.option(
+    "--from",
+    "earlier",
+    metavar="FILE.csv",
+    multiple=True,
+    help="Table of an earlier comparison, whose measurements are taken over; may be repeated.",
+)
 @click.option(
     "--out",
     metavar="FILE",
-    help="compare.html (table and plot), compare.png (plot) or compare.csv (table, written as it is measured).",
+    help="File to write: compare.html (table and plot), compare.png (plot), or compare.csv (table, saved after every "
+    "measurement).",
 )
 @placement
 @json_option
@@ -56,7 +92,11 @@ def command(
     weights_from: str,
     as_json: bool,
 ) -> None:
-    """Put models of the same data side by side: quality against network evaluations (NFE) and seconds.
+    """Compare models: sample quality against network evaluations.
+
+    All models must have the same data.  Each is measured with every --sampler that fits it, at every number of --steps,
+    or at every budget of --nfe: then the sampler takes as many steps as the network evaluations allow.  The table also
+    has the seconds that 1,000 samples take.
 
     \b
     Examples:
@@ -66,7 +106,7 @@ def command(
       zoo compare --from monday.csv --from tuesday.csv --out both.html
 
     \b
-    A long comparison that was interrupted goes on with what it has:
+    Continue a comparison that was interrupted:
       zoo compare ddpm-mnist cfm-mnist --nfe 5,10 --from x.csv --out x.csv
     """
     from zoo_core.evaluation import comparison_files as files
@@ -81,9 +121,9 @@ def command(
     if out and suffix not in (".html", ".png", ".csv"):
         raise IncompatibleError(f"cannot write a comparison to {out!r}; use .html, .png or .csv")
     if out and not Path(out).resolve().parent.is_dir():
-        raise IncompatibleError(f"there is no folder {Path(out).resolve().parent}; make it first")
+        raise IncompatibleError(f"there is no folder {Path(out).resolve().parent} for {out!r}; make it first")
     if suffix in (".html", ".png"):
-        files.figure_class()  # a missing library is said before an hour of work
+        files.figure_class()  # fails now, not after an hour of measuring, if matplotlib is not installed
     models = [load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from) for name in names]
     warn_about_plugins()
     points = [

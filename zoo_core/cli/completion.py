@@ -9,9 +9,9 @@ from click.shell_completion import get_completion_class
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print a shell's completion script.
+    """Print a completion script for a shell.
 
-    It completes verbs, options and the names of models.
+    The script completes verbs, options and the names of models.
 
     \b
     Examples:
@@ -23,4 +23,4 @@ def command(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(cli, {}, "zoo", "_ZOO_COMPLETE")
-    click.echo(script.source_template % script.source_vars())  # source() would run the shell to learn its version
+    click.echo(script.source_template % script.source_vars())  # source() would start the shell to find out its version

@@ -60,7 +60,11 @@ def _verb(kind: str) -> click.Command:
                 click.echo(f"zoo: {component.name} does not fit {model}: {why}", err=True)
 
     show = click.option(
-        "--for", "model", metavar="NAME", shell_complete=complete_model, help="Those that fit this model."
+        "--for",
+        "model",
+        metavar="NAME",
+        shell_complete=complete_model,
+        help="Name of a model; only components that fit it are listed, and the others with the reason on stderr.",
     )(show)
     example = f"  zoo {plural} --json\n  zoo {plural} --for ddpm-mnist"
     show.help = f"{VERBS[plural][1]}\n\n\b\nExamples:\n{example}"

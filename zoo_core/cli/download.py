@@ -11,10 +11,13 @@ from zoo_core.fetching.references import entry_of
 
 @click.command("download", short_help="Fetch and verify weights for later, offline use.")
 @click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_model)
-@click.option("--all", "everything", is_flag=True, help="All models that have weights.")
+@click.option("--all", "everything", is_flag=True, help="Download the weights of all models that have any.")
 @json_option
 def command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Fetch and verify weights for later, offline use.
+
+    Bundled weights are verified where they are; others are downloaded into the Hub's cache.  The output has the place
+    of each file.
 
     \b
     Examples:
@@ -22,7 +25,7 @@ def command(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
       zoo download --all
     """
     if not names and not everything:
-        raise click.UsageError("name a model, or say --all")
+        raise click.UsageError("name a model, or use --all")
     entries = [e for e in registry.load().find() if e.weights] if everything else [entry_of(n) for n in names]
     rows = []
     for entry in entries:

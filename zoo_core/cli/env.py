@@ -15,19 +15,19 @@ from zoo_core.plugins import hookspecs
 
 _PACKAGES = ("torch", "numpy", "safetensors", "huggingface-hub", "pluggy", "click", "diffusers", "scikit-learn")
 VARIABLES = {
-    "ZOO_DATA": "a folder that has data sets already: `mnist/`, `fashion-mnist/`",
-    "ZOO_CACHE": "where downloaded data sets are kept",
-    "ZOO_OFFLINE": "`1`: make no request",
-    "ZOO_REGISTRY": "a registry file of your own, read last; its entries replace others",
-    "ZOO_DISABLE_PLUGINS": "plugins not to load: names by commas, or `all`",
-    "ZOO_STRICT_PLUGINS": "`1`: a plugin that does not load is an error",
-    "HF_HOME": "where the Hub's files are kept",
-    "HF_ENDPOINT": "the Hub to ask",
-    "HF_HUB_OFFLINE": "`1`: make no request",
-    "HF_TOKEN": "who you are on the Hub; needed to publish, and for private models",
-    "XDG_CONFIG_HOME": "your own `zoo/registry.toml` is in it [`~/.config`]",
+    "ZOO_DATA": "folder with data sets that were downloaded already: `mnist/`, `fashion-mnist/`",
+    "ZOO_CACHE": "folder for data sets that the zoo downloads",
+    "ZOO_OFFLINE": "`1` forbids network requests",
+    "ZOO_REGISTRY": "registry file of the user's own, which is read last; its entries replace others of the same id",
+    "ZOO_DISABLE_PLUGINS": "plugins that are not loaded: names separated by commas, or `all`",
+    "ZOO_STRICT_PLUGINS": "`1` makes a plugin that does not load an error",
+    "HF_HOME": "folder for the Hub's cache and token",
+    "HF_ENDPOINT": "address of the Hub [`https://huggingface.co`]",
+    "HF_HUB_OFFLINE": "`1` forbids network requests, as `ZOO_OFFLINE` does",
+    "HF_TOKEN": "access token of the Hub, needed to publish and to load private models",
+    "XDG_CONFIG_HOME": "folder of the user's registry `zoo/registry.toml` [`~/.config`]",
 }
-"""The settings and what they mean; docs/reference.md has them from here."""
+"""The environment variables that are read, with their meanings; docs/reference.md lists them from here."""
 _SECRET = {"HF_TOKEN"}
 
 
@@ -36,7 +36,7 @@ _SECRET = {"HF_TOKEN"}
 def command(as_json: bool) -> None:
     """Show versions, folders and settings.
 
-    It is what a bug report should begin with.
+    Please begin a bug report with this output.
 
     \b
     Examples:

@@ -17,27 +17,53 @@ if TYPE_CHECKING:
     from zoo_core.registry.entry import Entry
 
 
-@click.command("eval", short_help="Measure a model on held-out data.")
+@click.command("eval", short_help="Measure the likelihood or the sample quality of a model.")
 @click.argument("name", required=False, shell_complete=complete_model)
 @click.option(
-    "--metric", "metrics", multiple=True, help="See 'zoo metrics --for NAME'; may be repeated.  [default: what fits]"
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Name of a metric; 'zoo metrics --for NAME' lists those that fit; may be repeated.  [default: those that fit "
+    "and take minutes]",
 )
 @click.option(
     "-n",
     "count",
     type=click.IntRange(min=2),
-    help="How many examples or samples  [default: the whole test split; as many samples, 10,000 at most]",
+    help="Number of held-out examples, or of samples.  [default: the whole test split; as many samples, but at most "
+    "10,000]",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of samples, order, dequantisation and noise.")
-@click.option("--sampler", help="What draws the samples; see 'zoo samplers --for NAME'.")
-@click.option("--steps", type=click.IntRange(min=1), help="Solver steps of an iterative sampler.")
-@click.option("--nfe", type=click.IntRange(min=1), help="In place of --steps: a budget of network evaluations.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Seed of the samples, the order of the examples, dequantisation and noise.",
+)
+@click.option(
+    "--sampler",
+    help="Name of the sampler that draws the samples; 'zoo samplers --for NAME' lists those that fit.  [default: the "
+    "model's own]",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Number of solver steps of an iterative sampler.  [default: the sampler's own]",
+)
+@click.option("--nfe", type=click.IntRange(min=1), help="Network evaluations per sample at most, in place of --steps.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=key_values,
-              help="An option of the sampler (eta=0.5).")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(min=1), help="Examples at once  [default: chosen for the model]")
-@click.option("--all", "every", is_flag=True, help="All models that have weights.")
-@click.option("--check", is_flag=True, help="Measure again what the registry says; fail where it is not so.")
-@click.option("--save", is_flag=True, help="Write the numbers into the config.json and the card of ./FOLDER.")
+              help="Option of the sampler, such as eta=0.5; may be repeated.")  # fmt: skip
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Number of examples handled at once.  [default: chosen for the model]",
+)
+@click.option("--all", "every", is_flag=True, help="Measure all models of the registry that have weights.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Measure the registry's numbers again; fail if one differs by more than its standard error.",
+)
+@click.option("--save", is_flag=True, help="Write the numbers into config.json and README.md of the model's ./FOLDER.")
 @placement
 @json_option
 def command(
@@ -59,10 +85,12 @@ def command(
     weights_from: str,
     as_json: bool,
 ) -> None:
-    """Measure a model: its likelihood on the test split of what it was trained on, its samples against that data.
+    """Measure the likelihood or the sample quality of a model.
 
-    Without --metric, by all that fit the model and take minutes.  With --check, every number of the registry is
-    measured again under its own settings, and must be within its standard error.
+    A likelihood is measured on the test split of the data that the model was trained on; samples are compared with the
+    training split.  --sampler, --steps, --nfe and --set choose how samples are drawn.  With --check, every number of
+    the registry is measured again under the settings that it was measured with, and must agree within its standard
+    error.
 
     \b
     Examples:
@@ -79,13 +107,15 @@ def command(
     from zoo_core.registry.entry import FromFolder
 
     if every == (name is not None):
-        raise click.UsageError("name a model, or say --all")
+        raise click.UsageError("name a model, or use --all")
     options = sampler_options(settings, steps, nfe)
     if check and (metrics or count or sampler or options or save):
-        raise click.UsageError("--check measures what the registry says; it takes no metric, count, sampler or --save")
+        raise click.UsageError(
+            "--check takes its settings from the registry; leave out --metric, -n, --save, --sampler and its options"
+        )
     entries = [e for e in registry.load().find() if e.weights] if every else [entry_of(str(name), offline=offline)]
     if save and not all(isinstance(entry.origin, FromFolder) for entry in entries):
-        raise click.UsageError("--save writes into the folder of a model, ./FOLDER; name one")
+        raise click.UsageError("--save writes into a model's folder; name the model as ./FOLDER")
     warn_about_plugins()
     run = _Run(
         {"device": device, "dtype": dtype, "offline": offline, "weights_from": weights_from},
@@ -114,13 +144,16 @@ def command(
     if as_json and run.speaks:
         print_json(rows)
     if failed:
-        what = "as the registry says" if check else "measured"
-        raise ZooError(f"{failed} of what was to be measured {'is' if failed == 1 else 'are'} not {what}")
+        if check:
+            numbers = "1 number is" if failed == 1 else f"{failed} numbers are"
+            raise ZooError(f"{numbers} not as the registry says, or could not be measured; the lines above say which")
+        models = "1 model" if failed == 1 else f"{failed} models"
+        raise ZooError(f"{models} could not be measured; the lines above say why")
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Where and how models are measured, and whether this process says so."""
+    """How models are measured in this process, and whether this process prints the results."""
 
     place: dict[str, Any]
     batch_size: int | None
@@ -145,14 +178,14 @@ class _Run:
     def measured(
         self, entry: Entry, label: str, metrics: list[str], settings: Settings, save: bool
     ) -> list[dict[str, Any]]:
-        """Measures a model, says what was found, and gives the rows as JSON."""
+        """Measures a model, prints the numbers, and returns them as JSON values."""
         from zoo_core.evaluation import default_metrics, metric_named
         from zoo_core.evaluation.measurements import measure
         from zoo_core.loading import load
         from zoo_core.saving import snapshot
 
         for metric in metrics:
-            metric_named(metric)  # a misspelt one is said before anything is loaded
+            metric_named(metric)  # a misspelt name fails before the model is loaded
         model = load(entry, **self.place)
         found = measure(model, metrics or default_metrics(model), settings, **self.shared(label))
         for one in found:
@@ -166,7 +199,7 @@ class _Run:
         return [one.as_json(label) for one in found]
 
     def checked(self, entry: Entry, label: str) -> tuple[list[dict[str, Any]], int]:
-        """Measures the entry's numbers again; the rows with what was found, and how many are wrong."""
+        """Measures an entry's numbers again; returns old and new numbers as JSON values, and how many disagree."""
         from zoo_core.evaluation.measurements import check
         from zoo_core.loading import load
 

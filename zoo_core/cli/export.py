@@ -12,10 +12,12 @@ from zoo_core.cli.output import complete_model, warn_about_plugins
 @click.command("export", short_help="Write a model in another library's format.")
 @click.argument("name", shell_complete=complete_model)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--format", "form", required=True, help="The format: diffusers.")
-@click.option("--force", is_flag=True, help="Replace the folder if it is there.")
+@click.option("--format", "form", required=True, help="Name of the format: diffusers.")
+@click.option("--force", is_flag=True, help="Replace FOLDER if it exists.")
 def command(name: str, folder: Path, form: str, force: bool) -> None:
-    """Write a model in another library's format, into a new FOLDER.
+    """Write a model in another library's format.
+
+    FOLDER is created; with --force it may exist, and is replaced.
 
     \b
     Examples:

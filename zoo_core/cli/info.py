@@ -16,7 +16,10 @@ from zoo_core.registry.entry import Evaluation
 @click.argument("name", shell_complete=complete_model)
 @json_option
 def command(name: str, as_json: bool) -> None:
-    """Show all that is known about a model, without building it.
+    """Show all that is known about a model.
+
+    The model is not built, and its weights are not fetched.  NAME is a model of the registry, hf:ORG/REPO[@REVISION] or
+    ./FOLDER.
 
     \b
     Examples:
@@ -38,7 +41,7 @@ def command(name: str, as_json: bool) -> None:
 
 
 def measured(row: Evaluation) -> str:
-    """One evaluation on one line."""
+    """Writes one evaluation as a line of text."""
     anchors = "".join(f", {name} {value:.5g}" for name, value in row.anchors.items())
     return f"{row.metric} {row.text()} on {row.n:,} of {row.dataset}{anchors}"
 

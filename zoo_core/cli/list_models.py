@@ -10,14 +10,14 @@ from zoo_core.fetching import bundled
 from zoo_core.installed import discover
 
 
-@click.command("list", short_help="Show the models there are.")
+@click.command("list", short_help="List the models of the registry.")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_model)
-@click.option("--family", help="Only this family.")
-@click.option("--dataset", help="Only models of this data set.")
-@click.option("--tag", help="Only models with this tag.")
-@click.option("--plugin", help="Only models of this distribution (zoo-ddpm).")
-@click.option("--installed", is_flag=True, help="Only models whose plugin is installed.")
-@click.option("--cached", is_flag=True, help="Only models whose weights are on this machine.")
+@click.option("--family", help="Family of the models, such as ddpm.")
+@click.option("--dataset", help="Data set that the models were trained on, such as mnist.")
+@click.option("--tag", help="Tag of the models, such as image.")
+@click.option("--plugin", help="Distribution that provides the models, such as zoo-ddpm.")
+@click.option("--installed", is_flag=True, help="List only models whose plugin is installed.")
+@click.option("--cached", is_flag=True, help="List only models whose weights are on this machine.")
 @json_option
 def command(
     patterns: tuple[str, ...],
@@ -29,9 +29,10 @@ def command(
     cached: bool,
     as_json: bool,
 ) -> None:
-    """Show the models there are.
+    """List the models of the registry.
 
-    A PATTERN is a shell pattern (quote it) or a part of the name.
+    A PATTERN is a shell pattern in quotes, or a part of a model's id.  A model is listed if it matches any of the
+    patterns and all of the options.
 
     \b
     Examples:
@@ -55,6 +56,6 @@ def command(
         )
         return
     if not entries:
-        click.echo("zoo: no model matches; zoo list shows them all", err=True)
+        click.echo("zoo: no model matches; zoo list shows all models", err=True)
     rows = [[e.id, e.family, e.dataset, size_of(e.parameters), lookup.where(e), e.summary] for e in entries]
     table(rows, ["model", "family", "data", "params", "weights", "what it is"])

@@ -10,14 +10,15 @@ from zoo_core.cli.output import complete_model, json_option, print_json, size_of
 from zoo_core.errors import WeightsError
 
 
-@click.command("load", short_help="Fetch, verify, build and try a model; say what it is.")
+@click.command("load", short_help="Load a model, draw one sample as a test, and describe it.")
 @click.argument("name", shell_complete=complete_model)
 @placement
 @json_option
 def command(name: str, device: str, dtype: str | None, offline: bool | None, weights_from: str, as_json: bool) -> None:
-    """Fetch, verify, build and try a model; say what it is.
+    """Load a model, draw one sample as a test, and describe it.
 
-    NAME is a model of the registry, hf:ORG/REPO[@REVISION] or ./FOLDER.
+    The weights are fetched if need be, and verified.  NAME is a model of the registry, hf:ORG/REPO[@REVISION] or
+    ./FOLDER.
 
     \b
     Examples:
@@ -36,7 +37,7 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
     warn_about_plugins()
     entry = model.entry
     assert entry is not None
-    # The self-test is one sample: it should prove that the model runs, not take the time of a good picture.
+    # One sample with two solver steps shows that the model runs; a good sample could take minutes.
     x = sample(model, 1, sampler=quick_sampler(model, 2), condition=plain_condition(model))
     if not finite_rows(x).all():
         raise WeightsError(f"{entry.id} loaded, but its samples are not finite; try --dtype float32")

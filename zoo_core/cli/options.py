@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how they read ``KEY=VALUE``."""
+"""Options that several verbs share, and the reading of ``KEY=VALUE``."""
 
 from __future__ import annotations
 
@@ -12,28 +12,44 @@ __all__ = ["key_values", "placement", "sampler_options", "with_flags"]
 
 
 def placement(function: Any) -> Any:
-    """Adds the options of every verb that builds a model: device, dtype, offline and where its weights come from."""
+    """Adds the options of every verb that builds a model: its device, its number format, and its weights' source."""
     for option in (
-        click.option("--weights-from", default="auto", metavar="WHERE", help="auto, bundled, cache, hub or a folder."),
-        click.option("--offline", is_flag=True, default=None, help="Use no network."),
-        click.option("--dtype", metavar="TYPE", help="float32, bfloat16, float16 or float64."),
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps or auto."),
+        click.option(
+            "--weights-from",
+            default="auto",
+            show_default=True,
+            metavar="WHERE",
+            help="Source of the weights: bundled, cache, hub, a folder, or auto, which tries the plugin's package, the "
+            "cache and the Hub in turn.",
+        ),
+        click.option("--offline", is_flag=True, default=None, help="Make no network request, as with ZOO_OFFLINE=1."),
+        click.option(
+            "--dtype",
+            metavar="TYPE",
+            help="Number format of the model: float32, float64, bfloat16 or float16.  [default: the model's own]",
+        ),
+        click.option(
+            "--device",
+            default="cpu",
+            show_default=True,
+            help="Device to compute on: cpu, cuda, mps, or auto, which takes an accelerator if there is one.",
+        ),
     ):
         function = option(function)
     return function
 
 
 def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """Reads ``eta=0.5`` as ``{"eta": 0.5}``: JSON values, or words.
+    """Reads ``eta=0.5`` as ``{"eta": 0.5}``: the value is JSON, or a string where it is not valid JSON.
 
     Raises:
-        click.BadParameter: an item without a key or an equals sign, or two values for one key.
+        click.BadParameter: an item has no key or no equals sign, or a key has two values.
     """
     parsed: dict[str, Any] = {}
     for item in values:
         key, equals, text = item.partition("=")
         if not equals or not key:
-            raise click.BadParameter(f"{item!r} is not KEY=VALUE")
+            raise click.BadParameter(f"{item!r} is not KEY=VALUE, such as eta=0.5")
         if key in parsed:
             raise click.BadParameter(f"{key!r} is given twice; leave one out")
         try:
@@ -44,16 +60,17 @@ def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 
 
 def with_flags(settings: Mapping[str, Any], flag: str = "--set", **flags: Any) -> dict[str, Any]:
-    """Adds what flags of their own say (``--steps 10``) to what ``--set KEY=VALUE`` says.
+    """Merges options that have a flag of their own (``--steps 10``) with those given as ``--set KEY=VALUE``.
 
     Args:
-        settings: the values of ``flag``, by key.
-        flag: the option that ``settings`` came from.
-        flags: the value of ``--steps`` as ``steps=…``; ``None`` where it was not given.  An underscore is a hyphen, and
-            a pair is another key: ``dataset=("data.name", "digits")`` of ``--dataset digits``.
+        settings: values by key, as given with ``flag``.
+        flag: name of the option that ``settings`` came from.
+        flags: values of the other options: ``steps=10`` for ``--steps 10``, ``None`` for an option that was not given.
+            An underscore in a name stands for a hyphen.  A pair names another key: ``dataset=("data.name", "digits")``
+            for ``--dataset digits``.
 
     Raises:
-        click.UsageError: one thing was said twice.
+        click.UsageError: one setting was given twice.
     """
     merged = dict(settings)
     for name, given in flags.items():
@@ -68,21 +85,21 @@ def with_flags(settings: Mapping[str, Any], flag: str = "--set", **flags: Any) -
 
 
 def sampler_options(settings: Mapping[str, Any], steps: int | None, nfe: int | None) -> dict[str, Any]:
-    """Gives the options of a sampler: those of ``--set``, ``--steps`` and ``--nfe``.
+    """Merges the options of a sampler: ``--set``, ``--steps`` and ``--nfe``.
 
     Args:
-        settings: the values of ``--set``.
-        steps: the value of ``--steps``.
-        nfe: the value of ``--nfe``, a budget of network evaluations in place of steps.
+        settings: values of ``--set``, by key.
+        steps: value of ``--steps``.
+        nfe: value of ``--nfe``, the greatest number of network evaluations per sample.
 
     Returns:
         Keyword arguments of :func:`zoo_core.sampling.make_sampler`.
 
     Raises:
-        click.UsageError: one thing was said twice.
+        click.UsageError: one setting was given twice.
     """
     if "nfe" in settings:
-        raise click.UsageError(f"nfe is no option of a sampler; say --nfe {settings['nfe']}")
+        raise click.UsageError(f"nfe is no option of a sampler; use --nfe {settings['nfe']}")
     options = with_flags(settings, steps=steps)
     if nfe is None:
         return options

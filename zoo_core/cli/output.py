@@ -1,4 +1,4 @@
-"""How verbs speak: tables and JSON on stdout, warnings and progress on stderr."""
+"""Output of the verbs: tables and JSON on stdout, warnings and progress on stderr."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from zoo_core.errors import RegistryError
 
 __all__ = ["complete_model", "json_option", "print_json", "progress", "size_of", "table", "warn_about_plugins"]
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def print_json(value: Any) -> None:
-    """JSON on stdout, keys as they come."""
+    """Prints a value as JSON on stdout, with keys in the order of the value."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
-    """Aligned columns on stdout; the last one is free to run on."""
+    """Prints a table with aligned columns on stdout; the last column may be of any width."""
     if not rows:
         return
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header) - 1)]
@@ -33,7 +33,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
 
 
 def size_of(count: float) -> str:
-    """``729905`` as ``730k``."""
+    """Writes a count with three digits and a unit: ``730k`` for 729,905."""
     for unit in ("", "k", "M", "G"):
         if count < 999.5 or unit == "G":
             return f"{count:.0f}{unit}" if unit == "" or count >= 99.5 else f"{count:.3g}{unit}"
@@ -42,13 +42,13 @@ def size_of(count: float) -> str:
 
 
 def warn_about_plugins() -> None:
-    """One line on stderr for every plugin that should have loaded and did not."""
+    """Prints a line on stderr for every plugin that should have loaded and did not."""
     for record in plugins.load().bad():
         click.echo(f"zoo: {record.line()}", err=True)
 
 
 def progress(label: str) -> Callable[[int, int], None]:
-    """A callback ``(done, of)`` that draws a bar on stderr, where stderr is a terminal."""
+    """Makes a callback ``(done, total)`` that draws a progress bar on stderr, if stderr is a terminal."""
 
     def show(done: int, of: int) -> None:
         if sys.stderr.isatty():
@@ -60,7 +60,7 @@ def progress(label: str) -> Callable[[int, int], None]:
 
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Ids for the shell; reads the registry only."""
+    """Completes the ids of models; only the registry is read."""
     try:
         return [name for name in registry.load().entries if name.startswith(incomplete)]
     except RegistryError:

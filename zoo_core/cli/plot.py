@@ -13,16 +13,18 @@ from zoo_core.files.formats import file_stem
 from zoo_core.lookup.compatibility import fitting
 
 
-@click.command("plot", short_help="Draw what a model can show.")
+@click.command("plot", short_help="Plot a model: its density, its samples, its training.")
 @click.argument("name", shell_complete=complete_model)
 @click.argument("kind", required=False)
-@click.option("--out", type=click.Path(path_type=Path), help=".png, .svg or .pdf  [default: NAME-KIND.png]")
-@click.option("--seed", default=0, show_default=True, help="Of what is drawn at random.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write: .png, .svg or .pdf.  [default: NAME-KIND.png]"
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the random numbers that the plot needs.")
 @json_option
 def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: bool) -> None:
-    """Draw what a model can show.
+    """Plot a model: its density, its samples, its training.
 
-    Without KIND: say what that is.
+    KIND is the name of a plot.  Without it, the plots that fit the model are listed.  Plots need matplotlib.
 
     \b
     Examples:

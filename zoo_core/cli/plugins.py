@@ -15,7 +15,7 @@ from zoo_core.errors import PluginError
 @click.group("plugins", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show the plugins; say what is wrong with one; begin a new one.
+    """List the plugins, diagnose one, or write a new one.
 
     \b
     Examples:
@@ -31,7 +31,7 @@ def command(ctx: click.Context) -> None:
 @command.command("list")
 @json_option
 def list_plugins(as_json: bool) -> None:
-    """Show every plugin that is installed, and what became of it.
+    """List every installed plugin, with its status and the reason for it.
 
     \b
     Examples:
@@ -51,9 +51,10 @@ def list_plugins(as_json: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def doctor(name: str | None, as_json: bool) -> None:
-    """Load every plugin, import all that it registers, load its models; name what is wrong and what to do.
+    """Diagnose plugins: name every fault, with its cause and the next step.
 
-    Exits with 6 where anything is.
+    Each plugin is loaded, everything that it registers is imported, and its models are loaded.  NAME is a plugin or its
+    distribution; without it, all plugins are examined.  The exit code is 6 if there is a fault.
 
     \b
     Examples:
@@ -95,11 +96,12 @@ def doctor(name: str | None, as_json: bool) -> None:
 @command.command("new")
 @click.argument("name")
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("."),
-              help="Where the package's folder goes  [default: here]")  # fmt: skip
+              help="Folder in which the package's folder is created.  [default: the current folder]")  # fmt: skip
 def new(name: str, folder: Path) -> None:
-    """Write a plugin for a family of your own: a package that works and passes its tests.
+    """Write a plugin for a family of your own.
 
-    NAME is the family's, in lower case: my-family makes the package zoo-my-family.
+    The result is a package that can be installed and passes its tests.  NAME is the name of the family in lower case:
+    my-family makes the package zoo-my-family.
 
     \b
     Examples:

@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from zoo_core.registry.entry import Entry
 
 
-@click.command("publish", short_help="Put a model on the Hub and pin it.")
+@click.command("publish", short_help="Upload a model to the Hub, and pin the commit.")
 @click.argument("name", metavar="NAME|DIR", shell_complete=complete_model)
-@click.option("--repo", "repo_id", required=True, metavar="ORG/REPO", help="The repository on the Hub.")
-@click.option("--private", is_flag=True, help="Make the repository private.")
-@click.option("--dry-run", is_flag=True, help="Check and list what would be uploaded; make no request.")
+@click.option("--repo", "repo_id", required=True, metavar="ORG/REPO", help="Name of the repository on the Hub.")
+@click.option("--private", is_flag=True, help="Create the repository as a private one.")
+@click.option("--dry-run", is_flag=True, help="Check the model and list the files; make no network request.")
 @click.option(
     "--registry",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The registry file to write repository, commit, hash and size into.",
+    help="Registry file to write the repository, commit, hash and size into.",
 )
 @json_option
 def command(name: str, repo_id: str, private: bool, dry_run: bool, file: Path | None, as_json: bool) -> None:
-    """Check a model, put it on the Hub as one folder, and pin it in a registry file.
+    """Upload a model to the Hub, and pin the commit.
 
-    NAME is a model of the registry; DIR a folder such as runs/NAME/model.  What is
-    there already makes no commit.  Writing needs a token: 'hf auth login' or HF_TOKEN.
+    NAME is a model of the registry; DIR is a folder such as runs/NAME/model.  The model is checked first.  Files that
+    the repository has already make no new commit.  Uploading needs a token: 'hf auth login' or HF_TOKEN.
 
     \b
     Examples:
@@ -103,4 +103,4 @@ def _to_paste(entry: Entry) -> str:
         f'repo_id = "{weights.repo_id}"',
         f'revision = "{weights.revision}"',
     ]
-    return "\n".join(["for a registry file (or say --registry FILE):", "", *lines])
+    return "\n".join(["for a registry file (--registry FILE writes it there):", "", *lines])

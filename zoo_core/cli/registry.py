@@ -15,7 +15,7 @@ from zoo_core.registry.json_schema import json_schema
 
 @click.group("registry")
 def command() -> None:
-    """Check a registry file; print its JSON Schema.
+    """Check a registry file, or print the JSON Schema of such files.
 
     \b
     Examples:
@@ -26,9 +26,15 @@ def command() -> None:
 
 @command.command("validate")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--distribution", default="", help="The plugin whose file it is  [default: what the file says]")
+@click.option(
+    "--distribution",
+    default="",
+    help="Distribution of the plugin that the file belongs to.  [default: as the file says]",
+)
 def validate(file: Path, distribution: str) -> None:
-    """Say all that is wrong with a registry file; exits with 6 where anything is.
+    """Check a registry file, and list every mistake in it.
+
+    The exit code is 6 if there is a mistake.
 
     \b
     Examples:
@@ -47,7 +53,7 @@ def validate(file: Path, distribution: str) -> None:
 
 
 def _owner(file: Path) -> str:
-    """The distribution that a plugin's file says it belongs to; empty where it is no plugin's, or cannot be read."""
+    """Returns the distribution that a registry file names as its own; empty if it names none or cannot be read."""
     try:
         owner = tomllib.loads(file.read_text(encoding="utf-8"))["plugin"]["distribution"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -57,7 +63,7 @@ def _owner(file: Path) -> str:
 
 @command.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of registry files, for editors.
+    """Print the JSON Schema of registry files, which editors can use.
 
     \b
     Examples:

@@ -18,44 +18,59 @@ _FILM_FRAMES = 40
 
 @click.command("sample", short_help="Draw samples into a picture, a file or a folder.")
 @click.argument("name", shell_complete=complete_model)
-@click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
-@click.option("--sampler", help="See 'zoo samplers --for NAME'.")
-@click.option("--steps", type=click.IntRange(min=1), help="Solver steps of an iterative sampler.")
+@click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="Number of samples.")
 @click.option(
-    "--nfe", type=click.IntRange(min=1), help="In place of --steps: as many as so many network evaluations allow."
+    "--sampler",
+    help="Name of the sampler; 'zoo samplers --for NAME' lists those that fit.  [default: the model's own]",
 )
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Number of solver steps of an iterative sampler.  [default: the sampler's own]",
+)
+@click.option("--nfe", type=click.IntRange(min=1), help="Network evaluations per sample at most, in place of --steps.")
 @click.option(
     "--set",
     "options",
     multiple=True,
     metavar="KEY=VALUE",
     callback=key_values,
-    help="An option of the sampler (eta=0.5).",
+    help="Option of the sampler, such as eta=0.5; may be repeated.",
 )
 @click.option(
     "--condition",
     multiple=True,
     metavar="KEY=VALUE",
     callback=key_values,
-    help="What to condition on: a number, a name, or a list that goes round (label=3, 'label=[0,1]').",
+    help="Value of a condition: a number, a name, or a list whose items are used in turn (label=3, 'label=[0,1]'); may "
+    "be repeated.",
 )
-@click.option("--label", type=int, help="The same as --condition label=N.")
+@click.option("--label", type=int, help="Number of the class to draw, short for --condition label=N.")
 @click.option(
-    "--guidance", type=float, help="How strongly to follow the condition; 1 is as it is.  [default: the model's]"
+    "--guidance",
+    type=float,
+    help="Strength of guidance by the condition; 1 is the conditional model without guidance.  [default: the model's "
+    "own]",
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed draws the same samples.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of the random numbers; the same seed draws the same samples."
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    help="How many at once; changes no sample.  [default: chosen for the model]",
+    help="Number of samples drawn at once, a matter of speed and memory.  [default: chosen for the model]",
 )
 @click.option(
     "--out",
     metavar="FILE|FOLDER/",
-    help="A picture (.png), a table (.csv), text (.txt, .json), sound (.wav), arrays (.npz, .npy, .safetensors) or "
-    "folder/, as the samples are.  [default: NAME.png, NAME.csv or NAME/]",
+    help="File for the samples: a picture (.png), a table (.csv), text (.txt, .json), sound (.wav) or arrays (.npz, "
+    ".npy, .safetensors); or a folder/ for a file each.  [default: NAME.png, NAME.csv, NAME.wav or NAME/]",
 )
-@click.option("--trajectory", metavar="FILE", help="How the samples came to be: film.gif or strip.png.")
+@click.option(
+    "--trajectory",
+    metavar="FILE",
+    help="File for the steps of the sampler, as an animation (film.gif) or as a row of pictures (strip.png).",
+)
 @placement
 @json_option
 def command(
@@ -80,7 +95,9 @@ def command(
 ) -> None:
     """Draw samples into a picture, a file or a folder.
 
-    Sample i depends on the seed and on i only: not on -n, nor on --batch-size (up to the rounding of convolutions).
+    NAME is a model of the registry, hf:ORG/REPO[@REVISION] or ./FOLDER.  The work of an iterative sampler is set by
+    --steps, or by --nfe: then it takes as many steps as the network evaluations allow.  Sample i depends on the seed
+    and on i, not on -n or --batch-size (apart from the rounding of convolutions).
 
     \b
     Examples:
@@ -104,7 +121,7 @@ def command(
 
     options = sampler_options(options, steps, nfe)
     condition = with_flags(condition, "--condition", label=label)
-    if out is not None:  # what no model could write is refused before anything is fetched
+    if out is not None:  # a file that no model could write is refused before anything is fetched
         check_target(out)
     if trajectory is not None:
         check_trajectory(trajectory)

@@ -14,18 +14,42 @@ from zoo_core.cli.output import complete_model, warn_about_plugins
 from zoo_core.errors import IncompatibleError
 
 
-@click.command("train", short_help="Make a model again from its recipe, or a new one.")
+@click.command("train", short_help="Train a model from its recipe, or a variant of it.")
 @click.argument("name", required=False, shell_complete=complete_model)
-@click.option("--family", help="Without NAME: a family, or words that ids begin with; its recipe for the data.")
-@click.option("--dataset", help="Train on these data, registered under this name; see 'zoo datasets'.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder  [default: runs/NAME]")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps or auto.")
-@click.option("--seed", type=int, help="Seed of everything  [default: the recipe's]")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Stop there; run again to go on.")
-@click.option("--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="In steps.")
-@click.option("--samples-every", type=click.IntRange(min=0), default=1000, show_default=True, help="0: no pictures.")
+@click.option("--family", help="Family of the model, or the beginning of model ids (wgan-gp), in place of NAME.")
+@click.option("--dataset", help="Name of the data set to train on; 'zoo datasets' lists them.  [default: the recipe's]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: runs/NAME]"
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Device to compute on: cpu, cuda, mps, or auto, which takes an accelerator if there is one.",
+)
+@click.option("--seed", type=int, help="Seed of all random numbers of the run.  [default: the recipe's]")
+@click.option(
+    "--max-steps",
+    type=click.IntRange(min=1),
+    help="Step at which to stop before the recipe's last one.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Number of steps between checkpoints.",
+)
+@click.option(
+    "--samples-every",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Number of steps between pictures of samples; 0 draws none.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", callback=key_values,
-              help="Another value in the recipe (lr=1e-3) or the config (config.components=4); null: none")  # fmt: skip
+              help="Value that replaces one of the recipe (lr=1e-3) or of the config (config.components=4); null "
+              "removes it; may be repeated.")  # fmt: skip
 def command(
     name: str | None,
     family: str | None,
@@ -38,11 +62,13 @@ def command(
     samples_every: int,
     changes: dict[str, Any],
 ) -> None:
-    """Make a model again from its recipe, or a new one.
+    """Train a model from its recipe, or a variant of it.
 
-    Interrupted at any moment, the same command goes on where the last checkpoint was, to the bit.
-    OUT/model loads like any other: zoo sample ./OUT/model.  With another value or other data it is another model, with
-    an id of its own.
+    NAME is a model of the registry that has a recipe.  With --family and --dataset, the recipe of that family whose
+    data are most like the data set is taken.  Another value (--set) or other data make a variant with an id of its own.
+
+    A run that was interrupted, or ended by --max-steps, is continued from its last checkpoint by the same command, with
+    the same result to the bit.  The trained model is in OUT/model: zoo sample ./OUT/model.
 
     \b
     Examples:
@@ -53,13 +79,13 @@ def command(
       torchrun --standalone --nproc_per_node 2 -m zoo_core.cli train ddpm-mnist
     """
     if (name is None) == (family is None):
-        raise click.UsageError("name a model, or say --family and --dataset")
+        raise click.UsageError("name a model, or use --family and --dataset")
     if family is not None and dataset is None:
         raise click.UsageError("--family needs --dataset; zoo datasets lists them")
     changes = with_flags(changes, seed=seed, dataset=("data.name", dataset))
     base = registry.load().get(name) if name is not None else None
     if base is not None and not base.recipe:
-        raise IncompatibleError(f"{base.id} has no recipe to train it by")
+        raise IncompatibleError(f"{base.id} has no recipe to train it by; zoo info {base.id} shows what it has")
     warn_about_plugins()
     from zoo_core.training import Options, train
     from zoo_core.training.variants import changed, for_data

@@ -29,19 +29,23 @@ def complete_translator(ctx: click.Context, param: click.Parameter, incomplete: 
         return []
 
 
-@click.command("translate", short_help="Carry samples in files from one domain to another.")
+@click.command("translate", short_help="Translate samples in files from one domain to another.")
 @click.argument("name", shell_complete=complete_translator)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
-@click.option("--to", required=True, metavar="DOMAIN", help="Where to: the name of a domain, or its number.")
-@click.option("--from", "source", metavar="DOMAIN", help="Where from, for models that need to know.")
-@click.option("--out", required=True, metavar="FILE|FOLDER/", help="A folder for a file each, or one file for all.")
+@click.option("--to", required=True, metavar="DOMAIN", help="Name or number of the target domain.")
 @click.option(
-    "--seed", default=0, show_default=True, help="Another seed, another translation, where there is a choice."
+    "--from", "source", metavar="DOMAIN", help="Name or number of the source domain, for models that need it."
+)
+@click.option(
+    "--out", required=True, metavar="FILE|FOLDER/", help="File for all results, or a folder/ for a file each."
+)
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of the random numbers, for models whose translation is random."
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    help="How many at once; changes no sample.  [default: chosen for the model]",
+    help="Number of samples handled at once, a matter of speed and memory.  [default: chosen for the model]",
 )
 @placement
 @json_option
@@ -59,10 +63,10 @@ def command(
     weights_from: str,
     as_json: bool,
 ) -> None:
-    """Carry samples in files from one domain to another.
+    """Translate samples in files from one domain to another.
 
-    A FILE is a picture, a .wav, or a file of samples as 'zoo sample --out' writes it.  In a folder each result has the
-    name of its file.
+    A FILE is a picture, a .wav file, or a file of samples as 'zoo sample --out' writes it.  In a folder, each result
+    has the name of the file that it was made from.
 
     \b
     Examples:
@@ -117,7 +121,7 @@ def command(
 
 @dataclass(frozen=True)
 class _Part:
-    """What is written to one file: samples ``first`` … ``first + count − 1``."""
+    """The samples ``first`` … ``first + count − 1``, which are written to one file."""
 
     files: list[str]
     first: int
@@ -126,10 +130,10 @@ class _Part:
 
 
 def _plan(files: tuple[str, ...], counts: list[int], out: str, space: SampleSpace) -> list[_Part]:
-    """Decides what is written where.
+    """Decides which samples are written to which file.
 
     Raises:
-        IncompatibleError: a file cannot hold it, two have one name, or one that was given would be written over.
+        IncompatibleError: a file cannot hold the samples, two results have one name, or an input would be replaced.
     """
     if is_folder(out):
         firsts = [sum(counts[:i]) for i in range(len(counts))]
@@ -162,6 +166,6 @@ def _write(samples: Values, path: Path, space: SampleSpace) -> None:
 
 
 def _translators() -> list[str]:
-    """The ids of the models whose families can translate."""
+    """Lists the ids of the models whose families can translate."""
     families = {c.name for c in plugins.load().catalogue.all("family") if "Translator" in c.capabilities}
     return [name for name, entry in registry.load().entries.items() if entry.family in families]

@@ -11,13 +11,13 @@ from zoo_core.fetching import bundled
 from zoo_core.registry.entry import Entry
 
 
-@click.command("verify", short_help="Hash the weights on this machine against the registry.")
+@click.command("verify", short_help="Compare the weights on this machine with the registry's hashes.")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_model)
 @json_option
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """Hash the weights on this machine against the registry; all models unless named.
+    """Compare the weights on this machine with the registry's hashes.
 
-    Exits with 4 where any are wrong.
+    Without a NAME, the weights of all models are compared.  The exit code is 4 if any differ.
 
     \b
     Examples:
