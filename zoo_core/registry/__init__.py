@@ -1,13 +1,13 @@
-"""Reads which models there are: the central ``registry.toml``, those of plugins, and the user's own.
+"""Reads the registry: the models of the zoo, of installed plugins and of the user.
 
-Data only: nothing here imports torch or a plugin.  In order, later files adding to earlier ones:
+Nothing here imports torch or a plugin.  The files are read in this order, and each adds to those before it:
 
-1. ``registry.toml`` of the core; its ids are reserved: no plugin can shadow ``ddpm-mnist``;
-2. ``registry.toml`` in the package of every installed plugin (found without importing it);
-3. ``~/.config/zoo/registry.toml`` and then ``$ZOO_REGISTRY``, the user's own, which may replace an entry.
+1. the zoo's own ``registry.toml``, whose ids are reserved: no plugin can replace ``ddpm-mnist``;
+2. the ``registry.toml`` in the package of every installed plugin, which is found without importing the package;
+3. the user's registry, ``~/.config/zoo/registry.toml`` and then ``$ZOO_REGISTRY``, which may replace an entry.
 
-An id that two plugins claim belongs to neither: it is an :class:`AmbiguousNameError` that names both, and each remains
-reachable as ``distribution:id``.
+If two plugins have an entry of one id, the id alone is an :class:`AmbiguousNameError` that names both plugins; each
+entry can be reached as ``distribution:id``.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from zoo_core.registry import schema
 from zoo_core.registry.entry import Entry, Evaluation, FromRegistry, Origin, SamplerChoice, Weights
 
 LARGEST = 20_000_000
-"""The largest registry file that is read, in bytes."""
+"""Size of the largest registry file that is read, in bytes."""
 
 __all__ = ["Registry", "RegistryFile", "central_file", "load", "natural_key", "read"]
 
 
 def central_file() -> Path:
-    """The central registry: beside the package in a checkout, inside it in a wheel."""
+    """Returns the path of the zoo's own registry: next to the package in a checkout, inside it in a wheel."""
     package = Path(__file__).parent.parent
     checkout = package.parent / "registry.toml"
     return checkout if (package.parent / "pyproject.toml").exists() and checkout.exists() else package / "registry.toml"
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:
-    """Sorts ``glow-2`` before ``glow-10``."""
+    """Returns a key that sorts names by the numbers in them: ``glow-2`` before ``glow-10``."""
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 @dataclass(frozen=True)
 class RegistryFile:
-    """What one file says.
+    """The content of one registry file.
 
     Attributes:
-        entries: its models, in its order.
-        deprecated: old ids and what they are called now.
-        families: families and the distributions that provide them; only the central file may name any.
-        first_party: distributions whose entry points no other may claim: those of ``families``, and more that the file
-            names.
-        warnings: keys that this version does not know, one line each.
+        entries: models, in the order of the file.
+        deprecated: new ids by the old ones.
+        families: distributions by the families that they provide; only the zoo's own file has any.
+        first_party: distributions whose entry points no other distribution may claim: those of ``families``, and others
+            that the file names.
+        warnings: messages about keys that this version does not know, one line each.
     """
 
     entries: list[Entry]
@@ -67,20 +67,24 @@ class RegistryFile:
 
 
 def read(path: Path, *, distribution: str = "", families: Mapping[str, str] | None = None) -> RegistryFile:
-    """Reads one file.
+    """Reads one registry file.
 
     Args:
-        path: a TOML file of schema 1.
-        distribution: plugin whose file it is; empty for the central file and the user's own.
-        families: families and who provides them, where the file itself does not say it.
+        path: TOML file of schema 1.
+        distribution: distribution of the plugin that the file belongs to; empty for the zoo's own file and the user's.
+        families: distributions by the families that they provide, for families that the file itself does not list.
 
     Raises:
-        RegistryError: with all of its problems.
+        RegistryError: the file has mistakes; the error lists them all.
     """
     name = path.name if not distribution else f"{distribution}/{path.name}"
     try:
         data = tomllib.loads(_text(path))
-    except (OSError, ValueError, RecursionError) as err:  # ValueError: no UTF-8, no TOML, a number of 5,000 digits
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as err:  # ValueError: not UTF-8, not TOML, or an integer of thousands of digits
         reason = " ".join(str(err).split())[:300]
         shown = name if name.isprintable() else repr(name)
         raise RegistryError([f"{shown[:80]}: cannot be read: {reason}"]) from err
@@ -113,7 +117,13 @@ def _text(path: Path) -> str:
 
 
 def entry_from(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
-    """An entry from a valid table."""
+    """Makes an entry from a table that has been checked.
+
+    Args:
+        name: id of the entry.
+        table: table of the model, without mistakes.
+        origin: where the table came from.
+    """
     plain = {k: table[k] for k in ("family", "plugin", "config", "summary")}
     optional = {k: table[k] for k in ("dataset", "license", "paper", "parameters", "recipe") if k in table}
     sampler = dict(table.get("sampler", {}))
@@ -134,14 +144,16 @@ def entry_from(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
 
 @dataclass
 class Registry:
-    """The entries of all files.
+    """The entries of all registry files.
 
     Attributes:
-        entries: by id.
-        clashes: ids that two plugins claim, with the distributions.
-        deprecated: old ids and what they are called now.
-        first_party: our own distributions: where another one claims the entry point of one of them, ours is loaded.
-        problems: files that could not be read, and entries left out, one line each; listings show them as warnings.
+        entries: entries by id.
+        clashes: entries of different plugins that have one id, by that id.
+        deprecated: new ids by the old ones.
+        first_party: distributions of the zoo itself; if another distribution claims the entry point of one of them, the
+            zoo's is loaded.
+        problems: messages about files that could not be read and entries that were left out, one line each; listings
+            show them as warnings.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -151,11 +163,11 @@ class Registry:
     problems: list[str] = field(default_factory=list)
 
     def get(self, name: str) -> Entry:
-        """The entry of that id (or ``distribution:id``).
+        """Returns the entry of an id, or of ``distribution:id``.
 
         Raises:
-            AmbiguousNameError: two plugins claim it.
-            UnknownNameError: there is none; the message has the closest ids.
+            AmbiguousNameError: two plugins have an entry of this id.
+            UnknownNameError: no entry has this id; the message has the closest ids.
         """
         distribution, _, bare = name.rpartition(":")
         if distribution:
@@ -166,7 +178,7 @@ class Registry:
             name = self.deprecated[name]
         if name in self.clashes:
             ways = " or ".join(f"{e.plugin}:{name}" for e in self.clashes[name])
-            raise AmbiguousNameError(f"two plugins provide {name!r}; say {ways}, or uninstall one of them")
+            raise AmbiguousNameError(f"two plugins provide {name!r}; use {ways}, or uninstall one of them")
         if name not in self.entries:
             import difflib
 
@@ -175,11 +187,13 @@ class Registry:
         return self.entries[name]
 
     def find(self, patterns: Iterable[str] = (), **wanted: str | None) -> list[Entry]:
-        """Entries whose id matches any of the patterns (``ddpm-*``; a plain word matches as a part), in natural order.
+        """Lists the entries whose id matches any of the patterns, sorted by :func:`natural_key`.
 
         Args:
-            patterns: shell patterns; all entries where there are none.
-            wanted: ``family``, ``dataset``, ``plugin``, ``tag``; ``None`` for any.
+            patterns: shell patterns such as ``ddpm-*``; a plain word matches a part of the id.  Without patterns all
+                entries match.
+            wanted: values of ``family``, ``dataset``, ``plugin`` and ``tag`` that the entries must have; ``None`` for
+                any value.
         """
         tag = wanted.pop("tag", None)
         exact = {k: v for k, v in wanted.items() if v is not None}
@@ -198,10 +212,11 @@ class Registry:
 
 @cache
 def load() -> Registry:
-    """Reads all files, once per process.
+    """Reads all registry files, once per process.
 
     Raises:
-        RegistryError: the central file is wrong.  Others are left out and named in :attr:`Registry.problems`.
+        RegistryError: the zoo's own file has mistakes.  Other files with mistakes are left out, with a message in
+            :attr:`Registry.problems`.
     """
     registry = Registry()
     central = read(central_file())
@@ -242,7 +257,7 @@ def load() -> Registry:
 
 
 def overlays() -> list[Path]:
-    """The user's own files that exist (``$ZOO_REGISTRY`` must)."""
+    """Lists the files of the user's registry: the one in the config folder if it exists, and ``$ZOO_REGISTRY``."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "zoo" / "registry.toml"
     named = os.environ.get("ZOO_REGISTRY")
     return [p for p in [home] if p.exists()] + ([Path(named)] if named else [])

@@ -1,4 +1,4 @@
-"""One model of the registry, as data."""
+"""Holds what the registry says about one model, as data."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ __all__ = ["Entry", "Evaluation", "FromFolder", "FromHub", "FromRegistry", "Orig
 
 @dataclass(frozen=True)
 class Weights:
-    """Which bytes, and where they are.
+    """The file of a model's weights, its hash, and where it is found.
 
-    Another library may have spread the tensors over several files: these are the first, and ``more`` are the others.
+    A model of the zoo has one file.  Another library may have split the tensors into several: then this is the first
+    file, and ``more`` has the others.
 
     Attributes:
-        file: the file's name in the snapshot folder (the plugin's ``weights/<id>/``, or the Hub repository).
-        sha256: 64 hex digits of the file.
-        size: its bytes.
-        bundled: whether the plugin's package carries the snapshot.
-        repo_id: ``org/name`` on the Hub; empty where it is not published.
-        revision: the commit, 40 hex digits; required with ``repo_id``.
-        more: the other files, in order, each with its own hash; empty for a model of the zoo.
+        file: name of the file in the snapshot folder (the plugin's ``weights/<id>/``, or the Hub repository).
+        sha256: SHA-256 hash of the file, 64 hex digits.
+        size: size of the file in bytes.
+        bundled: whether the plugin's package contains the snapshot.
+        repo_id: repository on the Hub, ``org/name``; empty if the model is not published.
+        revision: commit of the repository, 40 hex digits; required with ``repo_id``.
+        more: other files, in order, each with its own hash.
     """
 
     file: str
@@ -41,28 +42,28 @@ class Weights:
 
     @property
     def files(self) -> tuple[Weights, ...]:
-        """Each file on its own, this one first."""
+        """Returns every file on its own, this one first."""
         return (replace(self, more=()), *self.more)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A measured number, with the settings that measure it again.
+    """A measured number, with the settings that it was measured with.
 
     Attributes:
         metric: registered name of the metric.
-        value: the number.
-        stderr: its standard error.
-        unit: ``nats``, ``bits/dim`` …
-        n: number of examples or samples that were looked at.
-        dataset: what it was measured against, ``name/split``.
-        sampler: registered name of what drew the samples; empty for the model's default.
-        steps: its solver steps, where they were asked for.
-        nfe: its network evaluations, where they were asked for in place of steps.
-        options: its other options, where they were asked for.
-        seed: seed of the samples, the order, the dequantisation and the noise.
-        protocol: what else one must know.
-        anchors: numbers measured the same way that give it a meaning.
+        value: measured value.
+        stderr: standard error of the value.
+        unit: unit of the value, such as ``nats`` or ``bits/dim``.
+        n: number of examples or samples that were measured.
+        dataset: data set and split that the model was measured against, ``name/split``.
+        sampler: registered name of the sampler that drew the samples; empty for the model's default.
+        steps: solver steps of the sampler; ``None`` for its own number.
+        nfe: network evaluations per sample, if they were given in place of steps.
+        options: other options of the sampler that were given.
+        seed: seed of the samples, the order of the examples, dequantisation and noise.
+        protocol: other settings of the measurement, in words.
+        anchors: baselines for the value, by name, measured with the same settings.
     """
 
     metric: str
@@ -80,19 +81,19 @@ class Evaluation:
     anchors: Mapping[str, float] = field(default_factory=dict)
 
     def text(self) -> str:
-        """The value with as many digits as its standard error, which has two: ``−2.899 ± 0.010 nats``."""
+        """Writes the value with as many digits as its standard error, which has two: ``−2.899 ± 0.010 nats``."""
         digits = max(0, 1 - math.floor(math.log10(self.stderr))) if self.stderr > 0 else 4
         return f"{self.value:.{digits}f} ± {self.stderr:.{digits}f} {self.unit}".rstrip()
 
     def table(self) -> dict[str, Any]:
-        """All that it says, in the shape and order of a registry table, without what is empty."""
+        """Returns the row as a registry table, in the order of its keys and without empty values."""
         return {key: value for key, value in asdict(self).items() if value not in ("", None, {})}
 
     def command(self, name: str) -> str:
-        """Writes the command line that measures it again.
+        """Writes the command line that measures the number again.
 
         Args:
-            name: what to call the model: an id, ``hf:org/repo`` or a folder.
+            name: reference to the model: an id, ``hf:org/repo`` or a folder.
         """
         words = ["zoo", "eval", name, "--metric", self.metric, "-n", str(self.n)]
         for flag, value in (("--sampler", self.sampler), ("--steps", self.steps), ("--nfe", self.nfe)):
@@ -103,7 +104,7 @@ class Evaluation:
 
 
 def _typed(value: Any) -> str:
-    """A value as it is typed after ``--set KEY=``: JSON, or a word that is no JSON."""
+    """Writes a value as it is typed after ``--set KEY=``: as JSON, or as a plain string that is not valid JSON."""
     if isinstance(value, str):
         try:
             json.loads(value)
@@ -114,7 +115,7 @@ def _typed(value: Any) -> str:
 
 @dataclass(frozen=True)
 class SamplerChoice:
-    """The sampler that a model is drawn with unless the user says otherwise."""
+    """The default sampler of a model, with its options."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -122,66 +123,66 @@ class SamplerChoice:
 
 @dataclass(frozen=True)
 class FromRegistry:
-    """A registry file: the core's, an installed plugin's or the user's own.  Whoever installed it vouches for it."""
+    """A registry file: the core's, an installed plugin's or the user's.  It is trusted as installed software is."""
 
     file: Path
     vouched_for: ClassVar[bool] = True
 
     def words(self) -> str:
-        """Names the file."""
+        """Returns the path of the file."""
         return str(self.file)
 
 
 @dataclass(frozen=True)
 class FromHub:
-    """A commit of a repository on the Hub, which anybody may have written."""
+    """A commit of a repository on the Hub.  It is untrusted: anybody may have written it."""
 
     repo_id: str
     commit: str
     vouched_for: ClassVar[bool] = False
 
     def words(self) -> str:
-        """Names the commit, as ``zoo load`` takes it."""
+        """Returns the reference to the commit that ``zoo load`` takes."""
         return f"hf:{self.repo_id}@{self.commit}"
 
 
 @dataclass(frozen=True)
 class FromFolder:
-    """A folder on this machine, which may have come from anywhere; its weights are in it."""
+    """A folder on this machine, with the weights in it.  It is untrusted: it may have been downloaded."""
 
     path: Path
     vouched_for: ClassVar[bool] = False
 
     def words(self) -> str:
-        """Names the folder."""
+        """Returns the path of the folder."""
         return str(self.path)
 
 
 Origin: TypeAlias = FromRegistry | FromHub | FromFolder
-"""Where an entry came from, and with it whether its config is built without a rehearsal."""
+"""Where an entry came from.  If that is untrusted, a dry build checks the config before memory is allocated."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model.
+    """What the registry says about one model.
 
     Attributes:
-        id: ``family-dataset[-variant]``.
-        family: the family, as its plugin registered it.
-        plugin: distribution that provides the family, for the hint ``pip install``; empty where nobody says.
-        config: keyword arguments of the class that the family's plugin registered.
-        summary: one line.
-        dataset: what it was trained on.
-        license: of the weights.
-        paper: ``arXiv:…`` or ``doi:…``.
-        tags: words to find it by.
-        parameters: how many numbers were learned.
-        sampler: the default sampler and its options.
-        recipe: how the weights were made.
-        weights: ``None`` for a model that has none.
-        evaluations: the measured numbers.
-        facts: what listings must know of the built model to say what fits it, see :mod:`zoo_core.lookup.compatibility`.
-        origin: where the entry came from; ``None`` for one that a program made, which vouches for it.
+        id: name of the model, ``family-dataset[-variant]``.
+        family: name of the family, as its plugin registered it.
+        plugin: distribution that provides the family, for the hint ``pip install``; empty if it is not known.
+        config: keyword arguments of the class that the plugin registered for the family.
+        summary: description of the model in one line.
+        dataset: data set that the model was trained on.
+        license: licence of the weights, as an SPDX identifier.
+        paper: paper that describes the method, ``arXiv:…`` or ``doi:…``.
+        tags: words that listings find the model by.
+        parameters: number of learned parameters.
+        sampler: default sampler with its options.
+        recipe: settings of the training that made the weights, with the keys spelt as the zoo writes them.
+        weights: file of the weights; ``None`` for a model that has none.
+        evaluations: measured numbers.
+        facts: facts about the built model from which listings tell what fits it (:mod:`zoo_core.lookup.compatibility`).
+        origin: where the entry came from; ``None`` for an entry that a program made, which is trusted.
     """
 
     id: str
@@ -206,11 +207,11 @@ class Entry:
 
     @property
     def vouched_for(self) -> bool:
-        """Whether somebody who installed software here vouches for the config."""
+        """Whether the config is trusted: it was installed with software, or made by a program."""
         return self.origin is None or self.origin.vouched_for
 
     def table(self) -> dict[str, Any]:
-        """All that it says, in the shape of a registry table (with ``schema`` and ``id``), without what is empty."""
+        """Returns the entry as a registry table, with ``schema`` and ``id`` and without empty values."""
         values = asdict(replace(self, origin=None, evaluations=()))
         kept = ("family", "plugin", "config", "summary", "dataset", "license", "paper")
         table: dict[str, Any] = {"schema": 1, "id": self.id, **{key: values[key] for key in kept}}

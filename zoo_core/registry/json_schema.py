@@ -1,4 +1,4 @@
-"""Says the rules of registry files as a JSON Schema, which editors read."""
+"""Writes the rules of registry files as a JSON Schema, which editors can use."""
 
 from __future__ import annotations
 

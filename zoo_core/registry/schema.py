@@ -1,4 +1,4 @@
-"""Schema 1 of ``registry.toml``, in one table: the validator, the JSON Schema and the reference come from it."""
+"""Defines schema 1 of ``registry.toml``; the validator, the JSON Schema and the reference are derived from it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
 FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 DEPTH = 24
-"""How deep a file may be nested."""
+"""Greatest depth to which tables and arrays of a file may be nested."""
 LARGEST = 1e300
-"""Numbers below it, in magnitude: no infinity, no NaN, and no integer that is no float."""
+"""Bound on the magnitude of numbers; it excludes infinity, NaN, and integers that are too large for a float."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 JSON_TYPES: dict[type, str] = {
@@ -31,7 +31,16 @@ _Type = type  # in the class, `type` is its field
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its type, what it says, whether it must be there, what its value (or an array's items) must be."""
+    """One key of a table.
+
+    Attributes:
+        type: type of the value.
+        doc: meaning of the value, with its default in brackets.
+        required: whether the key must be there.
+        pattern: regular expression that a string must match.
+        example: description of the strings that match, for messages.
+        items: type of an array's items.
+    """
 
     type: type
     doc: str
@@ -41,7 +50,7 @@ class Key:
     items: _Type = str
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with ``value``; ``None`` where nothing is."""
+        """Says what is wrong with a value; ``None`` if it is valid."""
         right = isinstance(value, self.type) or (self.type is float and isinstance(value, int))
         if not right or (isinstance(value, bool) and self.type is not bool):
             return f"expected {JSON_TYPES[self.type]}, found {shown(value)}"
@@ -52,14 +61,14 @@ class Key:
         if self.type is int and not 0 <= value < 1 << 63:
             return f"{shown(value)} is {'negative' if value < 0 else 'too large'}"
         if self.type is float and not abs(value) < LARGEST:
-            return f"{value!r} is not a number that can be shown"
+            return f"{value!r} is not a finite number below {LARGEST:g}"
         if self.type is list and any(Key(self.items, "").problem(item) for item in value):
             return f"expected an array of {JSON_TYPES[self.items]}s, found {shown(value)}"
         return None
 
 
 def shown(value: Any) -> str:
-    """A value in a message: on one line, of bounded length."""
+    """Shortens a value for a message of one line."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
 
@@ -67,98 +76,113 @@ def shown(value: Any) -> str:
 NUMBER = Key(float, "a number")
 
 MODEL = {
-    "family": Key(str, "the family, as its plugin registers it", True, ID, "a name like ddpm"),
-    "plugin": Key(str, "the distribution, where the family does not say it", False, ID, "a name like zoo-ddpm"),
+    "family": Key(str, "name of the family, as its plugin registers it", True, ID, "a name like ddpm"),
+    "plugin": Key(str, "distribution that provides the family [as the registry's table of families says]",
+                  False, ID, "a name like zoo-ddpm"),
     "config": Key(dict, "keyword arguments of the family's class", True),
-    "summary": Key(str, "one line", True),
-    "dataset": Key(str, "what it was trained on"),
-    "license": Key(str, "the licence of the weights (SPDX)"),
-    "paper": Key(str, "where it comes from", False, r"(arXiv|doi):\S+", "'arXiv:…' or 'doi:…'"),
-    "tags": Key(list, "words to find it by"),
-    "facts": Key(list, "what listings must know of the built model; written by training and release"),
-    "parameters": Key(int, "how many numbers were learned"),
-    "sampler": Key(dict, "the default sampler: a name, and its options"),
-    "recipe": Key(dict, "how the weights were made"),
-    "weights": Key(dict, "which bytes, and where they are"),
-    "eval": Key(list, "the measured numbers, each with the settings that measure it again"),
-}  # fmt: skip
+    "summary": Key(str, "description of the model in one line", True),
+    "dataset": Key(str, "data set that the model was trained on"),
+    "license": Key(str, "licence of the weights, as an SPDX identifier"),
+    "paper": Key(str, "paper that describes the method", False, r"(arXiv|doi):\S+", "'arXiv:…' or 'doi:…'"),
+    "tags": Key(list, "words that `zoo list --tag` finds the model by"),
+    "facts": Key(list, "facts about the built model that listings need; training and release write them"),
+    "parameters": Key(int, "number of learned parameters"),
+    "sampler": Key(dict, "default sampler, with its options"),
+    "recipe": Key(dict, "settings of the training that made the weights"),
+    "weights": Key(dict, "file of the weights, its hash, and where it is found"),
+    "eval": Key(list, "measured numbers, each with the settings that it was measured with"),
+}
 
-SAMPLER = {"name": Key(str, "the sampler's name; the other keys are its options", True, ID, "a name like ddim")}
+SAMPLER = {"name": Key(str, "name of the sampler; the other keys are its options", True, ID, "a name like ddim")}
 
 WEIGHTS = {
-    "file": Key(str, "the file's name in the snapshot", True, FILE, "a plain file name (no folder, no '..')"),
-    "sha256": Key(str, "of the file", True, r"[0-9a-f]{64}", "64 hex digits"),
-    "size": Key(int, "of the file, in bytes", True),
-    "bundled": Key(bool, "whether the plugin's package carries it"),
-    "repo_id": Key(str, "the repository on the Hub", False, r"[\w.-]+/[\w.-]+", "'org/name'"),
-    "revision": Key(str, "the commit there, never a branch", False, r"[0-9a-f]{40}", "a commit of 40 hex digits"),
+    "file": Key(str, "name of the file in the snapshot", True, FILE, "a plain file name (no folder, no '..')"),
+    "sha256": Key(str, "SHA-256 hash of the file", True, r"[0-9a-f]{64}", "64 hex digits"),
+    "size": Key(int, "size of the file in bytes", True),
+    "bundled": Key(bool, "whether the plugin's package contains the file [false]"),
+    "repo_id": Key(str, "repository on the Hub", False, r"[\w.-]+/[\w.-]+", "'org/name'"),
+    "revision": Key(str, "commit of the repository, not a branch", False, r"[0-9a-f]{40}", "a commit of 40 hex digits"),
 }
 
 EVAL = {
-    "metric": Key(str, "what was measured", True, ID, "a name like nll"),
-    "value": Key(float, "the number", True),
-    "stderr": Key(float, "its standard error", True),
-    "unit": Key(str, "nats, bits/dim …"),
-    "n": Key(int, "how many examples or samples were looked at", True),
-    "dataset": Key(str, "what it was measured against: name/split", True),
-    "sampler": Key(str, "what drew the samples [the model's own sampler]", False, ID, "a name like ddim"),
-    "steps": Key(int, "its solver steps [the sampler's own]"),
-    "nfe": Key(int, "its network evaluations, in place of steps"),
-    "options": Key(dict, "its other options [the sampler's own]"),
-    "seed": Key(int, "seed of the samples, the order, the dequantisation and the noise", True),
-    "protocol": Key(str, "what else one must know"),
-    "anchors": Key(dict, "numbers measured the same way that give it a meaning"),
+    "metric": Key(str, "name of the metric", True, ID, "a name like nll"),
+    "value": Key(float, "measured value", True),
+    "stderr": Key(float, "standard error of the value", True),
+    "unit": Key(str, "unit of the value, such as nats or bits/dim"),
+    "n": Key(int, "number of examples or samples that were measured", True),
+    "dataset": Key(str, "data set and split that the model was measured against, as name/split", True),
+    "sampler": Key(str, "sampler that drew the samples [the model's default]", False, ID, "a name like ddim"),
+    "steps": Key(int, "solver steps of the sampler [the sampler's own]"),
+    "nfe": Key(int, "network evaluations per sample, given in place of steps"),
+    "options": Key(dict, "other options of the sampler [the sampler's own]"),
+    "seed": Key(int, "seed of the samples, the order of the examples, dequantisation and noise", True),
+    "protocol": Key(str, "other settings of the measurement, in words"),
+    "anchors": Key(dict, "baselines for the value, measured with the same settings, such as the floor of real data"),
 }
 
 RECIPE = {
-    "objective": Key(str, "a registered objective", True, ID, "a name like elbo"),
-    "objective_options": Key(dict, "its constructor's arguments"),
-    "data": Key(dict, "the data set, and which part of it", True),
-    "seed": Key(int, "of everything [0]"),
-    "start": Key(str, "the model whose weights to begin with [fresh ones]"),
-    "how": Key(str, "a sentence about how the weights were made, for the model card"),
-    "stopped": Key(int, "the step or iteration at which the run was ended, before its last [the last]"),
-    "steps": Key(int, "optimiser steps [1000]"),
-    "batch": Key(int, "examples in each, over all processes; of a statistics objective, at once [64; all]"),
-    "optimiser": Key(str, "what takes the steps [adam]", False, "adam|adamw|adamax|sgd", "adam, adamw, adamax or sgd"),
-    "lr": Key(float, "the learning rate at its greatest [1e-3]"),
-    "betas": Key(list, "the decay of the optimiser's moments [0.9, 0.99]", items=float),
-    "weight_decay": Key(float, "of adamw [0]"),
-    "warmup": Key(int, "steps of linear warm-up [0]"),
-    "decay": Key(
-        str, "of the learning rate afterwards [cosine]", False, "cosine|linear|none", "cosine, linear or none"
+    "objective": Key(str, "registered name of the objective", True, ID, "a name like elbo"),
+    "objective_options": Key(dict, "arguments of the objective's constructor"),
+    "data": Key(dict, "data set, and the part of it to train on", True),
+    "seed": Key(int, "seed of all random numbers of the run [0]"),
+    "start": Key(str, "model whose weights training starts from [newly initialised weights]"),
+    "how": Key(str, "sentence about how the weights were made, for the model card"),
+    "stopped": Key(int, "step or iteration at which the run was ended early [the last]"),
+    "steps": Key(int, "number of optimiser steps [1000]"),
+    "batch": Key(int, "examples in a step, over all processes; for a statistics objective, at once [64; all]"),
+    "optimiser": Key(
+        str,
+        "algorithm of the steps; `optimizer` is read too [adam]",
+        False,
+        "adam|adamw|adamax|sgd",
+        "adam, adamw, adamax or sgd",
     ),
-    "clip": Key(float, "the greatest norm of a player's gradient [none]"),
-    "ema": Key(float, "decay of the moving average of the weights, which is what is shipped [none]"),
-    "precision": Key(str, "of products [float32]", False, "float32|bfloat16", "float32 or bfloat16"),
-    "augment": Key(list, "of images: flip [none]"),
-    "players": Key(dict, "a table per player with lr and betas of its own"),
-    "iterations": Key(int, "passes over the data, at most, of a statistics objective [100]"),
-    "tolerance": Key(float, "it stops when the mean log-likelihood grows by less, in nats [1e-4]"),
-    "restarts": Key(int, "its starts, the best of which is kept [1]"),
+    "lr": Key(float, "learning rate, at its greatest [1e-3]"),
+    "betas": Key(list, "decay rates of the optimiser's moments [0.9, 0.99]", items=float),
+    "weight_decay": Key(float, "weight decay of adamw [0]"),
+    "warmup": Key(int, "number of steps of linear warm-up [0]"),
+    "decay": Key(
+        str,
+        "decay of the learning rate after the warm-up [cosine]",
+        False,
+        "cosine|linear|none",
+        "cosine, linear or none",
+    ),
+    "clip": Key(float, "norm to which the gradient of each player is clipped [none]"),
+    "ema": Key(float, "decay of the EMA of the weights, which becomes the trained model [none]"),
+    "precision": Key(
+        str, "number format of matrix products [float32]", False, "float32|bfloat16", "float32 or bfloat16"
+    ),
+    "augment": Key(list, "augmentations of images: flip [none]"),
+    "players": Key(dict, "table of lr and betas for each player, such as a GAN's generator [lr and betas above]"),
+    "iterations": Key(int, "greatest number of passes over the data, for a statistics objective [100]"),
+    "tolerance": Key(
+        float, "growth of the mean log-likelihood, in nats, below which a statistics objective stops [1e-4]"
+    ),
+    "restarts": Key(int, "number of runs of a statistics objective, the best of which is kept [1]"),
 }
 
 RECIPE_READ = {**RECIPE, **{other: RECIPE[key] for other, key in SPELLINGS.items()}}
 """The keys that are read in a recipe: those of :data:`RECIPE`, which are written, and their other spellings."""
 
 DATA = {
-    "name": Key(str, "a registered data set", True, ID, "a name like mnist"),
-    "split": Key(str, "train or test [train]", False, "train|test", "train or test"),
-    "classes": Key(list, "only examples with these labels [all]", items=int),
-    "n": Key(int, "how many points of a generated density, or the first n of the others [all]"),
+    "name": Key(str, "registered name of the data set", True, ID, "a name like mnist"),
+    "split": Key(str, "split of the data set: train or test [train]", False, "train|test", "train or test"),
+    "classes": Key(list, "labels of the examples that are used [all]", items=int),
+    "n": Key(int, "number of points to generate from a density, or of first examples of a data set [all]"),
 }
 
 _TOP = {"schema", "plugin", "families", "models", "deprecated", "first_party"}
 
 
 def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False, snapshot: bool = False) -> list[str]:
-    """All that is wrong with a parsed registry file, each ``file: table.key: problem``.
+    """Lists everything that is wrong with a parsed registry file, each as ``file: table.key: problem``.
 
     Args:
-        data: the parsed file.
-        file: what to call it.
-        fragment: whether it is a plugin's, whose models are the plugin's.
-        snapshot: whether it is the ``config.json`` of a snapshot, whose weights lie beside it.
+        data: parsed content of the file.
+        file: name of the file in messages.
+        fragment: whether the file is a plugin's registry file, which must name its distribution.
+        snapshot: whether it is the ``config.json`` of a snapshot, whose weights are in the same folder.
     """
     found = _problems(data, fragment, snapshot)
     return [f"{file}: {where if len(where) <= 120 else where[:120] + '…'}: {what}" for where, what in found]
@@ -185,7 +209,7 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
     if not all(isinstance(name, str) for name in data.get("first_party", [])):
         yield "first_party", "expected an array of strings"
     if fragment and not isinstance(data.get("plugin", {}).get("distribution"), str):
-        yield "plugin.distribution", "missing; a plugin's fragment names the distribution that it belongs to"
+        yield "plugin.distribution", "missing; a plugin's registry file names the distribution that it belongs to"
     models = data.get("models", {})
     if not isinstance(models, dict):
         yield "models", "expected tables [models.ID]"
@@ -211,7 +235,7 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
             if ("repo_id" in weights) != ("revision" in weights):
                 yield f"{where}.weights.revision", "repo_id and revision go together: a repository is always pinned"
             if not snapshot and "repo_id" not in weights and not weights.get("bundled"):
-                yield f"{where}.weights", "neither bundled nor in a repository: these weights are nowhere"
+                yield f"{where}.weights", "neither bundled = true nor a repo_id says where the file is; give one"
         rows = model.get("eval", [])
         for i, row in enumerate(rows if isinstance(rows, list) else []):
             yield from (
@@ -222,7 +246,7 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
 
 
 def _unreadable(data: Any) -> tuple[str, str] | None:
-    """Where a value is nested too deep, or has characters that a terminal would act on."""
+    """Finds a value that is nested too deep, or has characters that a terminal would act on."""
     level: list[tuple[str, Any]] = [("", data)]
     for _ in range(DEPTH - 1):
         below: list[tuple[str, Any]] = []
@@ -262,7 +286,7 @@ def _table(table: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> Ite
 
 
 def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:
-    """Keys that this version does not know, each a warning: a newer zoo may have written them."""
+    """Lists warnings about keys that this version does not know; a newer version may have written them."""
     found = [key for key in data if key not in _TOP]
     for name, model in data.get("models", {}).items():
         found += [f"models.{name}.{key}" for key in model if key not in MODEL]

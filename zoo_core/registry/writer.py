@@ -1,8 +1,7 @@
-"""Writes into a registry file, whole or not at all, one writer at a time.
+"""Changes tables of a registry file, in one step and by one process at a time.
 
-The rest of its text is left alone, but that several blank lines in a row become one.
-
-Needs ``tomlkit``, which nothing else does: ``pip install 'zoo-core[publish]'``.
+The other tables and the comments stay as they are, except that several blank lines in a row become one.  This module
+needs ``tomlkit``: ``pip install 'zoo-core[publish]'``.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ __all__ = ["pin", "pin_published", "pin_row"]
 
 
 def pin(file: Path, entry: Entry) -> None:
-    """Writes what was released into the table of a model; the measured numbers, which are of other weights, go.
+    """Writes newly bundled weights into the table of a model, and removes the numbers measured of the old weights.
 
     Args:
-        file: the registry file; the model's table is there.
-        entry: its entry, with weights; recipe and config are written where they are not what the table has.
+        file: registry file that has a table of the model.
+        entry: entry of the model, with weights; its recipe and config are written if they differ from the table's.
     """
 
     def change(document: Any) -> None:
@@ -50,12 +49,12 @@ def pin(file: Path, entry: Entry) -> None:
 
 
 def pin_row(file: Path, name: str, row: Evaluation) -> None:
-    """Writes a measured number into the table of a model, in place of the one of the same metric.
+    """Writes a measured number into the table of a model, and replaces an older one of the same metric.
 
     Args:
-        file: the registry file.
-        name: the model's id; its table is there.
-        row: the number.
+        file: registry file that has a table of the model.
+        name: id of the model.
+        row: measured number with its settings.
     """
 
     def change(document: Any) -> None:
@@ -69,15 +68,15 @@ def pin_row(file: Path, name: str, row: Evaluation) -> None:
 def pin_published(file: Path, entry: Entry, *, dry_run: bool = False) -> None:
     """Writes repository, commit, hash and size of a published model into a registry file.
 
-    A model that the file does not have is added, with all that its entry says; a file that is not there is made.
+    If the file has no table of the model, one is added with the whole entry; if there is no file, one is created.
 
     Args:
-        file: the registry file.
-        entry: the model; its weights have ``repo_id`` and ``revision``.
-        dry_run: only make sure that it can be done.
+        file: registry file.
+        entry: published model, whose weights have ``repo_id`` and ``revision``.
+        dry_run: whether to check only that the file can be changed.
 
     Raises:
-        RegistryError: the file cannot be read, changed or written, or would be wrong afterwards.
+        RegistryError: the file cannot be read, changed or written, or the change would be a mistake in it.
     """
     weights = entry.weights
     assert weights is not None
@@ -92,7 +91,7 @@ def pin_published(file: Path, entry: Entry, *, dry_run: bool = False) -> None:
         if old.get("sha256") == weights.sha256:
             old["repo_id"], old["revision"] = weights.repo_id, weights.revision
             return
-        table["weights"] = _table(asdict(weights))  # not bundled: the plugin's package has other bytes
+        table["weights"] = _table(asdict(weights))  # without `bundled`: the plugin's package has other weights
         table.pop("eval", None)
         if entry.evaluations:
             _set_rows(table, [row.table() for row in entry.evaluations])
@@ -101,7 +100,7 @@ def pin_published(file: Path, entry: Entry, *, dry_run: bool = False) -> None:
 
 
 def _rewrite(file: Path, change: Callable[[Any], None], *, new: str | None = None, dry_run: bool = False) -> None:
-    """Reads, changes, checks and replaces a file; on any error it stays as it was."""
+    """Reads, changes, checks and replaces a file; if any of that fails, the file is not changed."""
     tomlkit = _tomlkit(file)
     try:
         with _alone(file.parent):
@@ -136,7 +135,7 @@ def _without_blank_runs(text: str) -> str:
     tomlkit keeps the blank lines around a table that is replaced, so every change would add some.
     """
     tidy = re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", text).rstrip("\n") + "\n"
-    # A string of several lines may hold blank lines, and they are its own.
+    # A multi-line string may contain blank lines, which must stay: then the text is returned unchanged.
     return tidy if tomllib.loads(tidy) == tomllib.loads(text) else text
 
 
@@ -153,7 +152,7 @@ def _tomlkit(file: Path) -> Any:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One writer of a folder at a time, where the system can do that; a killed one lets go."""
+    """Holds a lock on a folder, so that one process writes at a time; the system frees it if the process is killed."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -168,7 +167,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _whole_table(entry: Entry) -> Any:
-    """All that an entry says, as a table."""
+    """Makes a table of a whole entry."""
     import tomlkit
 
     table = tomlkit.table()
@@ -183,7 +182,7 @@ def _whole_table(entry: Entry) -> Any:
 
 
 def _set_rows(table: Any, rows: list[dict[str, Any]]) -> None:
-    """Writes the measured numbers anew, each with one blank line after it."""
+    """Replaces the measured numbers of a table; each has one blank line after it."""
     import tomlkit
 
     table["eval"] = tomlkit.aot()
@@ -203,7 +202,7 @@ def _table(values: Mapping[str, Any]) -> Any:
 
 
 def _inline(values: Mapping[str, Any]) -> Any:
-    """A table on one line, as a person would write one that is short."""
+    """Makes an inline table, ``{ key = value }``, as people write short tables."""
     import tomlkit
 
     table = tomlkit.inline_table()
