@@ -1,6 +1,6 @@
 """Converts a data set to the model's side: the one place where grey levels are scaled, dequantised or binarised.
 
-| the model's probabilities are of   | what is done to grey level v of L                    | the protocol says       |
+| the model's probabilities are of   | what is done to grey level v of L                    | the settings say        |
 |------------------------------------|------------------------------------------------------|-------------------------|
 | numbers (a density)                | (v + u)/L, u ~ U[0, 1), scaled (Theis et al. 2016)   | uniformly dequantised   |
 | levels (``discrete``)              | v/(L − 1), scaled                                    | L levels                |

@@ -21,7 +21,7 @@ class Batch(Generic[X]):
 
     Attributes:
         x: values, ``(n, *space.shape)``; a :class:`~zoo_core.interfaces.Ragged` where lengths are open.
-        condition: what the examples are conditioned on, one row per example.
+        condition: conditions of the examples, one row each.
         weights: weights of the examples, ``(n,)``, at least 0; ``None`` for equal weights.
         step: number of the training step, from 0; ``None`` outside of training.
     """

@@ -12,6 +12,7 @@ from zoo_core.errors import ConditionError
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.values import Ragged, Values
 from zoo_core.interfaces.written import read_rows
+from zoo_core.paths import broadcast
 
 __all__ = ["Condition"]
 
@@ -135,4 +136,4 @@ def _replaced(value: Values, spec: ConditionSpec, hide: Tensor) -> Values:
         return Ragged(value.data, torch.where(hide, 0, value.lengths), value.axis)
     null = spec.absent(len(value), value.device, value.dtype)
     assert isinstance(null, Tensor)
-    return torch.where(hide.view(-1, *[1] * (value.ndim - 1)), null.to(value.dtype), value)
+    return torch.where(broadcast(hide, value), null.to(value.dtype), value)

@@ -23,7 +23,7 @@ class Result:
     """A measured number, with all that is needed to compare and repeat it.
 
     Attributes:
-        value: the number.
+        value: measured number.
         stderr: standard error of the value.
         n: number of samples or examples that were used.
         unit: ``"nats"``, ``"bits/dim"``, ``""`` …
@@ -51,7 +51,7 @@ class Metric(ABC, Generic[State]):
         uses: ``"data"`` where a batch is held-out data on the model's side (likelihoods); ``"samples"`` where it is the
             model's samples on the user's side, images in [0, 1] rounded to the levels of the data they are compared
             with.
-        needs: the capabilities that a model must have.
+        needs: capabilities that a model must have.
         headline: whether comparisons show this metric first, unless another is named.
     """
 

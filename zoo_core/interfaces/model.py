@@ -131,7 +131,7 @@ class Density(ABC, Generic[X]):
 
         Args:
             x: data on the model's side, ``(n, *space.shape)``; zeros and ones where the model ``binarises``.
-            condition: what to condition on.
+            condition: condition of the samples, one row each.
             streams: random streams for bounds and estimates, one per sample; a fixed seed unless given, so that equal x
                 give equal results.
 
@@ -251,7 +251,7 @@ class Completer(ABC, Generic[X]):
             x: data, ``(n, *space.shape)``; the unknown coordinates are not read.
             known: mask of the known coordinates, bool ``space.shape``, the same for all samples.
             streams: random streams, one per sample.
-            condition: what to condition on.
+            condition: condition of the samples, one row each.
         """
 
 

@@ -83,7 +83,7 @@ class GradientObjective(ABC, Generic[M, X]):
         return {}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restores a :meth:`state` of a checkpoint; called before the next loss is asked for."""
+        """Restores a :meth:`state` of a checkpoint; called before the next loss is computed."""
         return
 
     def finish(self, model: M, seed: int) -> None:

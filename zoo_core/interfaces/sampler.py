@@ -49,7 +49,7 @@ class Call:
 
     Attributes:
         streams: one random stream per sample, on the model's device and of its type.
-        condition: what to condition on, one row per sample.
+        condition: condition of the samples, one row each.
         guidance: strength with which the condition is followed; 1 is the conditional model itself, 0 the unconditional
             one.
         observer: function that is called with a :class:`Frame` after every step.
@@ -69,8 +69,8 @@ class Sampler(ABC, Generic[M]):
     Sample ``i`` must depend on its own stream only, never on the other samples of its batch.
 
     Attributes:
-        name: the name under which it is registered.
-        needs: the capabilities that a model must have.
+        name: registered name of the sampler.
+        needs: capabilities that a model must have.
         adds_noise: whether it adds fresh noise with its default options, and so does not fit a model whose path couples
             noise and data.
         takes_noise: whether it can begin at :attr:`Call.noise`.

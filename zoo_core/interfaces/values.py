@@ -43,7 +43,7 @@ class Ragged:
         """Pads rows, each ``(…, length, …)`` without the batch axis, to one tensor.
 
         Args:
-            rows: at least one row; all axes but the open one agree, and so do the types.
+            rows: tensors, at least one, of one type and with equal axes except for the open one.
             axis: open axis of the batch, which is ``axis - 1`` of each row.
 
         Raises:
@@ -148,7 +148,7 @@ def cat(parts: Sequence[Values]) -> Values:
     """Joins batches, row after row.
 
     Args:
-        parts: at least one batch; all tensors or all ragged along one axis.
+        parts: batches, at least one, which are all tensors or all ragged along one axis.
 
     Raises:
         ValueError: tensors and ragged values are mixed.

@@ -18,7 +18,7 @@ def read_rows(spec: ConditionSpec, name: str, value: Any) -> Values:
     """Converts a condition that a user wrote to one or several rows.
 
     Args:
-        spec: what the model accepts.
+        spec: specification of the condition.
         name: name of the condition, for messages.
         value: number, name, list, array or tensor.
 

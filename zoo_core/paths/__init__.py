@@ -35,7 +35,7 @@ from zoo_core.paths.continuous import (
     VariancePreserving,
 )
 from zoo_core.paths.discrete import DiscretePath
-from zoo_core.paths.gaussian import GaussianPath, Spacing
+from zoo_core.paths.gaussian import GaussianPath, Spacing, broadcast
 from zoo_core.paths.prediction import Prediction, PredictionType, from_prediction, to_prediction
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "SubVariancePreserving",
     "VarianceExploding",
     "VariancePreserving",
+    "broadcast",
     "from_prediction",
     "to_prediction",
 ]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
 
-__all__ = ["GaussianPath", "Spacing"]
+__all__ = ["GaussianPath", "Spacing", "broadcast"]
 
 Spacing = Literal["trailing", "leading", "quadratic", "log-snr", "karras"]
 
@@ -141,6 +141,16 @@ def _beside(function: Callable[[float], float], t: float | Tensor, like: Tensor)
     if not isinstance(t, Tensor):
         return function(t)
     values = torch.tensor([function(u) for u in t.tolist()], dtype=like.dtype, device=like.device)
+    return broadcast(values, like)
+
+
+def broadcast(values: Tensor, like: Tensor) -> Tensor:
+    """Returns one number per sample, ``(n,)``, in the shape ``(n, 1, …)`` that multiplies samples.
+
+    Args:
+        values: numbers or truth values, ``(n,)`` or ``(1,)``.
+        like: samples, ``(n, …)``.
+    """
     return values.view(-1, *[1] * (like.ndim - 1))
 
 

@@ -16,7 +16,7 @@ PredictionType = Literal["noise", "data", "v", "velocity", "score"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction from x_t: of the data it came from, and of the noise that was added.
+    """A prediction, from x_t, of the data and of the noise that was added.
 
     Attributes:
         data: x̂, in the shape of x_t.

@@ -52,10 +52,10 @@ class Streams:
 
     Args:
         seed: integer that all random numbers depend on.
-        purpose: what the numbers are for (``"sample"``, ``"train/1200"``); different purposes are independent.
+        purpose: purpose of the numbers (``"sample"``, ``"train/1200"``); different purposes are independent.
         start: global index of the first sample, at least 0.
         count: number of samples, ``n`` below.
-        device: where the numbers are computed.
+        device: device on which the numbers are computed.
         dtype: floating type of the drawn tensors.  Numbers in float64 have 53 random bits, in float32 the first 24 of
             them; half types are rounded from float32.
         counter: place in the streams at which to begin, in blocks of 128 bits: the attribute ``counter`` of other

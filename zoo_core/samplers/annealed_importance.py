@@ -60,7 +60,7 @@ def annealed_importance(
         log_z0: log Z of ``path(0)``, nats.
         betas: levels from 0 to 1, growing; more of them, and more where F_β changes fastest, give a smaller error.
         streams: random streams, one per run.
-        condition: what the model is conditioned on, one row per run.
+        condition: condition of the model, one row per run.
 
     Raises:
         ValueError: the levels do not grow from 0 to 1, or there are fewer than two runs.

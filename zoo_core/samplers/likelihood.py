@@ -106,7 +106,7 @@ def ode_log_prob(
     Args:
         model: any path model.
         x: data on the model's side, ``(n, …)``.
-        condition: what to condition on.
+        condition: condition of the samples, one row each.
         streams: random streams for the probes, one per sample; a fixed seed unless given.
         probes: number of probes, at least 1, each with a solution of its own.
         exact: whether the trace is exact; in up to four dimensions unless given.
@@ -191,7 +191,7 @@ def encode(
     Args:
         model: any path model.
         x: data on the model's side, ``(n, …)``.
-        condition: what to condition on, one row per sample.
+        condition: condition of the samples, one row each.
         rtol, atol: tolerances of the adaptive method.
     """
     flow = ProbabilityFlow(model, condition)
@@ -213,7 +213,7 @@ def decode(
     Args:
         model: any path model.
         noise: noise of unit variance, ``(n, …)``.
-        condition: what to condition on, one row per sample.
+        condition: condition of the samples, one row each.
         guidance: strength of classifier-free guidance; 1 is no guidance.
         rtol, atol: tolerances of the adaptive method.
     """

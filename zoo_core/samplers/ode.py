@@ -103,7 +103,7 @@ def runge_kutta(f: Field, y: Tensor, start: float, end: float, *, steps: int, me
     """Takes ``steps`` equal steps from ``start`` to ``end``.
 
     Args:
-        f: the field.
+        f: field f(u, y) of the equation.
         y: states at ``start``, ``(n, …)``.
         start, end: values of u, in either order.
         steps: number of steps, at least 1.
@@ -127,7 +127,7 @@ def adams(f: Field, y: Tensor, nodes: Sequence[float]) -> Solution:
     """Integrates from node to node, with one evaluation at each.
 
     Args:
-        f: the field.
+        f: field f(u, y) of the equation.
         y: states at the first node, ``(n, …)``.
         nodes: values of u, rising or falling, at least two.  The first steps use fewer slopes, and should be short.
 
@@ -164,7 +164,7 @@ def dormand_prince(
     coordinates is at most 1, and the next is 0.9·error^(−1/5) times as long, between a fifth and five times.
 
     Args:
-        f: field; where it is `ByRows`, samples that have arrived leave the batch.
+        f: field f(u, y); where it is `ByRows`, samples that have arrived leave the batch.
         y: states at ``start``, ``(n, …)``.
         start, end: values of u, in either order.
         rtol, atol: tolerances of the relative and the absolute error of a step.

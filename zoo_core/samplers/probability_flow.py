@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.model import Denoiser
-from zoo_core.paths import GaussianPath
+from zoo_core.paths import GaussianPath, broadcast
 from zoo_core.samplers.path import guided
 
 __all__ = ["ProbabilityFlow", "angle"]
@@ -34,7 +34,7 @@ class ProbabilityFlow:
 
     Args:
         model: any path model.
-        condition: what to condition on, one row per sample.
+        condition: condition of the samples, one row each.
         guidance: strength of guidance; 1 is none, see :class:`~zoo_core.interfaces.sampler.Sampler`.
 
     Attributes:
@@ -56,9 +56,8 @@ class ProbabilityFlow:
         time_of = {value: self.time(value) for value in set(angles)}
         times = [time_of[value] for value in angles]
         radii = [math.hypot(self.model.path.alpha(t), self.model.path.sigma(t)) for t in times]
-        shape = (-1, *[1] * (y.ndim - 1))
-        cos, sin = (f(theta).to(y.dtype).view(shape) for f in (torch.cos, torch.sin))
-        x_t = y * y.new_tensor(radii).view(shape)
+        cos, sin = (broadcast(f(theta).to(y.dtype), y) for f in (torch.cos, torch.sin))
+        x_t = y * broadcast(y.new_tensor(radii), y)
         t = torch.tensor(times, dtype=torch.float64, device=y.device)
         prediction = guided(self.model, x_t, t, self.condition, self.guidance)
         return cos * prediction.noise - sin * prediction.data

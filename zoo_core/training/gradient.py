@@ -40,7 +40,7 @@ class GradientRun:
         objective: objective that yields the losses of the players.
         recipe: recipe of the run.
         examples: training batches.
-        processes: the process group of the run.
+        processes: process group of the run.
         folder: folder for checkpoints and log.
         facts: recipe, config and data by key; a checkpoint with other facts is refused.
         checkpoint_every, report_every: number of steps between checkpoints, and between reports.

@@ -51,7 +51,7 @@ def fit(
         restarts: number of starts, at least 1, each from its own seed.
         tolerance: growth of the mean log-likelihood at which to stop, in nats.
         iterations: greatest number of iterations per restart.
-        stop: number of iterations at which the run is interrupted, in the first restart that takes so many.
+        stop: number of iterations at which the run is interrupted, in the first restart that reaches it.
         seed: integer that the starts depend on.
         processes: process group whose members share the data.
         folder: folder for checkpoints, one after every iteration; none are written unless given.

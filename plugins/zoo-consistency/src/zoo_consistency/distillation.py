@@ -126,7 +126,7 @@ def teacher_step(
         z: states, ``(n, …)``.
         high, low: noise levels σ̂ before and after the step, ``(n,)``.
         solver: method of the step, ``heun`` or ``ddim``.
-        condition: what the data are conditioned on, one row per sample.
+        condition: condition of the data, one row per sample.
     """
     h = broadcast((low - high).to(z.dtype), z)
     slope = _noise(teacher, z, high, condition)

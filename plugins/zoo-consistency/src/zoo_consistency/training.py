@@ -80,7 +80,7 @@ def consistency_loss(
         model: consistency model f_θ.
         target: target model f_θ⁻, which gets no gradient.
         upper, lower: points on one trajectory, each (z, σ̂) with shapes ``(n, …)`` and ``(n,)``.
-        condition: what the data are conditioned on, one row per sample.
+        condition: condition of the data, one row per sample.
         huber: constant c of the pseudo-Huber distance; 0.00054·√d unless given.
     """
     said = model.jump(*upper, condition=condition)

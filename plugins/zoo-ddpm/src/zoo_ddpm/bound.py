@@ -31,10 +31,10 @@ def variational_bound(model: DDPM, x: Tensor, streams: Streams, *, condition: Co
     """Computes all terms L_0 … L_{T−1}, L_T in nats, with one noise draw per term.
 
     Args:
-        model: the DDPM.
+        model: DDPM whose bound is computed.
         x: data on the model's side, ``(n, …)``.
         streams: one stream per sample; T normal draws of the shape of a sample are taken.
-        condition: what the data are conditioned on, one row per sample.
+        condition: condition of the data, one row per sample.
 
     Returns:
         terms, ``(n, T + 1)``, whose sum over the second axis bounds −log p(x).
@@ -60,12 +60,12 @@ def bound_terms(
     """Computes L_k at one table entry per sample, ``(n,)`` in nats.
 
     Args:
-        model: the DDPM.
+        model: DDPM whose bound is computed.
         x: data, ``(n, …)``.
         index: table entry k of each sample, 0 … T − 1, ``(n,)``.
         noise: noise ε of x_k, in the shape of x.
         stop_mean: whether no gradient passes through the mean (Nichol & Dhariwal 2021, §3.1).
-        condition: what the data are conditioned on, one row per sample.
+        condition: condition of the data, one row per sample.
     """
     path = model.path
     t = (index + 1).double() / path.steps
@@ -94,7 +94,7 @@ def bound_terms(
         decoder = 0.5 * (math.log(2.0 * math.pi) + log_variance + gap.square() * (-log_variance).exp())
     else:
         decoder = -discretised_gaussian_log_prob(x, data, log_variance, model.levels)
-    return torch.where((index == 0).view(shape), decoder, kl).flatten(1).sum(dim=1)
+    return torch.where(broadcast(index == 0, x), decoder, kl).flatten(1).sum(dim=1)
 
 
 def prior_term(model: DDPM, x: Tensor) -> Tensor:

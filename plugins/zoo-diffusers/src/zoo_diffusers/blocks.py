@@ -167,7 +167,7 @@ def filtered_down(x: Tensor) -> Tensor:
 
 
 def filtered_up(x: Tensor) -> Tensor:
-    """Doubles images ``(n, c, h, w)`` by the same filter, so that a constant image stays what it is inside."""
+    """Doubles images ``(n, c, h, w)`` with the filter of `filtered_down`, which preserves constant images inside."""
     n, channels, height, width = x.shape
     doubled = F.conv_transpose2d(x.reshape(n * channels, 1, height, width), 4.0 * _filter(x), stride=2, padding=1)
     return doubled.view(n, channels, *doubled.shape[2:])

@@ -79,7 +79,7 @@ def velocity_loss(model: PathModel, x: Tensor, noise: Tensor, t: Tensor, conditi
         model: model on a path.
         x, noise: pairs of data and noise, ``(n, …)`` each.
         t: times of the pairs in [0, 1], ``(n,)``; clamped to the path's t_min … t_max.
-        condition: what the data are conditioned on, one row per sample.
+        condition: condition of the data, one row per sample.
     """
     t = t.double().clamp(model.path.t_min, model.path.t_max)
     x_t = model.path.diffuse(x, noise, t)

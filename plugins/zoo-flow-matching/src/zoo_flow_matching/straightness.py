@@ -22,7 +22,7 @@ def straightness(model: Model, streams: Streams, *, steps: int = 50, condition: 
         model: model on a path.
         streams: random streams, one per trajectory.
         steps: number of Euler steps, at which the integral is evaluated too.
-        condition: what the samples are conditioned on, one row per trajectory.
+        condition: condition of the samples, one row per trajectory.
 
     Raises:
         TypeError: the model is no path model.

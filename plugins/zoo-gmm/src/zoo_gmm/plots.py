@@ -23,9 +23,7 @@ def em(model: Model, figure: Figure, seed: int) -> None:
     from matplotlib.patches import Ellipse
 
     if not isinstance(model, GaussianMixture) or model.dimensions != 2 or model.entry is None:
-        raise IncompatibleError(
-            "plot 'em' needs a two-dimensional Gaussian mixture of the registry; this model is none"
-        )
+        raise IncompatibleError("EM is shown in the plane: expected a registered Gaussian mixture of two dimensions")
     recipe = model.entry.recipe
     data = datasets.load(recipe["data"]["name"], n=1000)
     fresh = GaussianMixture(**model.entry.config)

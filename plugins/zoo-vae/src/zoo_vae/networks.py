@@ -111,7 +111,7 @@ def make_networks(spec: Mapping[str, Any], shape: Sequence[int], latent: int) ->
     """Makes encoder and decoder from ``{"kind": "mlp", …}`` or ``{"kind": "conv", …}`` with the encoder's arguments.
 
     Raises:
-        ValueError: the kind or an option is unknown, or ``conv`` is asked for data that are no images.
+        ValueError: the kind or an option is unknown, or ``conv`` is given for data that are no images.
     """
     options = dict(spec)
     kind = options.pop("kind", None)
