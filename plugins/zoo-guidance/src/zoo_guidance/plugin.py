@@ -43,7 +43,7 @@ def zoo_register(catalogue: Catalogue) -> None:
         (
             "inpaint",
             "inpainting:Inpaint",
-            "inpainting with resampling: fills the masked part of an image (RePaint, Lugmayr et al. 2022)",
+            "inpainting with resampling: draws the unknown part of a sample (RePaint, Lugmayr et al. 2022)",
         ),
         (
             "sdedit",
