@@ -312,7 +312,7 @@ def test_read_only_cache(server, toy, home, survived):
         assert fetching.fetch(toy).came_from == "cache"
         assert fetching.fetch(toy, weights_from="hub").content == CONTENT  # asked for, and found to be there
         with pytest.raises(
-            WeightsError, match=r"cannot write file .*Read-only file system; free it, then zoo download"
+            WeightsError, match=r"cannot write file .*Read-only file system; make room, then zoo download"
         ):
             fetching.fetch(other)
     finally:

@@ -209,7 +209,7 @@ def test_a_config_cannot_ask_for_layers_without_end(tmp_path):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["config"]["network"]["hidden"] = [1] * 50_000
     (tmp_path / "vae" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(WeightsError, match=r"makes a model of more than .* parts"):
+    with pytest.raises(WeightsError, match=r"describes more than .* modules and tensors"):
         zoo_core.load(str(tmp_path / "vae"))
 
 

@@ -54,7 +54,7 @@ def test_the_trajectory_of_a_path_model(tmp_path):
         ("gmm-digits", "density", "plot 'density' needs points in the plane"),
         ("gmm-digits", "score", "plot 'score' needs Denoiser"),
         ("gmm-digits", "em", "in the plane"),
-        ("gmm-digits", "training", "plot 'training' needs the log of its training beside it"),
+        ("gmm-digits", "training", "plot 'training' needs the log of its training run in its folder"),
         ("ddpm-moons", "em", "plot 'em' is for gmm only"),
     ],
 )

@@ -69,7 +69,7 @@ def test_missing_private_and_no_zoo_model(server):
     with pytest.raises(AccessError, match="does not exist, or is private or gated"):
         zoo_core.load("hf:org/none")
     server.add_repo("org/other", {"config.json": b'{"architectures": ["Bert"]}'})
-    with pytest.raises(WeightsError, match=r"weights\.file: missing; is this a model of the zoo\?"):
+    with pytest.raises(WeightsError, match=r"weights\.file: missing; expected the config\.json of a model of the zoo"):
         zoo_core.load("hf:org/other")
     server.add_repo("org/empty", {"README.md": b"x"})
     with pytest.raises(WeightsError, match=r"has no file 'config\.json'"):
@@ -95,7 +95,7 @@ def test_code_that_a_repository_names_is_not_run(server, tmp_path, monkeypatch):
 
 
 def test_a_folder_or_a_repository_needs_its_prefix():
-    with pytest.raises(UnknownNameError, match=r"say hf:org/ring for a repository on the Hub, or \./org/ring"):
+    with pytest.raises(UnknownNameError, match=r"use hf:org/ring for a repository on the Hub, or \./org/ring"):
         entry_of("org/ring")
     with pytest.raises(WeightsError, match=r"no file 'config\.json' in"):
         entry_of("./nowhere")

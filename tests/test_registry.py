@@ -197,7 +197,7 @@ def test_no_utf8_and_no_file(tmp_path):
 
 def test_weights_that_are_nowhere(tmp_path):
     text = GOOD.replace('repo_id = "org/toy"', "").replace('revision = "%s"' % ("b" * 40), "")
-    with pytest.raises(RegistryError, match="neither bundled nor in a repository"):
+    with pytest.raises(RegistryError, match="neither bundled = true nor a repo_id"):
         registry.read(write(tmp_path, text))
 
 

@@ -215,7 +215,7 @@ def test_a_family_has_a_recipe_for_data_of_any_shape(own, family, dataset, recip
         (
             "glow",
             "wide",
-            r"no recipe of glow fits wide \(.*\): glow-mnist-plain: zoo_flows.glow:Glow refuses .*2\^levels",
+            r"no recipe of glow fits wide \(.*\): glow-mnist-plain: the family 'glow' refuses .*2\^levels",
         ),
         ("ddpm", "words", r"no recipe of ddpm fits words \(.*\): .*is not a model of tokens"),
         (
@@ -280,7 +280,7 @@ def test_one_thing_said_twice_is_a_wrong_command(run):
         ({"data.name": 3}, "unknown dataset '3'"),
         ({"data.classes": "3"}, "the recipe's data.classes: expected array"),
         ({"batch": "many"}, "the recipe's batch: expected integer, found 'many'"),
-        ({"lr": float("nan")}, "the recipe's lr: nan is not a finite number below 1e+300"),
+        ({"lr": float("nan")}, "the recipe's lr: nan is not a finite number below 1e.300"),
         ({"betas": [0.9]}, r"betas = \[0.9\]; expected two numbers"),
         ({"players.model.lr": "a"}, "the recipe's players.model.lr: expected number, found 'a'"),
         ({"players.model": 3}, "the recipe's players.model: expected a table with lr or betas"),

@@ -54,7 +54,7 @@ LIES = {
     "deep nesting": (file(b"[" * 5000), "no JSON object"),
     "a name twice": (
         file(b'{"a": {"dtype":"U8","shape":[1],"data_offsets":[0,1]}, "a": {}}', b"x"),
-        "a name stands in it twice",
+        "a name is in it twice",
     ),
     "metadata of numbers": (file({"__metadata__": {"a": 1}}), "metadata"),
     "a missing key": (file({"a": {"dtype": "F32", "shape": [1]}}), "not dtype, shape and data_offsets"),

@@ -1,4 +1,4 @@
-"""Every error that a user can meet: one root, one line, one documented exit code.
+"""Defines the errors that the zoo raises on purpose, and the exit codes of the command line.
 
 | exit code | meaning                                                       |
 |-----------|---------------------------------------------------------------|
@@ -33,7 +33,11 @@ __all__ = [
 
 
 class ZooError(Exception):
-    """The root of all that is raised on purpose.  The message is one line: what, which value, what to do next."""
+    """Base class of all errors that the zoo raises on purpose.
+
+    The message is one line: what is wrong, with which value, what was expected, and what to do next.  ``exit_code`` is
+    the exit code of the command line.
+    """
 
     exit_code = 1
 
@@ -45,35 +49,35 @@ class ConditionError(ZooError, ValueError):
 
 
 class IncompatibleError(ZooError):
-    """A sampler, metric or objective that does not fit the model; the message has the reason."""
+    """A sampler, metric or objective that does not fit the model, or an option out of its range."""
 
     exit_code = 2
 
 
 class DataError(ZooError):
-    """A file of samples that cannot be read, or holds other than what was expected."""
+    """A file of samples that cannot be read, or has samples of another kind than expected."""
 
     exit_code = 4
 
 
 class DivergenceError(ZooError):
-    """Numbers that are not finite, where samples should be."""
+    """Samples with numbers that are not finite."""
 
 
 class NameTakenError(ZooError):
-    """A name that something new cannot have; the message has one that it can."""
+    """A name that is taken already; the message suggests another."""
 
     exit_code = 2
 
 
 class UnknownNameError(ZooError):
-    """No model, sampler, metric … of that name.
+    """A name that no model, sampler, metric or other component has.
 
     Args:
-        kind: what was looked for (``"model"``).
-        name: the name that was given.
-        suggestions: the closest names there are.
-        hint: what to do next, if there is more to say.
+        kind: kind of component that was looked for, such as ``"model"``.
+        name: name that was given.
+        suggestions: existing names that are most similar.
+        hint: next step for the user, for the end of the message.
     """
 
     exit_code = 3
@@ -92,33 +96,37 @@ class AmbiguousNameError(ZooError):
 
 
 class WeightsError(ZooError):
-    """Weights (or a model folder) that cannot be trusted, read or found."""
+    """Weights, or a model's folder, that cannot be found, read or trusted."""
 
     exit_code = 4
 
 
 class ChecksumError(WeightsError):
-    """Bytes whose SHA-256 is not the one in the registry."""
+    """A file whose hash is not the one in the registry."""
 
 
 class NetworkError(ZooError):
-    """The network was needed and is not there (or must not be used)."""
+    """A request that is needed and fails, or is forbidden by ``--offline``."""
 
     exit_code = 5
 
 
 class AccessError(NetworkError):
-    """The Hub says no: private, gated, or a bad token."""
+    """A request that the Hub refuses: the repository is private or gated, or the token is not valid."""
 
 
 class PluginError(ZooError):
-    """A plugin that cannot be used; ``zoo plugins doctor`` says more."""
+    """A plugin that is missing or cannot be used; ``zoo plugins doctor`` gives the details."""
 
     exit_code = 6
 
 
 class RegistryError(ZooError):
-    """A registry file with mistakes: ``problems`` has them all, each ``file: table.key: problem``."""
+    """A registry file with mistakes.
+
+    Args:
+        problems: all mistakes, each as ``file: table.key: problem``; the message has the first.
+    """
 
     exit_code = 6
 

@@ -1,7 +1,6 @@
-"""Finds the installed plugins and the files they bring, without importing any of them.
+"""Finds the installed plugins and the files in their packages, without importing any of them.
 
-This knows distributions and their entry points, and nothing of what a plugin may register: both the registry and the
-loading of plugins stand on it.
+This module reads distributions and their entry points only.  Both the registry and the loading of plugins use it.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ Status = Literal["loaded", "disabled", "conflict", "incompatible", "broken"]
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """A plugin, and what became of it when it was loaded.
+    """An installed plugin, and the outcome of loading it.
 
     Attributes:
         name: name of its entry point.
         distribution: name of the installed package.
         version: version of that package.
         module: value of the entry point.
-        status: one of the five of :mod:`zoo_core.plugins`.
-        reason: cause in one line; empty where it is loaded.
+        status: outcome; :mod:`zoo_core.plugins` describes the five.
+        reason: cause in one line; empty if the plugin is loaded.
         advice: next step in one line.
         details: traceback, for ``zoo plugins doctor``.
-        deprecations: warnings about what it uses that will go away.
+        deprecations: warnings about deprecated things that the plugin uses.
     """
 
     name: str
@@ -49,20 +48,20 @@ class PluginRecord:
     deprecations: tuple[str, ...] = ()
 
     def line(self) -> str:
-        """Says in one line what is wrong."""
+        """Writes in one line why the plugin is not loaded."""
         who = f"plugin {self.name!r} ({self.distribution} {self.version})"
         what = f"{self.reason}; {self.advice}" if self.advice else self.reason
         return f"{who} not loaded: {self.status}: {what}; run 'zoo plugins doctor {self.name}'"
 
 
 def discover() -> Iterator[tuple[PluginRecord, EntryPoint]]:
-    """Yields every installed plugin, in the order of (entry point, distribution)."""
+    """Yields every installed plugin, sorted by entry point and distribution."""
     yield from _found()
 
 
 @cache
 def _found() -> tuple[tuple[PluginRecord, EntryPoint], ...]:
-    """Reads the metadata of all distributions once: a listing asks for each of its models."""
+    """Reads the metadata of all distributions, once, because a listing needs them for each model."""
     found = {}
     for point in entry_points(group=GROUP):
         distribution = point.dist.name if point.dist else "?"
@@ -73,12 +72,12 @@ def _found() -> tuple[tuple[PluginRecord, EntryPoint], ...]:
 
 
 def reset() -> None:
-    """Forgets what was found, so that tests can install other plugins."""
+    """Clears the cache of installed plugins, so that tests can install others."""
     _found.cache_clear()
 
 
 def disabled(record: PluginRecord) -> bool:
-    """Says whether ``ZOO_DISABLE_PLUGINS`` (``all`` or names, by commas) or ``--no-plugins`` leaves a plugin out."""
+    """Says whether ``ZOO_DISABLE_PLUGINS`` (``all`` or names, by commas) or ``--no-plugins`` leaves out a plugin."""
     names = {_normalised(n.strip()) for n in os.environ.get("ZOO_DISABLE_PLUGINS", "").split(",") if n.strip()}
     return bool(names & {"all", _normalised(record.name), record.distribution})
 
@@ -94,7 +93,7 @@ def registry_files() -> Iterator[tuple[str, Path]]:
 
 
 def package_folders(distribution: str) -> list[str]:
-    """Returns the folders of a plugin's package; none where it is not installed.
+    """Returns the folders of a plugin's package; an empty list if it is not installed.
 
     Args:
         distribution: name of the installed package, such as ``zoo-ddpm``.
@@ -104,7 +103,7 @@ def package_folders(distribution: str) -> list[str]:
 
 
 def _folders(module: str) -> list[str]:
-    """The folders of the top-level package of an entry point's value."""
+    """Returns the folders of the top-level package of an entry point's value."""
     try:
         spec = importlib.util.find_spec(module.partition(":")[0].partition(".")[0])
     except (ImportError, ValueError):

@@ -1,9 +1,9 @@
-"""The processes of one run: one by default, several under ``torchrun``.
+"""Shares the work of a run among processes: one by default, several under ``torchrun``.
 
     torchrun --standalone --nproc_per_node 8 -m zoo_core.cli train ddpm-mnist --device cuda
 
-Each process does its share of every batch; sums and averages are the only things that pass between them.  All
-randomness belongs to the global index of an example, so what comes out does not depend on how many there are.
+Each process handles its share of every batch; the processes exchange sums, averages and gathered rows.  Random numbers
+depend on the global index of an example, so results do not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def world_size() -> int:
-    """How many processes ``torchrun`` started; 1 without it.  Imports nothing."""
+    """Returns the number of processes that ``torchrun`` started; 1 without it.  Imports nothing."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class Processes:
-    """This process among the others.
+    """The group of processes of a run, seen from one of them.
 
     Args:
-        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        precision: what :meth:`autocast` multiplies in.
+        device: device to compute on: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        precision: number format of matrix products under :meth:`autocast`.
 
     Raises:
-        IncompatibleError: an unknown precision, or fewer processes than ``torchrun`` was asked for (``accelerate launch
-            --cpu`` starts one without a word).
+        IncompatibleError: the precision is unknown, or there are fewer processes than were asked for (``accelerate
+            launch --cpu`` starts one without a message).
 
     Attributes:
-        rank: 0 … size − 1.
-        size: how many there are.
-        device: where this one computes.
+        rank: number of this process, 0 … size − 1.
+        size: number of processes.
+        device: device of this process.
     """
 
     def __init__(self, device: str = "cpu", precision: Precision = "float32") -> None:
         if precision not in ("float32", "bfloat16"):
             raise IncompatibleError(f"precision = {precision!r}; expected float32 or bfloat16")
-        from accelerate import Accelerator  # a second and a half, and not needed by one process that only samples
+        from accelerate import Accelerator  # takes 1.5 s to import, and sampling in one process does not need it
 
-        # Accelerate's own mixed precision is a setting of the whole process; ours is of one run.
+        # Accelerate's mixed precision would hold for the whole process; the precision here is that of one run.
         self.accelerator, self.precision = Accelerator(cpu=device == "cpu", mixed_precision="no"), precision
         self.rank, self.size = self.accelerator.process_index, self.accelerator.num_processes
         self.device = self.accelerator.device if device in ("cpu", "auto") or self.size > 1 else torch.device(device)
@@ -62,25 +62,25 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and reports."""
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context of forward passes."""
+        """Returns the context manager for forward passes in the run's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def part(self, count: int) -> range:
-        """This process's share of 0 … count − 1: contiguous, in the order of the ranks."""
+        """Returns this process's share of the indices 0 … count − 1; shares are contiguous, in the order of ranks."""
         return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def sum(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The sums over all processes of tensors that have the same shapes in each."""
+        """Sums tensors over all processes; each tensor has the same shape in every process."""
         if self.size == 1:
             return dict(values)
         return {name: self.accelerator.reduce(value, reduction="sum") for name, value in values.items()}
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replaces gradients by their means over all processes, in one message."""
+        """Replaces the gradients of parameters by their means over all processes, in one exchange."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.size == 1 or not gradients:
             return
@@ -92,7 +92,7 @@ class Processes:
         """Joins the rows of all processes, in the order of the ranks, in every process.
 
         Args:
-            rows: this process's share; ``None`` where it has none.
+            rows: this process's share of the rows; ``None`` if it has none.
         """
         if self.size == 1 and rows is not None:
             return rows
@@ -101,11 +101,11 @@ class Processes:
         return cat([part for part in parts if part is not None])
 
     def wait(self) -> None:
-        """Returns when all have arrived."""
+        """Waits until all processes have called this method."""
         self.accelerator.wait_for_everyone()
 
     def close(self) -> None:
-        """Leaves the group, so that the process ends without a warning."""
+        """Leaves the group of processes, so that this process ends without a warning."""
         from accelerate.state import AcceleratorState
 
         self.accelerator.end_training()

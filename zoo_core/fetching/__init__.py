@@ -1,7 +1,7 @@
-"""From a registry entry to verified bytes: bundled snapshot → Hub cache → Hub.  Imports no torch.
+"""Fetches the weights of a registry entry: from the plugin's package, the Hub's cache, or the Hub.  Imports no torch.
 
-Whatever the source, the bytes are read once, their SHA-256 is compared with the registry, and those same bytes are
-returned: nothing can change between the check and the use.  Revisions are commits, so weights in the cache need no
+The bytes are read once, their SHA-256 is compared with the registry's, and the bytes that were hashed are returned, so
+that a file cannot change between the check and its use.  Revisions are commits, so weights in the cache need no
 request.  ``huggingface_hub`` does the transfers (:mod:`zoo_core.fetching.hub_client`).
 """
 
@@ -35,16 +35,16 @@ Place = Literal["bundled", "folder", "cache", "hub"]
 
 @dataclass(frozen=True)
 class Fetched:
-    """Verified bytes and where they came from.
+    """Verified bytes of a file, and where they came from.
 
     Attributes:
-        path: the file.
-        came_from: ``bundled``, ``folder``, ``cache`` or ``hub``.
-        content: the bytes; what is built from them may share their memory.
-        sha256: of the bytes.
-        size: their number.
-        revision: the commit, for the cache and the Hub.
-        more: the other files of weights that lie in several, each with its own bytes.
+        path: path of the file.
+        came_from: source of the file: ``bundled``, ``folder``, ``cache`` or ``hub``.
+        content: bytes of the file; tensors that are built from them may share their memory.
+        sha256: SHA-256 hash of the bytes.
+        size: number of bytes.
+        revision: commit of the repository, for the cache and the Hub.
+        more: other files, for weights that are split into several.
     """
 
     path: Path
@@ -57,27 +57,28 @@ class Fetched:
 
     @property
     def files(self) -> tuple[Fetched, ...]:
-        """All the files, this one first."""
+        """Returns all the files, this one first."""
         return (self, *self.more)
 
 
 def fetch(entry: Entry, *, weights_from: str = "auto", offline: bool | None = None) -> Fetched:
-    """The verified weights of an entry.
+    """Fetches and verifies the weights of an entry.
 
     Args:
-        entry: a model with weights.
-        weights_from: ``auto`` (the folder of an entry that came from one; else bundled, then cache, then Hub),
-            ``bundled``, ``cache``, ``hub``, or a folder that holds the file.
-        offline: make no request; by default as ``ZOO_OFFLINE`` or ``HF_HUB_OFFLINE`` say.
+        entry: entry with weights.
+        weights_from: source of the weights: ``bundled``, ``cache``, ``hub``, a folder that has the file, or ``auto``.
+            ``auto`` is the folder of an entry that came from one, and otherwise tries the plugin's package, the cache
+            and the Hub in turn.
+        offline: whether network requests are forbidden; as ``ZOO_OFFLINE`` and ``HF_HUB_OFFLINE`` say unless given.
 
     Raises:
         ChecksumError: the bytes are not those of the registry; a bad file in the cache has been deleted.
-        WeightsError: the file is not there, or is no regular file inside its folder.
-        NetworkError: the Hub was needed and cannot be used; ``AccessError`` where it refuses.
+        WeightsError: the file does not exist, or is not a regular file inside its folder.
+        NetworkError: the Hub is needed and cannot be reached; ``AccessError`` if it refuses access.
     """
     weights = entry.weights
     if weights is None:
-        made = f"zoo train {entry.id} makes runs/{entry.id}/model" if entry.recipe else "and no recipe to make them"
+        made = f"zoo train {entry.id} makes runs/{entry.id}/model" if entry.recipe else "it has no recipe either"
         raise WeightsError(f"{entry.id} has no weights yet; {made}")
     if weights.more:
         apart = (replace(entry, weights=one) for one in weights.files)
@@ -96,7 +97,7 @@ def fetch(entry: Entry, *, weights_from: str = "auto", offline: bool | None = No
         if weights_from == "auto":
             raise WeightsError(f"the snapshot of {entry.id} is missing from {entry.plugin}; reinstall it")
         its = f"in {entry.origin.path}" if isinstance(entry.origin, FromFolder) else f"bundled with {entry.plugin}"
-        raise WeightsError(f"{entry.id} is in no repository on the Hub; it is {its}")
+        raise WeightsError(f"{entry.id} is in no repository on the Hub; it is {its}: try --weights-from auto")
     if weights_from != "hub" and (path := _cached_path(weights)) is not None:
         try:
             return _checked(path, weights, "cache")
@@ -109,7 +110,7 @@ def fetch(entry: Entry, *, weights_from: str = "auto", offline: bool | None = No
 
 
 def _from_hub(name: str, weights: Weights, offline: bool | None) -> Fetched:
-    """One download, and another if the first one's bytes are wrong."""
+    """Downloads the weights, and downloads them a second time if the bytes of the first download are wrong."""
     for force in (False, True):
         path = download(weights.repo_id, weights.file, weights.revision, name=name, offline=offline, force=force)
         try:
@@ -123,18 +124,20 @@ def _from_hub(name: str, weights: Weights, offline: bool | None) -> Fetched:
 def download(
     repo_id: str, file: str, revision: str, *, name: str, offline: bool | None = None, force: bool = False
 ) -> Path:
-    """A file of a repository, through the Hub's cache.
+    """Downloads a file of a repository into the Hub's cache, unless it is there, and returns its path.
 
     Args:
-        repo_id: ``org/name``.
-        file: a plain file name.
-        revision: a commit.
-        name: what the user called the model.
-        offline: make no request.
-        force: fetch it again even if it is in the cache.
+        repo_id: repository, ``org/name``.
+        file: plain file name.
+        revision: commit.
+        name: reference to the model as the user gave it, for messages.
+        offline: whether network requests are forbidden.
+        force: whether to download the file even if it is in the cache.
 
     Raises:
-        NetworkError, AccessError, WeightsError: what went wrong, and what to do.
+        NetworkError: the Hub cannot be reached, or sent another commit.
+        AccessError: the Hub refuses access.
+        WeightsError: the repository has no such file or commit.
     """
     import huggingface_hub
 
@@ -156,7 +159,7 @@ def download(
             )
         )
     expected = _repo_folder(repo_id) / "snapshots" / revision / file
-    if path != expected:  # the client files what it gets under the commit that the answer names
+    if path != expected:  # the client stores a file under the commit that the Hub's answer names, not the requested one
         raise NetworkError(
             f"{endpoint()} sent another commit of {repo_id} than {revision}; try again: zoo download {name}"
         )
@@ -164,7 +167,7 @@ def download(
 
 
 def _checked(path: Path, weights: Weights, place: Place) -> Fetched:
-    """Reads a file and compares it with the registry; a wrong one in the cache is deleted."""
+    """Reads a file and compares its bytes with the registry's hash; a file in the cache that differs is deleted."""
     try:
         size = path.stat().st_size
         content, found = read(path, weights.size) if size == weights.size else (bytearray(), "")
@@ -177,25 +180,25 @@ def _checked(path: Path, weights: Weights, place: Place) -> Fetched:
         delete(path)
         advice = "it was deleted; download it again, and if that fails too do not trust the repository"
     else:
-        advice = "reinstall the plugin" if place == "bundled" else "this is not the model that the registry means"
+        advice = "reinstall the plugin" if place == "bundled" else "the folder has another model, or a damaged file"
     if size != weights.size:
         raise ChecksumError(f"{path} has {size:,} bytes, the registry says {weights.size:,}; {advice}")
     raise ChecksumError(f"{path} has sha256 {found}, the registry says {weights.sha256}; {advice}")
 
 
 def delete(path: Path) -> None:
-    """The snapshot's link and the blob behind it, so that nothing loads it again."""
+    """Deletes a file of the cache: the link in the snapshot, and the blob that it points to."""
     for victim in (path.resolve(), path):
         victim.unlink(missing_ok=True)
 
 
 def cached(entry: Entry) -> bool:
-    """Whether the weights are in the Hub's cache."""
+    """Says whether the weights of an entry are in the Hub's cache."""
     return entry.weights is not None and all(_cached_path(one) is not None for one in entry.weights.files)
 
 
 def _cached_path(weights: Weights) -> Path | None:
-    """The file of a pinned revision in the cache (its layout is part of huggingface_hub's documentation)."""
+    """Returns the path of a pinned file in the cache (huggingface_hub documents the folders); ``None`` if absent."""
     if not weights.repo_id:
         return None
     path = _repo_folder(weights.repo_id) / "snapshots" / weights.revision / weights.file
@@ -203,7 +206,7 @@ def _cached_path(weights: Weights) -> Path | None:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a file is there; a name that no file can have is not, where :meth:`Path.is_file` raises."""
+    """Says whether a file exists; an impossible name does not (:meth:`Path.is_file` would raise an error)."""
     return os.path.isfile(path)
 
 
@@ -212,7 +215,7 @@ def _repo_folder(repo_id: str) -> Path:
 
 
 def cached_repos(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """What the cache holds of these entries: ``id``, ``repo_id``, ``size`` in bytes, ``path``."""
+    """Lists the entries whose weights are in the cache, with ``id``, ``repo_id``, ``size`` in bytes and ``path``."""
     rows = []
     for entry in entries:
         if entry.weights is not None and (path := _cached_path(entry.weights)) is not None:
@@ -222,7 +225,7 @@ def cached_repos(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 
 def remove_cached(entry: Entry) -> int:
-    """Deletes the cached revision of an entry and returns the bytes freed (0 where there was none)."""
+    """Deletes the cached weights of an entry; returns the number of bytes freed, 0 if nothing was cached."""
     import huggingface_hub
 
     if entry.weights is None or not cached(entry):

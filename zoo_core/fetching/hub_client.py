@@ -1,6 +1,6 @@
-"""The Hub's client: where the Hub is, whether it may be asked, and its errors as ours.  Imports no torch.
+"""Prepares the Hub's client (``huggingface_hub``) and turns its errors into the zoo's.  Imports no torch.
 
-``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` are those of ``huggingface_hub``, read when they are needed.
+``HF_HOME``, ``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to ``huggingface_hub``; they are read at every use.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ __all__ = [
 
 REPO_ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 FIRST_WORD = 10.0
-"""Seconds in which the Hub says what it has."""
+"""Timeout, in seconds, of a request that asks which commit or file the Hub has."""
 TIMEOUT = 120.0
-"""Seconds that the Hub may be silent while it works."""
+"""Timeout, in seconds, of any other request of the client."""
 _TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "hf_xet")
 
 
 def cache_dir() -> Path:
-    """The Hub's cache, by the same variables that ``huggingface_hub`` reads (but read now, not at its import)."""
+    """Returns the folder of the Hub's cache, from the environment variables that ``huggingface_hub`` uses.
+
+    They are read at every call; ``huggingface_hub`` reads them once, when it is imported.
+    """
     if explicit := os.environ.get("HF_HUB_CACHE"):
         return Path(explicit).expanduser()
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
@@ -48,12 +51,16 @@ def cache_dir() -> Path:
 
 
 def endpoint() -> str:
-    """Where the Hub is."""
+    """Returns the address of the Hub."""
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
 def is_offline(explicit: bool | None = None) -> bool:
-    """Whether requests are forbidden."""
+    """Says whether network requests are forbidden.
+
+    Args:
+        explicit: the caller's choice; ``None`` where ``ZOO_OFFLINE`` and ``HF_HUB_OFFLINE`` decide.
+    """
     if explicit is not None:
         return explicit
     return any(
@@ -63,7 +70,7 @@ def is_offline(explicit: bool | None = None) -> bool:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Forbids requests for a while, as ``ZOO_OFFLINE=1`` does."""
+    """Forbids network requests within a ``with`` block, as ``ZOO_OFFLINE=1`` does."""
     before = os.environ.get("ZOO_OFFLINE")
     os.environ["ZOO_OFFLINE"] = "1"
     try:
@@ -76,15 +83,15 @@ def offline() -> Iterator[None]:
 
 
 def require_connection() -> None:
-    """Raises :class:`NetworkError` at once where the Hub's host cannot be reached; the client would retry for 23 s.
+    """Raises :class:`NetworkError` at once if the Hub's host cannot be reached; the client would retry for 23 s.
 
-    Behind a proxy there is nothing to be learned this way, and the client is left to find out.
+    If a proxy is set, the host is not tried, since only the proxy can reach it.
     """
     careful_client()
     proxies = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
     if any(os.environ.get(name) for name in proxies):
         return
-    import socket  # only here: listings import this module, and ask for no connection
+    import socket  # imported here because listings import this module and open no connection
 
     try:
         parts = urlsplit(endpoint())
@@ -96,10 +103,10 @@ def require_connection() -> None:
 
 
 def careful_client() -> None:
-    """Makes the Hub's client give up on a Hub that is silent, and refuse answers that name a path.
+    """Gives the Hub's client a timeout, and makes it refuse answers whose headers could name a path.
 
-    The client writes what it downloads to ``blobs/<ETag>`` and ``snapshots/<X-Repo-Commit>``, whatever those headers
-    say, and waits without end for the answer to an upload.
+    The client writes downloads to ``blobs/<ETag>`` and ``snapshots/<X-Repo-Commit>`` without checking those headers, so
+    a malicious server could choose the path; and it has no timeout for the answer to an upload.
     """
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils import _http
@@ -124,18 +131,18 @@ def _check_headers(response: Any) -> None:
         return
     commit = response.headers.get("x-repo-commit")
     if commit is not None and not re.fullmatch(r"[0-9a-f]{40}", commit):
-        raise NetworkError(f"{endpoint()} names {commit[:60]!r} as a commit; its answer is not taken")
+        raise NetworkError(f"{endpoint()} gave {commit[:60]!r} as a commit, expected 40 hex digits; answer refused")
     for name in ("etag", "x-linked-etag"):
         tag = response.headers.get(name, "x").removeprefix("W/").strip('"')
         if not re.fullmatch(r"[\w.:+=~-]{1,200}", tag, re.ASCII) or tag in (".", ".."):
-            raise NetworkError(f"{endpoint()} names {tag[:60]!r} as a file's hash; its answer is not taken")
+            raise NetworkError(f"{endpoint()} gave {tag[:60]!r} as the hash of a file; answer refused")
 
 
 def checked_repo_id(repo_id: str) -> str:
-    """The name of a repository, once it is sure that it is one.
+    """Checks the name of a repository and returns it.
 
     Raises:
-        UnknownNameError: it is not ``org/name``.
+        UnknownNameError: the name is not ``org/name``.
     """
     if not re.fullmatch(REPO_ID, repo_id, re.ASCII) or ".." in repo_id or "--" in repo_id:
         raise UnknownNameError("repository", repo_id, None, "expected ORG/REPO, as in hf:ORG/REPO@REVISION")
@@ -143,10 +150,14 @@ def checked_repo_id(repo_id: str) -> str:
 
 
 def checked_commit(value: object, where: str) -> str:
-    """A commit that the Hub named, once it is sure that it is one: it becomes part of a path.
+    """Checks a commit that the Hub named, since it becomes part of a path, and returns it.
+
+    Args:
+        value: commit from the Hub's answer.
+        where: repository and revision that were asked for, for messages.
 
     Raises:
-        NetworkError: it is not 40 hex digits.
+        NetworkError: the value is not 40 hex digits.
     """
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{40}", value):
         raise NetworkError(f"{endpoint()} does not say which commit {where} is (it says {str(value)[:60]!r})")
@@ -154,25 +165,25 @@ def checked_commit(value: object, where: str) -> str:
 
 
 def status_of(err: BaseException | None) -> int | None:
-    """The HTTP status that an error of the client stands for, if any."""
+    """Returns the HTTP status of an error of the client; ``None`` if it has none."""
     status = getattr(getattr(err, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 
 
 def retry_after(err: BaseException | None) -> float | None:
-    """The seconds that the Hub asks to wait, if it does."""
+    """Returns the seconds that the Hub asks to wait before the next request; ``None`` if it does not ask."""
     value = getattr(getattr(err, "response", None), "headers", {}).get("retry-after", "")
     return float(value) if re.fullmatch(r"\d{1,6}", value) else None
 
 
 @contextmanager
 def asking(what: str, where: str, again: str, *, offline: bool = False) -> Iterator[None]:
-    """Turns the errors of the Hub's client, which differ between its versions, into ours.
+    """Turns errors of the Hub's client, which differ between its versions, into the zoo's.
 
     Args:
-        what: is asked (``"file 'config.json'"``).
-        where: of (``"org/repo@0123abcd"``).
-        again: the command that tries it again.
+        what: thing that is asked for (``"file 'config.json'"``), for messages.
+        where: repository and revision (``"org/repo@0123abcd"``), for messages.
+        again: command that repeats the attempt, for messages.
         offline: whether the client was told to make no request.
     """
     try:
@@ -187,7 +198,7 @@ def asking(what: str, where: str, again: str, *, offline: bool = False) -> Itera
 
 
 def _ours(err: BaseException, what: str, where: str, again: str, offline: bool) -> ZooError:
-    """The error that is raised for one of the client's."""
+    """Makes the zoo's error for an error of the client."""
     from huggingface_hub import errors
 
     status = status_of(err)
@@ -199,7 +210,7 @@ def _ours(err: BaseException, what: str, where: str, again: str, offline: bool) 
         return AccessError(f"{where} does not exist, or is private or gated; {advice}")
     if isinstance(err, errors.RevisionNotFoundError):
         repo_id, _, revision = where.partition("@")
-        return WeightsError(f"{repo_id} has no revision {revision!r}; was it deleted? look for a newer one")
+        return WeightsError(f"{repo_id} has no revision {revision!r}; it may have been deleted: look for a newer one")
     if isinstance(err, errors.LocalEntryNotFoundError):
         if offline:
             return NetworkError(
@@ -218,7 +229,7 @@ def _ours(err: BaseException, what: str, where: str, again: str, offline: bool) 
         return NetworkError(f"{endpoint()} limits how often it may be asked (429); try again {when}: {again}")
     if isinstance(err, OSError) and err.errno is not None and status is None:
         reason = err.strerror or one_line(err)
-        return WeightsError(f"cannot write {what} to the cache {cache_dir()}: {reason}; free it, then {again}")
+        return WeightsError(f"cannot write {what} to the cache {cache_dir()}: {reason}; make room, then {again}")
     if isinstance(err, (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError)):
         return NetworkError(f"{what} of {where} failed: {one_line(err)}; try again: {again}")
     broken = "the connection broke" if type(err).__module__.split(".")[0] in _TRANSPORTS else "the answer is broken"
@@ -226,5 +237,5 @@ def _ours(err: BaseException, what: str, where: str, again: str, offline: bool) 
 
 
 def one_line(err: BaseException) -> str:
-    """What an error says, on one line of bounded length."""
+    """Writes the message of an error on one line, shortened to 200 characters."""
     return " ".join(str(err).split())[:200] or type(err).__name__

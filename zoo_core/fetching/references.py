@@ -1,4 +1,4 @@
-"""What a user may call a model: an id, a repository on the Hub, a folder."""
+"""Finds the entry of a reference to a model: an id, a repository on the Hub, or a folder."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ __all__ = ["entry_of"]
 
 
 def entry_of(name: str, *, offline: bool | None = None) -> Entry:
-    """The entry that a name means.
+    """Returns the entry that a reference names.
 
     Args:
-        name: an id of the registry; ``hf:org/repo[@revision]``; ``./folder``, ``/folder`` or ``local-dir:folder``.
-        offline: for ``hf:``, make no request.
+        name: reference to a model: an id of the registry; ``hf:org/repo[@revision]``; ``./folder``, ``/folder`` or
+            ``local-dir:folder``.
+        offline: whether network requests are forbidden, which matters for ``hf:``.
 
     Raises:
-        UnknownNameError: no such id, or a name with a slash that has neither prefix.
-        WeightsError: the reference has no valid ``config.json``.
-        NetworkError: the Hub was needed and cannot be used.
+        UnknownNameError: the registry has no such id, or a name with a slash has no prefix.
+        WeightsError: the repository or folder has no valid ``config.json``.
+        NetworkError: the Hub is needed and cannot be reached.
     """
     if name.startswith("hf:"):
         return _from_hub(name.removeprefix("hf:"), offline)
@@ -45,14 +46,14 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
         folder = reading.expanded(name.removeprefix("local-dir:"))
         try:
             own = folder.resolve().name
-        except (ValueError, OSError):  # no name that a folder can have: whoever reads it says so
+        except (ValueError, OSError):  # an impossible name; `reading.inside` raises the error with a message
             own = ""
         origin = FromFolder(folder)
         found = repository_formats.entry(lambda file: reading.inside(folder, file), own, origin)
         return found or _entry(reading.inside(folder, "config.json"), own, origin)
     if "/" in name:
         shown = name if name.isprintable() and len(name) <= 200 else "…"
-        hint = f"say hf:{shown} for a repository on the Hub, or ./{shown} for a folder"
+        hint = f"use hf:{shown} for a repository on the Hub, or ./{shown} for a folder"
         raise UnknownNameError("model", name, None, hint)
     return registry.load().get(name)
 
@@ -76,7 +77,7 @@ def _from_hub(reference: str, offline: bool | None) -> Entry:
 
 
 def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
-    """The commit that a branch or tag means now; from the cache when offline."""
+    """Returns the commit that a branch or tag points to: as the Hub says, or when offline as the cache says."""
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
     where = f"{repo_id}@{revision}"
@@ -95,9 +96,10 @@ def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
 
 
 def _check_blob(path: Path) -> None:
-    """A text file of a repository is named by its git hash in the cache; one that does not match is deleted.
+    """Compares a text file in the cache with the git hash that is its name; a file that differs is deleted.
 
-    The Hub's client compares sizes only.  (Names of 64 digits may be of another hash: those are left alone.)
+    The Hub's client compares sizes only.  A name of 64 digits is the SHA-256 hash of a large file; such files are not
+    checked here.
     """
     link = Path(os.readlink(path)) if path.is_symlink() else path
     if not re.fullmatch(r"[0-9a-f]{40}", link.name) or path.stat().st_size > CONFIG_LIMIT:
@@ -109,7 +111,7 @@ def _check_blob(path: Path) -> None:
 
 
 def _entry(path: Path, name: str, origin: FromHub | FromFolder) -> Entry:
-    """An entry from a snapshot's ``config.json``: a registry table in JSON."""
+    """Reads an entry from the ``config.json`` of a snapshot, which is a registry table in JSON."""
     if path.stat().st_size > CONFIG_LIMIT:
         raise WeightsError(f"{path} has {path.stat().st_size:,} bytes; a config has at most {CONFIG_LIMIT:,}")
     try:
@@ -120,7 +122,7 @@ def _entry(path: Path, name: str, origin: FromHub | FromFolder) -> Entry:
         raise WeightsError(f"{path} is not a JSON object")
     weights: Any = data.get("weights")
     if not isinstance(weights, dict) or not isinstance(weights.get("file"), str):
-        raise WeightsError(f"{path}: weights.file: missing; is this a model of the zoo?")
+        raise WeightsError(f"{path}: weights.file: missing; expected the config.json of a model of the zoo")
     if isinstance(origin, FromFolder) and "sha256" not in weights:
         file = reading.inside(origin.path, weights["file"])
         size = file.stat().st_size

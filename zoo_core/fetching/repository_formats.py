@@ -1,8 +1,8 @@
-"""Repositories and folders that another library laid out, by what plugins registered for them.  Imports no torch.
+"""Reads repositories and folders in another library's format, with the formats that plugins register.
 
-A snapshot of the zoo has a ``config.json`` that names its weights.  Where it has none, each registered layout of which
-a *marker* is there is asked for a registry table; the bytes of the weights are hashed then, and are the same when they
-are loaded.
+A snapshot of the zoo has a ``config.json`` that names its weights.  For a repository without one, the first registered
+format whose *marker file* exists makes the registry table.  The weights are hashed at that time, and the bytes that are
+loaded later must have the same hash.  This module imports no torch.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from zoo_core.registry.entry import Entry, FromFolder, FromHub, Weights
 __all__ = ["Repository", "entry"]
 
 CONFIG_LIMIT = 1_000_000
-"""Bytes of a ``config.json``: more is not read."""
+"""Size of the largest ``config.json`` that is read, in bytes."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A commit on the Hub or a folder, whose files are fetched as they are asked for.
+    """A commit on the Hub, or a folder; its files are fetched when they are needed.
 
     Attributes:
-        fetch: gives the local path of a file of it, or raises ``WeightsError`` where there is none.
-        offline: whether what is not in the cache is not there.
+        fetch: function that returns the local path of a file, and raises ``WeightsError`` if it does not exist.
+        offline: whether network requests are forbidden, so that only files in the cache exist.
     """
 
     fetch: Callable[[str], Path]
     offline: bool = False
 
     def find(self, file: str) -> Path | None:
-        """Gives the local path of a file; ``None`` where it is not there, nor (with no network) in the cache.
+        """Returns the local path of a file; ``None`` if it does not exist, or when offline is not in the cache.
 
         Raises:
-            ChecksumError: its bytes are not those that the Hub spoke of.
-            NetworkError: the Hub was needed and cannot be used.
+            ChecksumError: the file's hash is not the one that the Hub gave.
+            NetworkError: the Hub is needed and cannot be reached.
         """
         try:
             return self.fetch(file)
         except ChecksumError:
             raise
-        except (WeightsError, ValueError):  # not there, or no name that a file can have
+        except (WeightsError, ValueError):  # the file does not exist, or its name is impossible
             return None
         except NetworkError:
             if not self.offline:
@@ -61,17 +61,17 @@ class Repository:
 def entry(
     fetch: Callable[[str], Path], name: str, origin: FromHub | FromFolder, *, offline: bool = False
 ) -> Entry | None:
-    """The entry of a foreign repository; ``None`` where it is one of the zoo, or no layout knows it.
+    """Makes the entry of a repository in another library's format; ``None`` if it is the zoo's own or no format fits.
 
     Args:
-        fetch: gives the local path of a file of the repository, or raises ``WeightsError`` where there is none.
-        name: what the entry is called.
-        origin: the commit or the folder that it is.
-        offline: what is not in the cache is not there.
+        fetch: function that returns the local path of a file, and raises ``WeightsError`` if it does not exist.
+        name: id of the entry.
+        origin: commit or folder of the repository.
+        offline: whether network requests are forbidden, so that only files in the cache exist.
 
     Raises:
-        WeightsError: a layout knows it and says why it cannot be loaded.
-        ChecksumError: the weights are not those that the Hub spoke of.
+        WeightsError: a format fits, but cannot express the model; the message has the reason.
+        ChecksumError: the hash of the weights is not the one that the Hub gave.
     """
     known, repository = plugins.load().catalogue.all("layout"), Repository(fetch, offline)
     if not known or _is_ours(repository):
@@ -99,11 +99,11 @@ def _is_ours(repository: Repository) -> bool:
     try:
         return "weights" in json.loads(path.read_bytes())
     except (ValueError, RecursionError, TypeError):
-        return True  # the reader of snapshots says what is wrong with it
+        return True  # `references._entry` reads it again and raises an error with the reason
 
 
 def _weights(path: Path, file: str, origin: FromHub | FromFolder) -> Weights:
-    """Which bytes they are; what the Hub names by its SHA-256 is compared with it."""
+    """Hashes a file of weights, and compares the hash with the Hub's, which is the name of the file in the cache."""
     size = path.stat().st_size
     sha256 = reading.read(path, size)[1]
     blob = Path(os.readlink(path)).name if path.is_symlink() else ""

@@ -1,4 +1,4 @@
-"""From a name to a verified, built model."""
+"""Loads models: finds the entry, fetches and verifies the weights, builds the model and fills it."""
 
 from __future__ import annotations
 
@@ -30,21 +30,24 @@ def load(
     offline: bool | None = None,
     weights_from: str = "auto",
 ) -> Model:
-    """A model by name, with verified weights, in evaluation mode.
+    """Loads a model with verified weights, in evaluation mode.
 
     Args:
-        name: an id (``"ddpm-mnist"``), ``"hf:org/repo[@revision]"`` or ``"./folder"``; or the entry that a name gave.
-        device: ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"auto"`` (the best there is).
-        dtype: ``"float32"``, ``"float64"``, ``"bfloat16"``, ``"float16"``; the model's own unless given.
-        offline: use no network; by default as ``ZOO_OFFLINE`` or ``HF_HUB_OFFLINE`` say.
-        weights_from: ``"auto"`` (a folder's own; else bundled, then cache, then Hub), ``"bundled"``, ``"cache"``,
-            ``"hub"``, or a folder.
+        name: reference to a model: an id (``"ddpm-mnist"``), ``"hf:org/repo[@revision]"`` or ``"./folder"``; or an
+            entry of the registry.
+        device: device of the model: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"``, which takes an accelerator if
+            there is one.
+        dtype: number format of the model: ``"float32"``, ``"float64"``, ``"bfloat16"`` or ``"float16"``; the model's
+            own unless given.
+        offline: whether network requests are forbidden; as ``ZOO_OFFLINE`` and ``HF_HUB_OFFLINE`` say unless given.
+        weights_from: source of the weights: ``"bundled"``, ``"cache"``, ``"hub"``, a folder, or ``"auto"``, which tries
+            the plugin's package, the cache and the Hub in turn.
 
     Returns:
-        The model; ``model.entry`` is what the registry says about it.
+        The model; ``model.entry`` is its entry in the registry.
 
     Raises:
-        ZooError: one of its kinds; see :mod:`zoo_core.errors`.
+        ZooError: the model cannot be loaded; :mod:`zoo_core.errors` lists the kinds of errors.
     """
     return load_with_weights(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)[0]
 
@@ -57,9 +60,9 @@ def load_with_weights(
     offline: bool | None = None,
     weights_from: str = "auto",
 ) -> tuple[Model, Fetched]:
-    """As :func:`load`, with the bytes of the weights and where they came from."""
+    """Loads a model as :func:`load` does, and also returns the bytes of the weights and where they came from."""
     entry = name if isinstance(name, Entry) else entry_of(name, offline=offline)
-    factory = factory_of(entry)  # a missing plugin is said before anything is fetched
+    factory = factory_of(entry)  # before the download, so that a missing plugin fails at once
     fetched = fetching.fetch(entry, weights_from=weights_from, offline=offline)
     headers = [weights_file.check_header(one.content, str(one.path)) for one in fetched.files]
     if not entry.vouched_for:
@@ -74,7 +77,7 @@ def load_with_weights(
 
 
 def _joined(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """What several files say of their tensors, as one table; a tensor that stands in two of them is refused."""
+    """Merges tables of tensors from several files; a tensor that is in two of them is an error."""
     table = {key: value for part in parts for key, value in part.items()}
     if len(table) != sum(map(len, parts)):
         twice = next(key for key in table if sum(key in part for part in parts) > 1)
@@ -83,15 +86,15 @@ def _joined(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
 
 
 def fill(model: Model, state: Mapping[str, torch.Tensor], name: str) -> None:
-    """Copies a state dict into a built model, strictly: every tensor, of its shape, a number of its kind.
+    """Copies a state dict into a built model; every tensor must be there, with the model's shape and kind of number.
 
     Args:
-        model: what :func:`build` made.
-        state: the tensors of a weights file.
-        name: what to call the file in messages.
+        model: model that :func:`build` made.
+        state: tensors of a weights file, by name.
+        name: name of the file in messages.
 
     Raises:
-        WeightsError: the two do not fit.
+        WeightsError: the tensors do not fit the model.
     """
     what = f"{name} does not fit {type(model).__name__} with this config"
     for key, mine in model.state_dict().items():
@@ -105,20 +108,21 @@ def fill(model: Model, state: Mapping[str, torch.Tensor], name: str) -> None:
 
 
 def _kind(tensor: torch.Tensor) -> str:
-    """``floating``, ``truth`` or ``integer``: within a kind a number of another width is converted."""
+    """Returns the kind of a tensor's numbers; within a kind, numbers of another width are converted."""
     return "floating" if tensor.is_floating_point() else "truth" if tensor.dtype == torch.bool else "integer"
 
 
 def build(entry: Entry, seed: int = 0) -> Model:
-    """The model of an entry with fresh parameters.  The global random generator is left as it was.
+    """Builds the model of an entry with newly initialised parameters.
 
     Args:
-        entry: a model of an installed plugin.
-        seed: seed of the layers' first weights, which torch draws from its global generator.
+        entry: entry of a family that an installed plugin provides.
+        seed: seed of the initial parameters, which torch draws from its global generator.  The state of the generator
+            is restored afterwards.
 
     Raises:
-        PluginError: no installed plugin registers the entry's factory; nothing is imported then.
-        WeightsError: the factory refuses the config.
+        PluginError: no installed plugin registers the entry's family; nothing is imported then.
+        WeightsError: the family's class refuses the config.
     """
     return _built(entry, factory_of(entry), seed)
 
@@ -130,12 +134,13 @@ def _built(entry: Entry, factory: Callable[..., Any], seed: int = 0) -> Model:
             model = factory(**_plain(entry.config))
         except ZooError:
             raise
-        except Exception as err:  # a config that the family did not foresee; the family's code says how it failed
+        except Exception as err:  # the class may raise anything for a config that it does not expect
             reason = " ".join(str(err).split())[:300] or type(err).__name__
             raise WeightsError(f"{entry.id}: the family {entry.family!r} refuses this config: {reason}") from err
     if not isinstance(model, Model):
         raise PluginError(
-            f"{entry.plugin}: the class of {entry.family!r} made a {type(model).__name__}, which is no Model"
+            f"{entry.plugin}: the class of {entry.family!r} made a {type(model).__name__}, which is no Model; "
+            "report it to the plugin's authors"
         )
     model.entry = entry
     return model
@@ -163,10 +168,15 @@ def factory_of(entry: Entry) -> Callable[..., Any]:
 
 
 def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | None) -> Model:
-    """The model on a device, in a floating type.
+    """Moves a model to a device, and converts its numbers to a format.
+
+    Args:
+        model: model that may be moved in place.
+        device: device, or its name; ``"auto"`` takes an accelerator if there is one.
+        dtype: floating-point type, or its name; ``None`` leaves the numbers as they are.
 
     Raises:
-        IncompatibleError: an unknown type, or a device that this machine lacks.
+        IncompatibleError: the type is unknown, or this machine has no such device.
     """
     if isinstance(dtype, str):
         if dtype not in DTYPES:
@@ -189,7 +199,7 @@ def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | N
 
 
 def _devices() -> list[str]:
-    """The devices of this machine: ``cpu``, then ``cuda``, ``mps`` or another accelerator, by number where several."""
+    """Lists the devices of this machine: ``cpu``, then the accelerator (``cuda``, ``mps`` …), numbered if several."""
     if not torch.accelerator.is_available() or (found := torch.accelerator.current_accelerator()) is None:
         return ["cpu"]
     count = torch.accelerator.device_count()
@@ -197,7 +207,7 @@ def _devices() -> list[str]:
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """What a built model is: shapes, numbers of parameters, capabilities."""
+    """Describes a built model: shape of its samples, number of parameters, capabilities, device and dtype."""
     tensors = [*model.parameters(), *model.buffers()]
     return {
         "sample_kind": model.space.kind,
@@ -210,7 +220,7 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Mappings as dicts and sequences as lists, copied: a factory may keep or change what it is given."""
+    """Copies mappings as dicts and sequences as lists, since a class may keep or change its arguments."""
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -1,7 +1,7 @@
-"""A model built without memory, to see whether its config fits its weights before the real one is built.
+"""Builds a model without allocating memory, to check that its config fits its weights.
 
-The config of a repository or a folder is nobody's word: it may ask a family for a network of any size.  Built on
-torch's ``meta`` device a tensor has a shape and no bytes, so that the shapes are compared with the file's first.
+The config of a repository or a folder is untrusted: it may ask for a network of any size.  On torch's ``meta`` device a
+tensor has a shape but no data, so the shapes can be compared with those in the file before the model is built.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from zoo_core.registry.entry import Entry
 __all__ = ["LARGEST", "rehearse"]
 
 LARGEST = 1 << 20
-"""The largest integer in a config that nobody vouches for: a loop over more takes minutes, whatever it builds."""
+"""Largest integer that is accepted in an untrusted config: a constructor that loops over more takes minutes."""
 
 _SLACK = 1000
 
 
 class _TooMuch(Exception):
-    """The factory goes on and on."""
+    """The model has more parts than its weights can account for."""
 
 
 def rehearse(entry: Entry, factory: Callable[..., Any], config: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    """Raises :class:`WeightsError` where a config does not make the model that the weights are of.
+    """Checks that the model that a config describes has the tensors of a weights file.
 
     Args:
-        entry: the model, for messages.
-        factory: what would build it.
-        config: the keyword arguments; not changed.
-        header: of the weights file, as :func:`zoo_core.loading.weights_file.check_header` gives it.
+        entry: entry of the model, for messages.
+        factory: class of the model.
+        config: keyword arguments of the class; they are not changed.
+        header: header of the weights file, from :func:`zoo_core.loading.weights_file.check_header`.
+
+    Raises:
+        WeightsError: the tensors' names or shapes differ, or the config asks for too much.
     """
     if (number := _largest(config)) > LARGEST:
         raise WeightsError(f"{entry.id}: its config has the number {number:.3g}; at most {LARGEST:,} is accepted")
@@ -46,10 +49,11 @@ def rehearse(entry: Entry, factory: Callable[..., Any], config: Mapping[str, Any
         built = {name: list(value.shape) for name, value in model.state_dict().items()}
     except _TooMuch as err:
         raise WeightsError(
-            f"{entry.id}: its config makes a model of more than {parts:,} parts for {len(header):,} tensors; refused"
+            f"{entry.id}: its config describes more than {parts:,} modules and tensors, and its file has "
+            f"{len(header):,} tensors; refused"
         ) from err
     except Exception:
-        return  # it cannot be built this way, or not at all: building it says which
+        return  # some models cannot be built on the meta device; a wrong config raises its error in the real build
     for name in sorted(built.keys() | header.keys()):
         here, there = built.get(name), header[name]["shape"] if name in header else None
         if here != there:
@@ -58,7 +62,7 @@ def rehearse(entry: Entry, factory: Callable[..., Any], config: Mapping[str, Any
 
 
 def _largest(config: Any) -> float:
-    """The greatest magnitude of an integer anywhere in it."""
+    """Returns the greatest magnitude of an integer anywhere in a config."""
     if isinstance(config, Mapping):
         return max(map(_largest, config.values()), default=0)
     if isinstance(config, (list, tuple)):
@@ -68,7 +72,7 @@ def _largest(config: Any) -> float:
 
 @contextmanager
 def _at_most(parts: int) -> Iterator[None]:
-    """Ends a constructor that registers more modules, parameters and buffers than that."""
+    """Stops a constructor that registers more than ``parts`` modules, parameters and buffers."""
     count = 0
 
     def counted(*_: Any) -> None:

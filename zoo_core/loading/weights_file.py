@@ -1,7 +1,7 @@
-"""safetensors, strictly, from bytes in memory; and to bytes, the same every time.
+"""Reads safetensors files from memory, strictly, and writes them reproducibly.
 
 A file is 8 bytes (the header's length, little endian), a JSON header (name → dtype, shape, [begin, end)), and the data.
-The header is checked here before a tensor is built, so that the message names what is wrong.
+The header is checked before a tensor is built, so that an error can say what is wrong with the file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ from zoo_core.errors import WeightsError
 __all__ = ["MAX_HEADER", "check_header", "parse", "serialise", "tensors"]
 
 MAX_HEADER = 2_000_000
-"""The longest header that is read, in bytes: 13,000 tensors.  JSON takes up to 30 times its size in memory."""
+"""Length of the longest header that is read, in bytes.
+
+It has room for 13,000 tensors; parsed JSON takes up to 30 times its length in memory.
+"""
 
 MAX_RANK = 64
-"""Torch's own limit."""
+"""Greatest number of dimensions of a tensor in torch."""
 
 _TYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "F8_E4M3": torch.float8_e4m3fn,
@@ -36,28 +39,28 @@ _TYPES = {
 
 
 def parse(content: bytes | bytearray, *, name: str) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """Reads the tensors of a safetensors file.
 
     Args:
-        content: the whole file.  A ``bytearray`` is not copied: the tensors are views of it.
-        name: what to call it in messages.
+        content: bytes of the whole file.  A ``bytearray`` is not copied: the tensors are views of it.
+        name: name of the file in messages.
 
     Raises:
-        WeightsError: it is not a well-formed safetensors file.
+        WeightsError: the bytes are not a well-formed safetensors file.
     """
     return tensors(check_header(content, name), content, name=name)
 
 
 def tensors(header: Mapping[str, Any], content: bytes | bytearray, *, name: str) -> dict[str, Tensor]:
-    """The tensors of a file whose header was checked.
+    """Reads the tensors of a file whose header was checked.
 
     Args:
-        header: what :func:`check_header` gave.
-        content: the whole file.  A ``bytearray`` is not copied: the tensors are views of it.
-        name: what to call it in messages.
+        header: header from :func:`check_header`.
+        content: bytes of the whole file.  A ``bytearray`` is not copied: the tensors are views of it.
+        name: name of the file in messages.
 
     Raises:
-        WeightsError: a truth value is neither 0 nor 1.
+        WeightsError: a boolean is neither 0 nor 1.
     """
     if sys.byteorder != "little":
         return safetensors.torch.load(bytes(content))
@@ -67,7 +70,7 @@ def tensors(header: Mapping[str, Any], content: bytes | bytearray, *, name: str)
 
 
 def _tensor(memory: bytearray, first: int, claim: Mapping[str, Any], name: str) -> Tensor:
-    """A view of the bytes that a checked claim is about; a copy where they lie across a number's natural boundary."""
+    """Makes a tensor that is a view of its bytes; a copy if their position is not a multiple of the number's size."""
     dtype, shape, (begin, end) = _TYPES[claim["dtype"]], claim["shape"], claim["data_offsets"]
     if begin == end:
         return torch.empty(shape, dtype=dtype)
@@ -81,9 +84,19 @@ def _tensor(memory: bytearray, first: int, claim: Mapping[str, Any], name: str) 
 
 
 def check_header(content: bytes | bytearray, name: str) -> dict[str, Any]:
-    """What a file claims about its tensors, once it is sure that the bytes agree.
+    """Checks the header of a file against its bytes, and returns it.
 
-    Every byte after the header belongs to exactly one tensor; every shape fills its bytes.
+    Every byte after the header must belong to exactly one tensor, and every tensor's shape must account for its bytes.
+
+    Args:
+        content: bytes of the whole file.
+        name: name of the file in messages.
+
+    Returns:
+        The ``dtype``, ``shape`` and ``data_offsets`` of each tensor, by its name.
+
+    Raises:
+        WeightsError: the header is malformed, or does not agree with the bytes.
     """
 
     def wrong(what: str) -> WeightsError:
@@ -132,21 +145,21 @@ def check_header(content: bytes | bytearray, name: str) -> dict[str, Any]:
 
 
 def serialise(state: Mapping[str, Tensor]) -> bytes:
-    """The bytes of a safetensors file: the same for the same tensors, whatever their order.
+    """Writes tensors as the bytes of a safetensors file, which do not depend on the order of the tensors.
 
-    One metadata key only: with two or more safetensors 0.8 writes them in a random order.
+    The file has one metadata key only, because safetensors 0.8 writes several keys in a random order.
     """
     ordered = {k: state[k].detach().cpu().contiguous().clone() for k in sorted(state)}
     return safetensors.torch.save(ordered, metadata={"format": "pt"})
 
 
 def _naturals(value: Any) -> bool:
-    """Whether it is a list of integers that torch can count with."""
+    """Says whether a value is a list of integers from 0 to 2⁶³ − 1, torch's range."""
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 63 for v in value)
 
 
 def _short(value: Any) -> str:
-    """A value of any depth and length, for a message."""
+    """Shortens a value of any depth and length for a message."""
     try:
         text = repr(value)
     except RecursionError:
@@ -157,5 +170,5 @@ def _short(value: Any) -> str:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("a name is in it twice")
     return table

@@ -1,4 +1,4 @@
-"""Looking models up, from a program.  Imports no torch."""
+"""Finds models in the registry, and facts about them, from a program.  Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ def find(
     plugin: str | None = None,
     capability: str | None = None,
 ) -> list[Entry]:
-    """The registry's entries that match, in natural order.
+    """Lists the entries of the registry that match all arguments, sorted by id.
 
     Args:
-        pattern: a shell pattern (``"ddpm-*"``); a plain word matches as a part of the id.
-        family: of this family only; likewise ``dataset``, ``tag`` and ``plugin`` (a distribution).
-        capability: with models that can do this (``"Density"``); asks the installed plugins.
+        pattern: shell pattern (``"ddpm-*"``); a plain word matches a part of the id.
+        family: name of the models' family.
+        dataset: name of the data set that the models were trained on.
+        tag: tag of the models.
+        plugin: distribution that provides the models (``"zoo-ddpm"``).
+        capability: capability of the models (``"Density"``), as installed plugins declare it.
 
     Raises:
-        UnknownNameError: no such capability.
+        UnknownNameError: no installed family has such a capability.
     """
     entries = registry.load().find([pattern], family=family, dataset=dataset, tag=tag, plugin=plugin)
     if capability is None:
@@ -46,19 +49,19 @@ def find(
 
 
 def info(name: str) -> dict[str, Any]:
-    """All that is known about a model without building it: JSON values.
+    """Returns all that is known about a model without building it, as JSON values.
 
     Args:
-        name: an id of the registry, ``hf:org/repo`` or a folder.
+        name: reference to a model: an id of the registry, ``hf:org/repo`` or a folder.
 
     Raises:
-        UnknownNameError: no such model.
+        UnknownNameError: there is no such model.
     """
     return facts(entry_of(name))
 
 
 def facts(entry: Entry) -> dict[str, Any]:
-    """All that is known about an entry without building its model: JSON values."""
+    """Returns all that is known about an entry without building its model, as JSON values."""
     found = plugins.load()
     record = next((r for r in found.records if r.distribution == entry.plugin), None)
     known = asdict(replace(entry, origin=None))
@@ -78,14 +81,14 @@ def facts(entry: Entry) -> dict[str, Any]:
 
 
 def where(entry: Entry) -> str:
-    """Says where the weights are.
+    """Says where the weights of an entry are.
 
     Args:
         entry: entry of any plugin, installed or not.
 
     Returns:
-        ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``missing``, ``none``; or which plugin is not
-        installed, where it would bring them.
+        ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``missing`` or ``none``; or that the plugin whose
+        package would contain them is not installed.
     """
     if entry.weights is None:
         return "none"

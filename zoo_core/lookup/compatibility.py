@@ -1,12 +1,12 @@
-r"""What fits a model: one answer for listings, completion, plots and error messages.  Imports no torch.
+r"""Decides which components fit a model, for listings, completion, plots and error messages.  Imports no torch.
 
-A component (sampler, metric, objective, plot) says what it requires of a model in words that are *facts* about it, and
-a model's facts are known without building it: the capabilities of its family, its data set, and what the registry says
-under ``facts``, which was read off the built model (:mod:`zoo_core.lookup.model_facts`).
+A component (sampler, metric, objective, plot) requires *facts* about a model.  The facts are known without building the
+model: the capabilities of its family, its data set, and the entry's ``facts``, which training read off the built model
+(:mod:`zoo_core.lookup.model_facts`).
 
-A requirement is one fact, ``"Density"``; one of several, ``"points|data:mnist"``; or the absence of one,
-``"!coupled"``.  Components check a built model once more, with all of their options; a test holds the two answers
-together.
+A requirement is a fact, ``"Density"``; one of several facts, ``"points|data:mnist"``; or the absence of a fact,
+``"!coupled"``.  A component checks the built model again, with all of its options; a test makes sure that both answers
+agree.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ FACTS = {
     "bounded": "samples with bounds",
     "black-and-white": "samples in black and white",
     "coupled": "a path that couples noise and data",
-    "blind-at-start": "a prediction that says nothing of the data where the path begins",
+    "blind-at-start": "a prediction type that gives no estimate of the data at the start of the path, where α = 0",
     "exact": "an exact density",
-    "many-passes": "a density of many passes through a network",
-    "discrete": "a density of levels or tokens",
-    "binarises": "a density of black and white",
+    "many-passes": "a density that takes many passes through a network",
+    "discrete": "a probability of discrete levels or tokens",
+    "binarises": "a density of black and white images",
     "importance": "importance_log_prob(x, k, streams)",
     "encoder": "an encoder",
     "chains": "persistent chains that ship with the weights",
@@ -48,17 +48,22 @@ FACTS = {
     "sampled": "a default sampler",
     "one-class": "data of one class",
     "some-classes": "data of some of the classes",
-    "log": "the log of its training beside it",
+    "log": "the log of its training run in its folder",
 }
-"""The facts that a component can require, besides capabilities and ``data:NAME``, in words for messages."""
+"""Facts that a component can require besides capabilities and ``data:NAME``, with their descriptions for messages."""
 
 
 _FROM_ENTRY = ("sampled", "log", "one-class", "some-classes")
-"""Facts that every entry tells, whether or not it was read off a built model."""
+"""Facts that follow from any entry, even if its ``facts`` are missing."""
 
 
 def facts_of(entry: Entry, family: Component) -> frozenset[str]:
-    """Collects what is known of a model without building it."""
+    """Collects the facts about a model that are known without building it.
+
+    Args:
+        entry: entry of the model.
+        family: component that the plugin registered for the entry's family.
+    """
     lacking = {fact[1:] for fact in entry.facts if fact.startswith("!")}
     known = {fact for fact in entry.facts if not fact.startswith("!")} | (set(family.capabilities) - lacking)
     data = entry.recipe.get("data", {})
@@ -75,17 +80,17 @@ def facts_of(entry: Entry, family: Component) -> frozenset[str]:
 
 
 def misfit(component: Component, entry: Entry, family: Component) -> str | None:
-    """Says why a component does not fit a model; ``None`` where it does.
+    """Says why a component does not fit a model; ``None`` if it fits.
 
     Args:
         component: sampler, metric, objective, plot or exporter.
-        entry: model.
-        family: what the entry's plugin registered for its family.
+        entry: entry of the model.
+        family: component that the plugin registered for the entry's family.
     """
     if component.families and family.name not in component.families:
         return f"is for {', '.join(component.families)} only"
     known = facts_of(entry, family)
-    read = bool(entry.facts)  # a stranger's entry may say nothing: then capabilities and data alone decide
+    read = bool(entry.facts)  # an entry from elsewhere may have no facts; then only capabilities and data are compared
     for requirement in (*component.needs, *component.requires):
         if not read and not _is_known_anyway(requirement):
             continue
@@ -98,16 +103,16 @@ def misfit(component: Component, entry: Entry, family: Component) -> str | None:
 
 
 def fitting(entry: Entry, components: Iterable[Component]) -> list[tuple[Component, str | None]]:
-    """Pairs each component with the reason why it does not fit the model; ``None`` where it does."""
+    """Pairs each component with the reason why it does not fit the model; the reason is ``None`` if it fits."""
     family = family_of(entry)
     return [(component, misfit(component, entry, family)) for component in components]
 
 
 def family_of(entry: Entry) -> Component:
-    """Finds the family component of a model.
+    """Finds the component that a plugin registered for the family of an entry.
 
     Raises:
-        PluginError: its plugin is not loaded.
+        PluginError: the plugin is not loaded.
     """
     for component in plugins.load().catalogue.all("family"):
         if component.name == entry.family:
@@ -118,7 +123,7 @@ def family_of(entry: Entry) -> Component:
 
 
 def _is_known_anyway(requirement: str) -> bool:
-    """Whether an entry without facts answers it: capabilities, the data set, the sampler."""
+    """Says whether a requirement can be decided without the entry's facts: a capability, the data set, the sampler."""
     return all(fact not in FACTS or fact in _FROM_ENTRY for fact in requirement.lstrip("!").split("|"))
 
 

@@ -1,4 +1,4 @@
-"""Facts about a built model that listings need to know what fits it (see :mod:`zoo_core.lookup.compatibility`)."""
+"""Reads the facts off a built model that :mod:`zoo_core.lookup.compatibility` compares with requirements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ __all__ = ["read_facts"]
 
 
 def read_facts(model: Model) -> tuple[str, ...]:
-    """Reads the facts off a built model, in alphabetical order; ``!Density`` says that the instance lacks Density."""
+    """Lists the facts about a built model in alphabetical order.
+
+    ``!Density`` means that this model lacks a capability that its family declares.
+    """
     space = model.space
     facts = {space.kind} | {f"!{name}" for name in model.lacks()}
     shape = space.shape

@@ -77,8 +77,7 @@ NUMBER = Key(float, "a number")
 
 MODEL = {
     "family": Key(str, "name of the family, as its plugin registers it", True, ID, "a name like ddpm"),
-    "plugin": Key(str, "distribution that provides the family [as the registry's table of families says]",
-                  False, ID, "a name like zoo-ddpm"),
+    "plugin": Key(str, "distribution that provides the family [as `families` says]", False, ID, "a name like zoo-ddpm"),
     "config": Key(dict, "keyword arguments of the family's class", True),
     "summary": Key(str, "description of the model in one line", True),
     "dataset": Key(str, "data set that the model was trained on"),
