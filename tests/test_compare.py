@@ -56,7 +56,7 @@ def test_what_cannot_be_compared():
     assert headlines([moons]) == ["sliced-wasserstein"]
     with pytest.raises(IncompatibleError, match="of the same data; these are of eight-gaussians and two-moons"):
         list(compare([moons, ring], ["sliced-wasserstein"]))
-    with pytest.raises(IncompatibleError, match="metrics that look at samples"):
+    with pytest.raises(IncompatibleError, match="needs metrics of samples"):
         list(compare([moons], ["nll"]))
 
 
@@ -109,8 +109,8 @@ def test_another_table_or_seed_is_refused(run, tmp_path):
     assert run(*ARGUMENTS, "--out", "x.csv")[0] == 0
     assert "was measured with seed 0" in run(*ARGUMENTS, "--from", "x.csv", "--seed", "1")[2]
     (tmp_path / "y.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    assert "is no table that zoo compare wrote" in run("compare", "--from", "y.csv")[2]
-    assert "is no table that zoo compare wrote" in run("compare", "--from", "z.csv")[2]
+    assert "cannot be read as a CSV file of zoo compare" in run("compare", "--from", "y.csv")[2]
+    assert "cannot be read as a CSV file of zoo compare" in run("compare", "--from", "z.csv")[2]
     assert "name models to compare" in run("compare")[2]
 
 

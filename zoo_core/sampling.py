@@ -1,4 +1,4 @@
-"""Samples of a model, batch by batch; sample i depends on the seed and on i only."""
+"""Draws samples from a model, batch by batch; sample i depends on the seed and on i, not on the batch size."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 GUIDANCE = "guidance"
-"""The key of an entry's ``sampler`` that is the model's own, whichever sampler draws."""
+"""Key of an entry's ``sampler`` table that holds for every sampler of the model, not only for the default one."""
 
 
 def make_sampler(model: Model, name: str | None = None, /, *, nfe: int | None = None, **options: Any) -> Sampler[Any]:
-    """Makes a sampler by name, checked against the model.
+    """Makes a sampler by name, and checks that it fits the model.
 
     Args:
         model: model to be sampled.
-        name: registered name of a sampler; the model's default where not given.
-        nfe: number of network evaluations that a sample may cost, in place of ``steps``: as many steps as they pay for.
-        options: options of the sampler (``steps=50``, ``eta=0.5``).  The model's own defaults hold where it is its
-            default.
+        name: registered name of a sampler; the model's default sampler unless given.
+        nfe: greatest number of network evaluations per sample, in place of ``steps``; the sampler takes as many steps
+            as they allow.
+        options: options of the sampler (``steps=50``, ``eta=0.5``); for the model's default sampler, the options in its
+            entry hold unless given here.
 
     Raises:
-        UnknownNameError: no such sampler.
-        IncompatibleError: it does not fit the model, or has no such option, or the value is out of range.
+        UnknownNameError: there is no such sampler.
+        IncompatibleError: the sampler does not fit the model, has no such option, or an option is out of its range.
     """
     catalogue = plugins.load().catalogue
     default = model.entry.sampler if model.entry else None
@@ -73,7 +74,8 @@ def make_sampler(model: Model, name: str | None = None, /, *, nfe: int | None = 
             raise IncompatibleError(f"sampler {name!r} takes no steps, so nfe = {nfe} cannot set them; leave it out")
         steps = sampler.steps_within(nfe)
         if steps < 1:
-            raise IncompatibleError(f"nfe = {nfe}; one step of {name!r} costs {sampler.evaluations(1)} evaluations")
+            cost = sampler.evaluations(1)
+            raise IncompatibleError(f"nfe = {nfe}; one step of {name!r} costs {cost} evaluations, so give more")
         sampler = _made(kind, name, {**options, "steps": steps})
     sampler.check(model)
     return sampler
@@ -88,16 +90,17 @@ def _made(kind: Any, name: str, options: Mapping[str, Any]) -> Sampler[Any]:
 
 
 def default_guidance(model: Model) -> float:
-    """Gives the strength with which a model's conditions are followed unless the user says: its entry's, else 1."""
+    """Returns the guidance strength of a model unless the user gives one: that of its entry, or 1."""
     default = model.entry.sampler if model.entry else None
     return float(default.options.get(GUIDANCE, 1.0)) if default is not None else 1.0
 
 
 def default_batch_size(model: Model) -> int:
-    """Chooses how many samples to handle at once: many small ones, few large ones.
+    """Chooses the number of samples that are drawn at once, by the size of a sample.
 
-    A small network is bound by the calls, not by the arithmetic: two-dimensional flows draw four times as quickly by
-    16,384 as by 64.  Image networks fill the processor with 64 images, whose layers take a few hundred MiB.
+    The time of a small network goes into calls, not into arithmetic: two-dimensional flows are four times as fast in
+    batches of 16,384 as in batches of 64.  Image networks occupy the processor fully with 64 images, whose activations
+    take a few hundred MiB.
     """
     on_gpu = model.device.type != "cpu"
     if model.space.kind == "image":
@@ -107,13 +110,13 @@ def default_batch_size(model: Model) -> int:
 
 
 def quick_sampler(model: Model, steps: int) -> Sampler[Any]:
-    """Makes the model's default sampler with at most ``steps`` steps: for a look at it, not for its best samples."""
+    """Makes the model's default sampler with at most ``steps`` steps, for a quick test of the model."""
     sampler = make_sampler(model)
     return make_sampler(model, steps=steps) if (getattr(sampler, "steps", None) or 0) > steps else sampler
 
 
 def plain_condition(model: Model) -> dict[str, Any] | None:
-    """Gives a value for each condition that a model cannot do without, to see that it runs; ``None`` without any."""
+    """Returns a value for each condition that a model requires, for a quick test; ``None`` if it requires none."""
     needed = {name: spec for name, spec in model.conditions.items() if not spec.null}
     values = {name: torch.zeros(spec.shape) if spec.classes is None else 0 for name, spec in needed.items()}
     return values | {name: [0] for name, spec in needed.items() if spec.kind == "tokens"} or None
@@ -134,36 +137,37 @@ def sample(
     progress: Progress | None = None,
     **options: Any,
 ) -> Any:
-    """Draws samples ``first`` … ``first + n − 1`` of a seed.
+    """Draws ``n`` samples from a model.
 
     Args:
-        model: model, or the name of one.
+        model: model, or a reference to one.
         n: number of samples, at least 1.
         sampler: sampler or its name; the model's default unless given.
-        seed: any integer; the same seed draws the same samples.
-        batch_size: number of samples drawn at once: a matter of speed and memory, not of what is drawn.  Chosen for
-            the model unless given.
-        condition: what to condition on: a :class:`Condition` of ``n`` rows, or a mapping of values by name, each for
-            all samples or a list that goes round (``{"label": 3}``, ``{"label": [0, 1]}``).
-        guidance: strength with which the condition is followed; 1 is the conditional model itself.  The model's default
-            unless given.
-        nfe: number of network evaluations that a sample may cost, in place of ``steps``.
-        first: global number of the first sample, for drawing in parts or on several machines.
-        observer: function that is shown ``(start of the batch, frame)`` at every step.
-        progress: function that is told ``(done, of)`` after every batch.
+        seed: seed of the random numbers, any integer; the same seed draws the same samples.
+        batch_size: number of samples drawn at once, which affects speed and memory only; chosen for the model unless
+            given.
+        condition: condition of the samples: a :class:`Condition` of ``n`` rows, or values by name.  A value is one for
+            all samples (``{"label": 3}``), or a list whose items are used in turn (``{"label": [0, 1]}``).
+        guidance: strength of guidance by the condition; 1 is the conditional model without guidance.  The model's
+            default unless given.
+        nfe: greatest number of network evaluations per sample, in place of ``steps``.
+        first: global index of the first sample, for drawing in parts or on several machines.
+        observer: function that is called with ``(start of the batch, frame)`` at every step.
+        progress: function that is called with ``(done, total)`` after every batch.
         options: options of the sampler (``steps=50``).
 
     Returns:
-        A tensor ``(n, *space.shape)`` on the user's side, on the CPU: images in [0, 1], points as they are; float32
-        unless the model is in float64.  A :class:`~zoo_core.interfaces.Ragged` where lengths are open.
+        The samples ``first`` … ``first + n − 1`` as a tensor ``(n, *space.shape)`` on the CPU, in the user's range:
+        images in [0, 1], points in the units of the data.  It is float32 unless the model is float64.  If samples have
+        different lengths, a :class:`~zoo_core.interfaces.Ragged`.
 
     Raises:
-        IncompatibleError: ``n``, ``batch_size``, ``seed`` or ``guidance`` out of range, or a sampler that does not fit.
-        ConditionError: a condition that the model does not accept.
+        IncompatibleError: ``n``, ``batch_size``, ``seed`` or ``guidance`` is out of range, or the sampler does not fit.
+        ConditionError: the model does not accept the condition.
     """
     seed = _whole("seed", seed)
     if _whole("n", n) < 1 or (batch_size is not None and _whole("batch_size", batch_size) < 1):
-        raise IncompatibleError(f"n = {n} and batch_size = {batch_size}; both are at least 1")
+        raise IncompatibleError(f"n = {n} and batch_size = {batch_size}; expected at least 1 for both")
     if isinstance(model, str):
         model = load(model)
     chosen = sampler if isinstance(sampler, Sampler) else make_sampler(model, sampler, nfe=nfe, **options)
@@ -194,11 +198,11 @@ def sample(
             parts.append(model.space.to_user(x).cpu())
             if progress is not None:
                 progress(stop, n)
-    return cat(parts).clone()  # out of inference mode: an ordinary tensor
+    return cat(parts).clone()  # a copy made outside inference mode, which autograd can use
 
 
 def _whole(name: str, value: object) -> int:
-    """An integer of any kind (Python's, NumPy's); nothing else, so that no two spellings of a seed differ."""
+    """Returns an integer (Python's or NumPy's) as a Python integer; other types are refused, floats among them."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -208,7 +212,7 @@ def _whole(name: str, value: object) -> int:
 
 
 def _strength(guidance: float, sampler: Sampler[Any], model: Model, condition: Condition | None) -> float:
-    """A guidance that means something here."""
+    """Checks that a guidance strength is finite and can be used with the sampler, model and condition."""
     if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):
         raise IncompatibleError(f"guidance = {guidance}; expected a finite number, 1 for the conditional model itself")
     if guidance != 1.0:
@@ -231,7 +235,7 @@ def sample_in_processes(
     first: int = 0,
     **options: Any,
 ) -> Any:
-    """Draws as :func:`sample`, each process its share; all of them return all samples, those that one would draw."""
+    """Draws samples in several processes; every process returns all of them, as :func:`sample` would draw them."""
     part = processes.part(n)
     if isinstance(condition, Mapping):
         given = options.get("sampler")

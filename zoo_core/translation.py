@@ -1,4 +1,7 @@
-"""Samples carried from one domain to another, batch by batch; sample i depends on the seed, on i and on itself only."""
+"""Translates samples from one domain to another, batch by batch.
+
+The translation of sample i depends on the sample, the seed and i, not on the batch size.
+"""
 
 from __future__ import annotations
 
@@ -28,23 +31,23 @@ def translate(
     batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Any:
-    """Carries samples into a domain.
+    """Translates samples into another domain.
 
     Args:
         model: model that is a :class:`~zoo_core.interfaces.Translator`.
-        x: samples on the user's side, ``(n, *space.shape)``.
-        to: domain that they go to: its name, or its number.
-        source: domain that they come from; ``None`` where that is not known.
-        seed: any integer; translations that have a choice differ from seed to seed.
+        x: samples in the user's range, ``(n, *space.shape)``.
+        to: name or number of the target domain.
+        source: name or number of the source domain; ``None`` if it is not known.
+        seed: seed of the random numbers, any integer; it matters for models whose translation is random.
         batch_size: number of samples handled at once; chosen for the model unless given.
-        progress: function that is told ``(done, of)`` after every batch.
+        progress: function that is called with ``(done, total)`` after every batch.
 
     Returns:
-        The samples in the other domain, on the user's side, on the CPU.
+        The translated samples in the user's range, on the CPU.
 
     Raises:
-        IncompatibleError: the model cannot translate, or there is nothing to translate.
-        ConditionError: a domain that the model does not have, or a source that it needs and was not told.
+        IncompatibleError: the model cannot translate, or there are no samples.
+        ConditionError: the model has no such domain, or needs a source domain.
     """
     if (reason := lacking(model, [Translator])) is not None:
         raise IncompatibleError(f"translating {reason}; name a model that can")
@@ -72,10 +75,14 @@ def translate(
 
 
 def domain(model: Model, name: str | int) -> int:
-    """Finds the number of a model's domain by its name, or checks the number.
+    """Returns the number of a model's domain.
+
+    Args:
+        model: model with a condition ``domain``.
+        name: name or number of the domain.
 
     Raises:
-        ConditionError: there is no such domain; the message lists those there are.
+        ConditionError: there is no such domain; the message lists the model's domains.
     """
     spec = model.conditions.get("domain")
     if spec is None or spec.classes is None:

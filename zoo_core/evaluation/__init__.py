@@ -1,6 +1,6 @@
-"""Measuring a model: on data it has not seen, or by its samples.
+"""Measures a model: its likelihood on held-out data, or the quality of its samples.
 
-All metrics of one run look at the same pass: held-out data goes by once, and each sample is drawn once.
+All metrics of a run share one pass: held-out data are read once, and each sample is drawn once.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _SPLIT = {"data": "test", "samples": "train"}
 
 
 def metric_named(metric: str | Metric[Any]) -> Metric[Any]:
-    """A metric by name.
+    """Returns a metric by its registered name, or a metric as it is given.
 
     Raises:
-        UnknownNameError: no such metric.
+        UnknownNameError: there is no such metric.
     """
     if not isinstance(metric, str):
         return metric
@@ -51,23 +51,29 @@ def metric_named(metric: str | Metric[Any]) -> Metric[Any]:
 
 
 def data_for(model: Model, metric: Metric[Any]) -> DataSet:
-    """What a metric measures a model against: the test split for likelihoods, the training split for samples.
+    """Loads the data that a metric measures a model against: the test split for likelihoods, else the training split.
 
-    Samples are compared with what the model was shown, so that the test split can say what the best score is.
+    Samples are compared with the training split, so that the test split can serve as a baseline: its score is about the
+    best that samples can have.
+
+    Raises:
+        IncompatibleError: the model has no recipe that names its data.
     """
     if model.entry is None or "data" not in model.entry.recipe:
-        raise IncompatibleError(f"{type(model).__name__} has no recipe that names its data; give the data set")
+        raise IncompatibleError(
+            f"{type(model).__name__} has no recipe that names its data; give the data set with data=…"
+        )
     recipe = dict(model.entry.recipe["data"])
     return datasets.load(recipe["name"], split=_SPLIT[metric.uses], classes=recipe.get("classes"))
 
 
 def misfit_of(model: Model, metric: Metric[Any], data: DataSet | None = None) -> str | None:
-    """Says why a metric cannot measure a model; ``None`` where it can.
+    """Says why a metric cannot measure a model; ``None`` if it can.
 
     Args:
         model: built model.
         metric: metric.
-        data: what it is measured against; the model's own data unless given.
+        data: data set to measure against; the model's own data unless given.
     """
     if metric.uses == "samples" and (model.entry is None or model.entry.sampler is None):
         return f"needs samples, and {type(model).__name__} has no default sampler"
@@ -83,7 +89,7 @@ def fitting(model: Model, *, slow: bool = False) -> list[str]:
 
     Args:
         model: built model.
-        slow: with those that are measured only where they are named, because they take hours or say little.
+        slow: whether to include metrics that are measured only if they are named, since they take hours or say little.
     """
     names = []
     data: dict[str, DataSet] = {}
@@ -103,19 +109,21 @@ def default_metrics(model: Model) -> list[str]:
     """Names the metrics that a model is measured by unless the user names some.
 
     Raises:
-        IncompatibleError: there is none; the message has those that fit if they are named.
+        IncompatibleError: there is no such metric; the message names other metrics that fit.
     """
     if names := fitting(model):
         return names
     label = model.entry.id if model.entry else type(model).__name__
     if others := fitting(model, slow=True):
         raise IncompatibleError(f"{label} has no default metric; name one that fits with --metric: {', '.join(others)}")
-    data_for(model, metric_named(plugins.load().catalogue.all("metric")[0].name))  # the data are why, or are not
+    data_for(
+        model, metric_named(plugins.load().catalogue.all("metric")[0].name)
+    )  # raises the error about the data, if they are missing
     raise IncompatibleError(f"no metric fits {label}; zoo metrics --for {label} says why")
 
 
 def evaluate(model: Model, metric: str | Metric[Any], **options: Any) -> Result:
-    """One metric; the options are those of :func:`evaluate_all`."""
+    """Measures a model by one metric; the options are those of :func:`evaluate_all`."""
     return evaluate_all(model, [metric], **options)[0]
 
 
@@ -131,25 +139,26 @@ def evaluate_all(
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> list[Result]:
-    """Measures a model by several metrics that share what they look at.
+    """Measures a model by several metrics, which share held-out data and samples.
 
     Args:
-        model: what is measured.
+        model: model to measure.
         metrics: metrics or their names.
-        data: against what; the model's own data unless given, in the split that each metric asks for.
-        n: how many examples of held-out data, in a seeded order, or samples; as each metric says unless given.
-        seed: of the samples, of the order, the dequantisation and the metrics' own randomness.
-        batch_size: number of examples at once, chosen for the model unless given; results change by rounding only.
-        sampler: what draws the samples; the model's default unless given.
-        progress: is told ``(done, of)``.
-        processes: the processes that share the work; every one of them gets the results.
+        data: data set to measure against; the model's own data unless given, in the split that each metric needs.
+        n: number of held-out examples, in a seeded order, or of samples; the metric's own number unless given.
+        seed: seed of the samples, the order of the examples, dequantisation and the metrics' random numbers.
+        batch_size: number of examples handled at once, chosen for the model unless given; it changes results by
+            rounding only.
+        sampler: sampler that draws the samples; the model's default unless given.
+        progress: function that is called with ``(done, total)``.
+        processes: processes that share the work; every one of them gets the results.
 
     Returns:
-        One result per metric, in their order.
+        One result per metric, in the order of ``metrics``.
 
     Raises:
-        UnknownNameError: no such metric.
-        IncompatibleError: one does not fit the model or the data.
+        UnknownNameError: there is no such metric.
+        IncompatibleError: a metric does not fit the model or the data.
         DivergenceError: a sample is not finite.
     """
     found = [metric_named(metric) for metric in metrics]
@@ -198,14 +207,14 @@ def _measure(
     progress: Progress | None,
     processes: Processes | None,
 ) -> Iterator[tuple[int, Result]]:
-    """One pass; metrics that share a state are updated once."""
+    """Runs one pass over batches and yields a result for each metric; metrics that share a state update it once."""
     key_of: dict[int, Hashable] = {i: m.shares() or i for i, m in metrics}
     owners = {key_of[i]: metric for i, metric in reversed(metrics)}
     states = {key: metric.init(model, data) for key, metric in owners.items()}
     done = 0
     with torch.inference_mode():
         for batch, streams in batches:
-            for key, metric in owners.items():  # each draws from the beginning: its number has no company
+            for key, metric in owners.items():  # restarted streams: a result must not depend on the other metrics
                 states[key] = metric.update(states[key], model, batch, streams.restarted())
             done += len(batch)
             if progress is not None:
@@ -217,7 +226,7 @@ def _measure(
 
 
 def _of_all(state: Any, processes: Processes | None) -> list[Any]:
-    """The states of all processes, in the order of their ranks."""
+    """Gathers the states of all processes, in the order of their ranks."""
     if processes is None or processes.size == 1:
         return [state]
     states: list[Any] = [None] * processes.size
@@ -228,7 +237,7 @@ def _of_all(state: Any, processes: Processes | None) -> list[Any]:
 def _held_out_batches(
     model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int
 ) -> Iterator[tuple[Batch[Any], Streams]]:
-    """Held-out examples on the model's side, in a seeded order."""
+    """Yields batches of held-out examples in the model's range, in a seeded order."""
     examples = Prepared(model, data, seed)
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
     for start, stop in spans:
@@ -241,7 +250,10 @@ def _held_out_batches(
 def _sample_batches(
     model: Model, data: DataSet, spans: Sequence[tuple[int, int]], seed: int, sampler: Sampler[Any]
 ) -> Iterator[tuple[Batch[Any], Streams]]:
-    """Samples on the user's side, rounded to the data's levels; conditions, if any, as often as in the data."""
+    """Yields batches of samples in the user's range, rounded to the data's levels.
+
+    A conditional model gets conditions of examples that are drawn from the data, so that their frequencies agree.
+    """
     for start, stop in spans:
         count = stop - start
         condition = None
@@ -263,7 +275,7 @@ def _sample_batches(
 
 
 def describe(sampler: Sampler[Any]) -> str:
-    """Describes a sampler in a few words, with the options that are not its usual ones: ``ddim, 50 steps, eta = 1``."""
+    """Describes a sampler by name, steps and the options that are not defaults: ``ddim, 50 steps, eta = 1``."""
     kind = type(sampler)
     words = [sampler.name]
     if isinstance(steps := getattr(sampler, "steps", None), int):

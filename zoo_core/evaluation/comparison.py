@@ -1,4 +1,7 @@
-"""Models side by side: the same data, metric, seed and number of samples; quality against what it costs."""
+"""Compares models of one data set: sample quality against network evaluations and seconds.
+
+Every model is measured by the same metrics, with the same seed and number of samples.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,16 @@ __all__ = ["Point", "compare", "headlines", "network_evaluations", "samplers_for
 
 @dataclass(frozen=True)
 class Point:
-    """One model with one sampler, by one metric.
+    """A measurement of one model with one sampler by one metric.
 
     Attributes:
-        model: its id.
-        sampler: and its steps, in words.
-        kind: the sampler's name: points of one model and kind are one curve.
-        nfe: network evaluations per sample; 1 where samples are drawn in one go.
-        seconds: for 1,000 samples on this machine.
-        metric: what was measured.
-        result: the measurement.
+        model: id of the model.
+        sampler: description of the sampler with its steps.
+        kind: name of the sampler; the points of one model and sampler make a curve.
+        nfe: network evaluations per sample; 1 for a sampler without steps.
+        seconds: seconds that 1,000 samples take on this machine.
+        metric: name of the metric.
+        result: measured value, with its standard error.
     """
 
     model: str
@@ -41,10 +44,10 @@ class Point:
 
 
 def headlines(models: Sequence[Model]) -> list[str]:
-    """The metrics that tables lead with, of those that fit every model.
+    """Names the primary metrics that fit all models.
 
     Raises:
-        IncompatibleError: there is none.
+        IncompatibleError: no primary metric fits all models; the message names the other metrics that do.
     """
     common = set.intersection(*(set(fitting(model)) for model in models))
     names = sorted(name for name in common if metric_named(name).headline)
@@ -69,28 +72,29 @@ def compare(
 ) -> Iterator[Point]:
     """Measures every model with every sampler that fits it, at every number of steps.
 
-    A cell that cannot be measured, because the sampler does not fit the model or its samples are not finite, is left
-    out, and ``refused`` is told why.
+    A combination that cannot be measured, because the sampler does not fit the model or its samples are not finite, is
+    left out, and ``refused`` is called with the reason.
 
     Args:
-        models: loaded models of the same data.
-        metrics: names of metrics that look at samples.
-        samplers: names; the model's default where none of them fits.
-        steps: for the samplers that take steps; their own unless given.
-        nfe: in place of ``steps``, network evaluations: as many steps as they are enough for.
-        n: how many samples; as each metric says unless given.
-        seed: of the samples.
-        batch_size: samples at once.
-        progress: is told ``(done, of)`` for each pass.
-        refused: is told ``(model, sampler, reason)`` of each cell that is left out.
-        known: (model, sampler in words, metric) of what need not be measured again.
+        models: loaded models of one data set.
+        metrics: names of metrics of samples.
+        samplers: names of samplers; a model that none of them fits is measured with its default.
+        steps: numbers of steps for iterative samplers; each sampler's own number unless given.
+        nfe: numbers of network evaluations per sample, in place of ``steps``; a sampler takes as many steps as they
+            allow.
+        n: number of samples; each metric's own number unless given.
+        seed: seed of the samples.
+        batch_size: number of samples drawn at once.
+        progress: function that is called with ``(done, total)`` in each pass.
+        refused: function that is called with ``(model, sampler, reason)`` for each combination that is left out.
+        known: measurements to skip, as ``(model, description of the sampler, metric)``.
 
     Raises:
-        IncompatibleError: different data, a metric that does not look at samples, a model that none fits.
+        IncompatibleError: the models have different data, a metric is not one of samples, or no sampler fits a model.
     """
     kinds = [metric_named(metric) for metric in metrics]
     if any(kind.uses != "samples" for kind in kinds):
-        raise IncompatibleError("a comparison of samplers needs metrics that look at samples, not at likelihoods")
+        raise IncompatibleError("a comparison of samplers needs metrics of samples, not of likelihoods; name others")
     names = {(data := data_for(model, kinds[0])).name: len(data) for model in models}
     if len(names) > 1:
         raise IncompatibleError(f"compare models of the same data; these are of {' and '.join(sorted(names))}")
@@ -128,14 +132,17 @@ def samplers_for(
     nfe: Sequence[int] = (),
     refused: Callable[[str, object], None] = lambda name, reason: None,
 ) -> Iterator[tuple[str, Sampler]]:
-    """The samplers of those names that fit a model, else its default, at each number of steps that they can take.
+    """Makes the named samplers that fit a model, or its default if none fits, at each number of steps.
 
     Args:
-        model: which.
-        names: of samplers.
+        model: model to be sampled.
+        names: names of samplers.
         steps: numbers of steps.
-        nfe: in place of steps, numbers of network evaluations.
-        refused: is told the name and the reason of what does not fit.
+        nfe: numbers of network evaluations per sample, in place of steps.
+        refused: function that is called with the name and the reason for each sampler that does not fit.
+
+    Yields:
+        The name of each sampler, and the sampler.
     """
     known = [component.name for component in plugins.load().catalogue.all("sampler")]
     for name in names:
@@ -165,7 +172,7 @@ def samplers_for(
         for count in filter(None, counts):
             try:
                 chosen_sampler = make_sampler(model, choice, steps=count)
-            except IncompatibleError as err:  # consistency: two steps need fresh noise, one does not
+            except IncompatibleError as err:  # some samplers accept one step only: of coupled consistency models, say
                 if not names:
                     raise
                 refused(f"{label}, {count} steps", err)
@@ -174,7 +181,7 @@ def samplers_for(
 
 
 def network_evaluations(model: Model, sampler: Sampler, seed: int = 0) -> int:
-    """How often the network is asked for one sample: counted, not taken from the sampler's word."""
+    """Counts the network evaluations of one sample by drawing it, which does not rely on what the sampler reports."""
     if not isinstance(model, Denoiser):
         return sampler.evaluations(sampler.steps) if hasattr(sampler, "steps") else 1
     calls = 0
@@ -195,7 +202,7 @@ def network_evaluations(model: Model, sampler: Sampler, seed: int = 0) -> int:
 
 @dataclass
 class _Clock:
-    """Seconds that a sampler took, and for how many samples."""
+    """The seconds that a sampler took, and the number of samples that it drew."""
 
     seconds: float = 0.0
     samples: int = 0
@@ -203,7 +210,7 @@ class _Clock:
 
 @contextmanager
 def _clock(sampler: Sampler) -> Iterator[_Clock]:
-    """Times a sampler while others call it."""
+    """Measures the time that a sampler takes within a ``with`` block."""
     clock, original = _Clock(), sampler.draw
 
     def timed(model: Model, call: Call) -> Values:
@@ -221,6 +228,6 @@ def _clock(sampler: Sampler) -> Iterator[_Clock]:
 
 
 def _any_condition(sampler: Sampler, model: Model) -> dict[str, Any] | None:
-    """Some label, where one can be given."""
+    """Returns a random label if the model has labels; ``None`` otherwise."""
     spec = sampler.conditions(model).get("label")
     return None if spec is None else {"label": int(Streams(0, "any label", 0, 1).integers(spec.classes or 1))}

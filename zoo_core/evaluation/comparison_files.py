@@ -1,4 +1,4 @@
-"""Writes comparisons as a table (CSV), as a plot (PNG), or as a page with both, and reads the tables again.
+"""Writes comparisons as a table (CSV), as a plot (PNG) or as a page with both (HTML), and reads the tables again.
 
 The plots need matplotlib.
 """
@@ -25,13 +25,13 @@ __all__ = ["COLUMNS", "as_csv", "as_html", "as_png", "cells", "figure_class", "r
 COLUMNS = ("model", "sampler", "NFE", "s/1,000", "metric", "value", "stderr", "n", "floor", "protocol")
 MORE = ("kind", "direction", "unit", "seed")
 MOST_CURVES = 10
-"""As many as one panel can show."""
+"""Greatest number of curves in one panel."""
 
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def cells(point: Point) -> list[str]:
-    """A point as a row of :data:`COLUMNS`."""
+    """Writes a point as the cells of a row, in the order of :data:`COLUMNS`."""
     floor = point.result.anchors.get("floor")
     return [
         point.model,
@@ -48,7 +48,7 @@ def cells(point: Point) -> list[str]:
 
 
 def as_csv(points: Sequence[Point], seed: int) -> str:
-    """The table, one line per point; what the screen has no room for comes last."""
+    """Writes the points as CSV, one line each; the last columns are those that the table on the screen leaves out."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, *MORE])
@@ -58,10 +58,14 @@ def as_csv(points: Sequence[Point], seed: int) -> str:
 
 
 def read_csv(path: Path, seed: int) -> list[Point]:
-    """The points of :func:`as_csv`, to as many digits as it has.
+    """Reads the points that :func:`as_csv` wrote, with the digits that the file has.
+
+    Args:
+        path: CSV file.
+        seed: seed that the points must have been measured with.
 
     Raises:
-        IncompatibleError: it is no comparison, or one with another seed.
+        IncompatibleError: the file is not a comparison, or has another seed.
     """
     points = []
     try:
@@ -92,12 +96,13 @@ def read_csv(path: Path, seed: int) -> list[Point]:
                 )
             )
     except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError) as err:
-        raise IncompatibleError(f"{path} is no table that zoo compare wrote: {type(err).__name__} {err}") from err
+        reason = f"{type(err).__name__}: {err}"
+        raise IncompatibleError(f"{path} cannot be read as a CSV file of zoo compare --out: {reason}") from err
     return points
 
 
 def write(path: Path, points: Sequence[Point], seed: int) -> None:
-    """Writes a comparison, all of it or nothing, in the format that the file's name says."""
+    """Writes a comparison in one step, in the format of the file's suffix: .csv, .png or .html."""
     formats: dict[str, Callable[[], bytes]] = {
         ".csv": lambda: as_csv(points, seed).encode(),
         ".png": lambda: as_png(points),
@@ -108,7 +113,7 @@ def write(path: Path, points: Sequence[Point], seed: int) -> None:
 
 
 def figure_class() -> Any:
-    """``matplotlib.figure.Figure``: no display, no global state.
+    """Returns the class ``matplotlib.figure.Figure``, which needs no display and has no global state.
 
     Raises:
         PluginError: matplotlib is not installed.
@@ -120,7 +125,10 @@ def figure_class() -> Any:
 
 
 def as_png(points: Sequence[Point]) -> bytes:
-    """Few curves: a row per metric, against network evaluations and against seconds.  Many: a panel per model."""
+    """Plots the points as PNG.
+
+    Up to ten curves get a row per metric, against network evaluations and against seconds; more get a panel per model.
+    """
     metrics = list(dict.fromkeys(point.metric for point in points))
     many = len({(point.model, point.kind) for point in points}) > MOST_CURVES
     figure = _panels(points, metrics) if many else _rows(points, metrics)
@@ -145,7 +153,10 @@ def _rows(points: Sequence[Point], metrics: Sequence[str]) -> Any:
 
 
 def _panels(points: Sequence[Point], metrics: Sequence[str]) -> Any:
-    """Every sampler has one colour; the scale is linear within the usual error and logarithmic beyond."""
+    """Plots one panel per model and metric, with a colour per sampler.
+
+    The value axis is linear up to the median standard error and logarithmic beyond.
+    """
     models, kinds = (list(dict.fromkeys(getattr(p, name) for p in points)) for name in ("model", "kind"))
     across = min(4, len(models))
     down = -(-len(models) // across)
@@ -181,7 +192,7 @@ def _curves(
     colours: Sequence[str] = (),
     order: Sequence[str] = (),
 ) -> None:
-    """One curve for each model and sampler."""
+    """Plots a curve for each model and sampler, and a dashed line for real test data."""
     for name in dict.fromkeys((point.model, point.kind) for point in points):
         curve = sorted((p for p in points if (p.model, p.kind) == name), key=lambda p: float(getattr(p, cost)))
         style = {}
@@ -211,7 +222,7 @@ def _curves(
 
 
 def as_html(points: Sequence[Point]) -> str:
-    """A page of its own, the picture inside it."""
+    """Writes the plot and the table as an HTML page that contains the picture."""
     head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
     body = "\n".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(point)) + "</tr>" for point in points

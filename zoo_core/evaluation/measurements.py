@@ -1,4 +1,4 @@
-"""Numbers as the registry keeps them: with the settings that they were measured under, and measured again by those."""
+"""Measures numbers for the registry, with their settings, and measures them again by those settings."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Measurement", "Recheck", "Settings", "agrees", "check", "measure"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is measured, as far as it was asked for.
+    """The settings of a measurement, as the user gave them.
 
     Attributes:
-        n: number of examples or samples; as each metric says unless given.
-        seed: seed of the samples, the order, the dequantisation and the noise.
-        sampler: registered name of what draws the samples; empty for the model's default.
-        steps: its solver steps.
-        nfe: its network evaluations, in place of steps.
-        options: its other options.
+        n: number of examples or samples; ``None`` for the metric's own number.
+        seed: seed of the samples, the order of the examples, dequantisation and noise.
+        sampler: registered name of the sampler that draws the samples; empty for the model's default.
+        steps: solver steps of the sampler.
+        nfe: greatest number of network evaluations per sample, in place of steps.
+        options: other options of the sampler.
     """
 
     n: int | None = None
@@ -43,7 +43,7 @@ class Settings:
         return cls(row.n, row.seed, row.sampler, row.steps, row.nfe, row.options)
 
     def made(self, model: Model) -> Sampler[Any] | None:
-        """Makes the sampler that they ask for; ``None`` where they ask for none."""
+        """Makes the sampler that the settings name; ``None`` if they leave everything to the model's default."""
         if not (self.sampler or self.steps or self.nfe or self.options):
             return None
         steps = {} if self.steps is None else {"steps": self.steps}
@@ -52,23 +52,23 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A result, and the row of the registry that it makes."""
+    """A result, and its row for the registry."""
 
     result: Result
     row: Evaluation
 
     def as_json(self, name: str) -> dict[str, Any]:
-        """Everything, with all digits and the command that measures it again.
+        """Returns the row and the result, with all digits, and the command that measures them again.
 
         Args:
-            name: what the model is called in the command.
+            name: reference to the model in the command.
         """
         return self.row.table() | asdict(self.result) | {"command": self.row.command(name)}
 
 
 @dataclass(frozen=True)
 class Recheck:
-    """A number of the registry beside the one that was measured now."""
+    """A number of the registry, the number that was measured now, and whether they agree."""
 
     committed: Evaluation
     measured: Evaluation
@@ -84,16 +84,16 @@ def measure(
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> list[Measurement]:
-    """Measures a model by several metrics, one measurement for each in their order.
+    """Measures a model by several metrics; returns a measurement for each, in their order.
 
     Args:
         model: model with an entry that names its data.
-        metrics: registered names.
-        settings: how; the metrics' and the model's defaults unless given.
-        batch_size, progress, processes: as in :func:`zoo_core.evaluation.evaluate_all`.
+        metrics: registered names of the metrics.
+        settings: settings of the measurement; the metrics' and the model's defaults unless given.
+        batch_size, progress, processes: arguments of :func:`zoo_core.evaluation.evaluate_all`.
 
     Raises:
-        UnknownNameError: no such metric.
+        UnknownNameError: there is no such metric.
         IncompatibleError: a metric or the sampler does not fit the model.
         DivergenceError: a sample is not finite.
     """
@@ -119,7 +119,7 @@ def measure(
 
 
 def _row(metric: str, result: Result, data: DataSet, settings: Settings, drawn: bool) -> Evaluation:
-    """A result as the registry holds it: no more digits than mean anything, and no sampler where none was used."""
+    """Makes the registry's row of a result, with rounded numbers, and without a sampler if none was used."""
     asked: dict[str, Any] = {"sampler": settings.sampler, "steps": settings.steps, "nfe": settings.nfe}
     return Evaluation(
         metric=metric,
@@ -143,12 +143,14 @@ def check(
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> Iterator[Recheck]:
-    """Measures the numbers of an entry again, each under its own settings; those that share them share the samples.
+    """Measures the numbers of an entry again, each with its own settings.
+
+    Numbers with equal settings are measured of the same samples.
 
     Args:
         entry: entry with the committed numbers.
-        model: its model.
-        batch_size, progress, processes: as in :func:`zoo_core.evaluation.evaluate_all`.
+        model: loaded model of the entry.
+        batch_size, progress, processes: arguments of :func:`zoo_core.evaluation.evaluate_all`.
     """
     groups: list[tuple[Settings, list[Evaluation]]] = []
     for row in entry.evaluations:
@@ -167,10 +169,10 @@ def check(
 
 
 def agrees(committed: Evaluation, result: Result) -> bool:
-    """Whether a committed number is within its stated standard error of one that was measured again.
+    """Says whether a committed number differs from a new measurement by at most its standard error.
 
-    The same seed gives the same number but for rounding, which depends on the machine; a number without an error may
-    differ by that.
+    Equal seeds give equal numbers apart from rounding, which depends on the machine; for a number whose standard error
+    is 0, a relative difference of 1e-4 is allowed.
     """
     allowed = max(committed.stderr, 1e-4 * abs(committed.value), 1e-12)
     return committed.n == result.n and abs(committed.value - result.value) <= allowed

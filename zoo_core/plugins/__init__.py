@@ -1,17 +1,17 @@
-"""Loads each installed plugin on its own, and says what became of it.
+"""Loads each installed plugin on its own, and records the outcome.
 
-A plugin is an entry point of the group ``zoo.plugins``.  Every one is loaded alone, with a plugin manager of its own,
-so that one that cannot be imported, misspells a hook or raises leaves no trace in the others:
+A plugin is an entry point of the group ``zoo.plugins``.  Each plugin is loaded with a plugin manager of its own, so
+that a plugin that cannot be imported, misspells a hook or raises an error does not affect the others.  The outcomes are
 
-| status       | meaning                                                                     |
-|--------------|-----------------------------------------------------------------------------|
-| loaded       | it works                                                                    |
-| disabled     | by ``ZOO_DISABLE_PLUGINS`` (``all`` or names, by commas) or ``--no-plugins`` |
-| conflict     | two distributions claim one entry point, or one component name              |
-| incompatible | written for another version of the hooks                                    |
-| broken       | cannot be imported, or its hooks are wrong or raise                         |
+| status       | meaning                                                                                 |
+|--------------|-----------------------------------------------------------------------------------------|
+| loaded       | the plugin works                                                                        |
+| disabled     | ``ZOO_DISABLE_PLUGINS`` (``all`` or names, by commas) or ``--no-plugins`` leaves it out |
+| conflict     | two distributions claim one entry point, or one component name                          |
+| incompatible | the plugin is written for another version of the hooks                                  |
+| broken       | the plugin cannot be imported, or its hooks are wrong or raise an error                 |
 
-``ZOO_STRICT_PLUGINS=1`` makes the first that is conflict, incompatible or broken an error.
+With ``ZOO_STRICT_PLUGINS=1`` a plugin with one of the last three outcomes is an error.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ __all__ = ["Plugins", "culprit", "load", "reset"]
 
 @dataclass(frozen=True)
 class Plugins:
-    """All plugins found, and what the loaded ones registered."""
+    """The installed plugins, and the components that the loaded ones registered."""
 
     records: list[PluginRecord]
     catalogue: Catalogue
 
     def bad(self) -> list[PluginRecord]:
-        """Those that should have loaded and did not."""
+        """Lists the plugins that are neither loaded nor disabled."""
         return [r for r in self.records if r.status not in ("loaded", "disabled")]
 
 
@@ -52,7 +52,7 @@ def load() -> Plugins:
     """Loads all plugins, once per process.
 
     Raises:
-        PluginError: a plugin is bad and ``ZOO_STRICT_PLUGINS`` is set.
+        PluginError: a plugin is not loaded, though not disabled, and ``ZOO_STRICT_PLUGINS`` is set.
     """
     catalogue = Catalogue()
     own = Catalogue()
@@ -82,14 +82,14 @@ def load() -> Plugins:
 
 
 def reset() -> None:
-    """Forgets what was loaded, so that tests can install other plugins."""
+    """Clears the caches of plugins and registry, so that tests can install other plugins."""
     installed.reset()
     load.cache_clear()
     registry.load.cache_clear()
 
 
 def _load_one(record: PluginRecord, point: EntryPoint, catalogue: Catalogue) -> PluginRecord:
-    """Imports and registers one plugin; whatever it does, only its own record tells."""
+    """Imports and registers one plugin; an error that it raises goes into its record only."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -98,11 +98,11 @@ def _load_one(record: PluginRecord, point: EntryPoint, catalogue: Catalogue) -> 
                 return replace(record, status="incompatible", reason=mismatch[0], advice=mismatch[1])
             own = Catalogue()
             call_hooks(module, own)
-        for warning in caught:  # shown, or an error, as whoever runs the process wants it
+        for warning in caught:  # raised again outside the block, so that the process's warning filters apply
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     except (Exception, SystemExit) as err:
         reason, advice = explain.explain(err, record.module, record.distribution)
-        import traceback  # only here: what works needs none
+        import traceback  # imported here because only broken plugins need it
 
         return replace(record, status="broken", reason=reason, advice=advice, details=traceback.format_exc())
     try:
@@ -114,10 +114,15 @@ def _load_one(record: PluginRecord, point: EntryPoint, catalogue: Catalogue) -> 
 
 
 def call_hooks(module: ModuleType, own: Catalogue) -> None:
-    """Has a plugin's module fill a catalogue of its own.
+    """Calls the hooks of a plugin's module, which register its components in a catalogue.
+
+    Args:
+        module: module of the plugin.
+        own: empty catalogue for the plugin's components.
 
     Raises:
-        PluginError: it implements a hook that there is not; pluggy's, or whatever its hooks raise.
+        PluginError: the module implements no hook, or a hook that does not exist.
+        Exception: an error of pluggy's validation, or whatever the module's hooks raise.
     """
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
@@ -138,12 +143,12 @@ def call_hooks(module: ModuleType, own: Catalogue) -> None:
 
 
 def hook_arguments(own: Catalogue) -> dict[str, object]:
-    """What a hook is called with; an implementation takes those that it names."""
+    """Returns the arguments that hooks are called with; an implementation may take fewer."""
     return {"catalogue": own}
 
 
 def _api_mismatch(module: ModuleType) -> tuple[str, str] | None:
-    """Why the module is not for this core, and what to do."""
+    """Says why a module does not fit this version of the hooks, and what to do; ``None`` if it fits."""
     declared = getattr(module, "ZOO_API", None)
     core = hookspecs.ZOO_API
     if not (isinstance(declared, tuple) and len(declared) == 2 and all(isinstance(v, int) for v in declared)):
@@ -155,7 +160,7 @@ def _api_mismatch(module: ModuleType) -> tuple[str, str] | None:
 
 
 def culprit(err: BaseException) -> str:
-    """Names the distribution in whose code an error was raised: the last plugin on the way to it, else the core."""
+    """Names the distribution whose code raised an error: the last plugin in the traceback, or else zoo-core."""
     packages = {record.module.partition(":")[0].partition(".")[0]: record for record in load().records}
     trace, found = err.__traceback__, "a fault of zoo-core, please report it"
     while trace is not None:

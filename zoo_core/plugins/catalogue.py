@@ -1,4 +1,7 @@
-"""What plugins register: names, one line each, and where the code is.  No code is imported to fill it or to list it."""
+"""Keeps what plugins register: names, summaries, and where the code is.
+
+No code is imported to register or to list a component; :func:`resolve` imports it when it is needed.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,25 @@ from zoo_core.errors import PluginError, UnknownNameError, WeightsError
 __all__ = ["KINDS", "Catalogue", "Component", "resolve"]
 
 KINDS = ("family", "sampler", "objective", "metric", "dataset", "exporter", "plot", "layout")
-"""What can be registered; listings use the plural."""
+"""Kinds of components that plugins can register."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """Something that a plugin offers.
+    """A component that a plugin offers.
 
     Attributes:
-        kind: one of :data:`KINDS`.
-        name: what the user types.
-        target: where the code is, ``"package.module:attribute"``.
-        summary: one line.
-        needs: the capabilities a model must have for it; for an objective or exporter of one family only, see
-            ``families``.
+        kind: kind of the component, one of :data:`KINDS`.
+        name: name that users type.
+        target: place of the code, ``"package.module:attribute"``.
+        summary: description in one line.
+        needs: capabilities that a model must have to be used with the component.
         requires: facts that must be true of a model (:mod:`zoo_core.lookup.compatibility`), such as ``"points|image"``
             or ``"!coupled"``.
-        families: the families it is for; empty for all that have what it needs.
-        capabilities: what a model of this family can do (families).
-        markers: the files by which a layout is recognised: one of them is enough.
-        plugin: the distribution that registered it.
+        families: families that the component is for; empty if it is for all families with the capabilities.
+        capabilities: capabilities of the family's models, if the component is a family.
+        markers: marker files of a repository format, one of which must exist in a repository.
+        plugin: distribution that registered the component.
     """
 
     kind: str
@@ -46,7 +48,7 @@ class Component:
     plugin: str = ""
 
     def misfit(self, family: Component) -> str | None:
-        """Why this does not fit models of ``family``; ``None`` where it does."""
+        """Says why the component does not fit models of a family; ``None`` if it fits."""
         missing = [c for c in self.needs if c not in family.capabilities]
         if missing:
             return f"needs {' and '.join(missing)}; {family.name} has {', '.join(family.capabilities) or 'none'}"
@@ -70,7 +72,7 @@ def _component(
 
 
 class Catalogue:
-    """All components, filled by the plugins' ``zoo_register`` hooks."""
+    """The components that the plugins' ``zoo_register`` hooks register."""
 
     def __init__(self) -> None:
         self._components: dict[tuple[str, str], Component] = {}
@@ -89,15 +91,15 @@ class Catalogue:
         families: Iterable[str] = (),
         requires: Iterable[str] = (),
     ) -> None:
-        """Registers a :class:`~zoo_core.interfaces.sampler.Sampler` class, whose ``name`` and ``needs`` say the same.
+        """Registers a :class:`~zoo_core.interfaces.sampler.Sampler` class with the ``name`` and ``needs`` of the class.
 
         Args:
-            name: what the user types.
-            target: the class, ``"package.module:Class"``.
-            summary: one line that stands alone.
+            name: name that users type.
+            target: place of the class, ``"package.module:Class"``.
+            summary: description in one line.
             needs: capabilities that a model must have.
-            families: families it is for; all that have what it needs unless given.
-            requires: facts about the model: ``"!coupled"`` for a sampler that adds noise.
+            families: families that the sampler is for; all families with the capabilities unless given.
+            requires: facts about the model, such as ``"!coupled"`` for a sampler that adds noise.
         """
         self._add(_component("sampler", name, target, summary, needs, families, requires))
 
@@ -111,7 +113,7 @@ class Catalogue:
         families: Iterable[str] = (),
         requires: Iterable[str] = (),
     ) -> None:
-        """Registers a gradient or statistics objective class."""
+        """Registers the class of a gradient or statistics objective."""
         self._add(_component("objective", name, target, summary, needs, families, requires))
 
     def metric(
@@ -128,24 +130,24 @@ class Catalogue:
         self._add(_component("metric", name, target, summary, needs, families, requires))
 
     def dataset(self, name: str, target: str, summary: str) -> None:
-        """Registers a data set: ``target`` is a function ``(split, n=…) -> DataSet``, which may ignore n."""
+        """Registers a data set; ``target`` is a function ``(split, n=…) -> DataSet``, which may ignore ``n``."""
         self._add(Component("dataset", name, target, summary))
 
     def exporter(self, name: str, target: str, summary: str, *, families: Iterable[str]) -> None:
-        """Registers an export format: ``target`` is a function ``(model, config, folder) -> None``."""
+        """Registers an export format; ``target`` is a function ``(model, config, folder) -> None``."""
         self._add(Component("exporter", name, target, summary, families=tuple(families)))
 
     def layout(self, name: str, target: str, summary: str, *, marker: str | Iterable[str]) -> None:
-        """Registers how another library lays out a repository, so that ``zoo load hf:org/repo`` reads it.
+        """Registers another library's repository format, so that ``zoo load hf:org/repo`` can read it.
 
         Args:
-            name: of the layout.
+            name: name of the format.
             target: function of a :class:`~zoo_core.fetching.repository_formats.Repository` that gives the table of a
                 registry entry: ``family``, ``plugin``, ``factory``, ``config``, ``summary``, ``sampler`` and
                 ``weights.files``, one or several, which may lie in a subfolder.  It raises ``WeightsError`` with the
                 reason where the repository has what cannot be expressed.
-            summary: one line.
-            marker: the file that such a repository has; or several, where each has one of them.
+            summary: description in one line.
+            marker: marker file of such a repository; or several, one of which each repository has.
         """
         markers = (marker,) if isinstance(marker, str) else tuple(marker)
         self._add(Component("layout", name, target, summary, markers=markers))
@@ -160,7 +162,7 @@ class Catalogue:
         families: Iterable[str] = (),
         requires: Iterable[str] = (),
     ) -> None:
-        """Registers a plot: ``target`` is a function ``(model, figure, seed) -> None`` (see :mod:`zoo_core.plots`)."""
+        """Registers a plot; ``target`` is a function ``(model, figure, seed) -> None`` (see :mod:`zoo_core.plots`)."""
         self._add(_component("plot", name, target, summary, needs, families, requires))
 
     def _add(self, component: Component) -> None:
@@ -175,7 +177,11 @@ class Catalogue:
         self._components[key] = component
 
     def merge(self, other: Catalogue, plugin: str) -> None:
-        """Takes over all that ``plugin`` registered in ``other``, or nothing where a name is taken.
+        """Adds the components of another catalogue, or none of them if a name is taken.
+
+        Args:
+            other: catalogue with the components of one plugin.
+            plugin: distribution of the plugin.
 
         Raises:
             PluginError: a name is taken; the message names both distributions.
@@ -189,18 +195,18 @@ class Catalogue:
             self._components[key] = Component(**{**c.__dict__, "plugin": plugin})
 
     def all(self, kind: str) -> list[Component]:
-        """Every component of a kind, by name."""
+        """Lists the components of a kind, sorted by name."""
         return sorted((c for c in self._components.values() if c.kind == kind), key=lambda c: c.name)
 
     def get(self, kind: str, name: str) -> Component:
-        """The component of that name.
+        """Returns the component of a kind and name.
 
         Raises:
-            UnknownNameError: there is none; the message has the closest names.
+            UnknownNameError: there is no such component; the message has the closest names.
         """
         found = self._components.get((kind, name))
         if found is None:
-            import difflib  # only here: listings import this module, and a name is rarely wrong
+            import difflib  # imported here because listings import this module and names are rarely wrong
 
             names = [c.name for c in self.all(kind)]
             close = difflib.get_close_matches(name, names, n=2)
@@ -211,11 +217,11 @@ class Catalogue:
 
 
 def resolve(target: str) -> Any:
-    """Imports ``"package.module:attribute"``.  Only ever called with a target that an installed plugin registered.
+    """Imports a target that an installed plugin registered, ``"package.module:attribute"``.
 
     Raises:
-        PluginError: a dependency of the plugin is missing, or the attribute does not exist.
-        WeightsError: ``target`` is not of that form.
+        PluginError: the module cannot be imported, or has no such attribute.
+        WeightsError: the target has another form.
     """
     module, _, attribute = target.partition(":")
     if not (module and attribute):

@@ -1,4 +1,4 @@
-"""What went wrong while a plugin was loaded, in one line, and what to do about it in another."""
+"""Explains an error that loading a plugin raised: the cause in one line, and the next step in another."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _OURS = {Path(__file__).parent.parent, Path(pluggy.__file__).parent}
 
 
 def explain(err: BaseException, module: str, distribution: str) -> tuple[str, str]:
-    """The cause and the next step.
+    """Returns the cause of an error and the next step.
 
     Args:
-        err: what importing the plugin's module or calling its hooks raised.
-        module: the value of its entry point.
-        distribution: the installed package.
+        err: error that was raised when the plugin's module was imported or its hooks were called.
+        module: value of the plugin's entry point.
+        distribution: name of the plugin's distribution.
     """
     module = module.partition(":")[0]
     reason = f"{type(err).__name__}: {' '.join(str(err).split()) or 'no message'}"
@@ -37,7 +37,7 @@ def explain(err: BaseException, module: str, distribution: str) -> tuple[str, st
     if isinstance(err, SyntaxError):
         return reason, f"correct line {err.lineno} of {err.filename}"
     if isinstance(err, SystemExit):
-        return reason, f"a plugin's module only says what there is; take out what ends the program at {at}"
+        return reason, f"a plugin's module may only register names; remove the call that ends the program at {at}"
     if isinstance(err, pluggy.PluginValidationError):
         return reason, f"hooks take these arguments or fewer: {_hooks()}"
     if isinstance(err, PluginError):
@@ -46,7 +46,7 @@ def explain(err: BaseException, module: str, distribution: str) -> tuple[str, st
 
 
 def _place(err: BaseException) -> str:
-    """The last line of the traceback that is not ours; empty where there is none."""
+    """Returns the last line of the traceback that is outside zoo-core and pluggy; empty if there is none."""
     import traceback
 
     for frame in reversed(traceback.extract_tb(err.__traceback__)):
@@ -57,6 +57,6 @@ def _place(err: BaseException) -> str:
 
 
 def _hooks() -> str:
-    """The hooks with their arguments."""
+    """Lists the hooks with their arguments."""
     specs = [f for name, f in vars(hookspecs).items() if name.startswith("zoo_")]
     return ", ".join(f"{f.__name__}({', '.join(inspect.signature(f).parameters)})" for f in specs)

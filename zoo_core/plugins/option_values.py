@@ -1,4 +1,4 @@
-"""What values an option of a component may have: those of the annotation of its parameter."""
+"""Checks the values of a component's options against the type annotations of its parameters."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["wrong_option"]
 
 
 def wrong_option(make: Callable[..., Any], options: Mapping[str, Any]) -> str | None:
-    """Says which option is not of the type that its parameter is annotated with; ``None`` where all are.
+    """Returns a message about the first option whose value has the wrong type; ``None`` if all are right.
 
-    Types are kept strictly: a truth value is no number, 1.5 is no integer, a word is no truth value.  NaN and infinity
-    are no numbers.
+    Types are compared strictly: a boolean is not a number, 1.5 is not an integer, a string is not a boolean.  NaN and
+    infinity are not accepted as numbers.
 
     Args:
-        make: class or function; parameters without an annotation that can be read take anything.
-        options: JSON values by the name of the parameter.
+        make: class or function that takes the options; a parameter without an annotation takes any value.
+        options: JSON values by the names of the parameters.
     """
     try:
         hints = get_type_hints(make.__init__ if isinstance(make, type) else make)  # type: ignore[misc]
-    except (NameError, TypeError, AttributeError):  # a name that exists for the type checker only
+    except (NameError, TypeError, AttributeError):  # an annotation with a name that only the type checker imports
         return None
     for name, value in options.items():
         if name in hints and not _fits(value, hints[name]):
@@ -59,7 +59,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _is_finite(number: Any) -> bool:
-    return -math.inf < number < math.inf  # an integer may be too large for math.isfinite
+    return -math.inf < number < math.inf  # math.isfinite raises an error for very large integers
 
 
 def _words(kind: Any) -> str:
