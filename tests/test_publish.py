@@ -185,7 +185,7 @@ def test_without_a_token_nothing_is_asked(quick, server, run, monkeypatch):
     assert code == 5
     (line,) = err.splitlines()
     assert re.search(
-        r"needs a token that may: 'hf auth login' or set HF_TOKEN \(--dry-run and loading need none\)", line
+        r"needs a token with write access to the Hub: run 'hf auth login' or set HF_TOKEN \(--dry-run and loading", line
     )
     assert server.requests == []
 
@@ -279,7 +279,7 @@ def test_what_is_not_published(die, monkeypatch, tmp_path):
     for bad in (float("nan"), float("inf")):
         state = {k: v.clone() for k, v in model.state_dict().items()}
         state["means"][0, 0] = bad
-        with pytest.raises(WeightsError, match="means has numbers that are not finite; it is not published"):
+        with pytest.raises(WeightsError, match="is not published: its tensor means has numbers that are not finite"):
             attempt(good, state)
     with pytest.raises(WeightsError, match="does not fit"):
         attempt(replace(good, config={"shape": [3], "components": 8}))

@@ -218,7 +218,7 @@ def test_release_refuses_weights_that_another_recipe_or_config_made(package, tmp
         code, after = released(monkeypatch, "--weights", weights)
         assert code == 4
         err = capsys.readouterr().err
-        assert "was not made as hyper-flow-moons says: " in err
+        assert "was not made with the recipe and config of hyper-flow-moons: " in err
         assert "no clip there and clip = 1.0 here" in err
         assert "data.n = 77 there and data.n = " in err
         assert "--adopt what made it" in err

@@ -1,7 +1,7 @@
-"""All that can be wrong with a plugin: each finding with its cause and the next step.
+"""Diagnoses plugins: finds faults, each with its cause and the next step.
 
-Loading a plugin reads names only.  Here everything behind the names is tried as well: every target is imported, every
-model is built from its config and, where the package carries its weights, loaded.
+Loading a plugin reads the names that it registers.  The doctor also imports the code of every name, builds every model
+from its config, and loads the weights that the package contains.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from zoo_core.registry.entry import Entry
 __all__ = ["Finding", "examine", "not_found", "unowned"]
 
 SLOW = 1.0
-"""Seconds that importing a plugin's module may take; every listing pays them."""
+"""Greatest time, in seconds, that importing a plugin's module should take, since every listing imports it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong, and what to do about it."""
+    """A fault of a plugin: its cause, and the next step."""
 
     cause: str
     next: str
 
 
 def examine(record: PluginRecord) -> list[Finding]:
-    """All that is wrong with one plugin."""
+    """Lists the faults of a plugin; a disabled one has none."""
     if record.status == "disabled":
         return []
     if record.status != "loaded":
@@ -43,7 +43,7 @@ def examine(record: PluginRecord) -> list[Finding]:
 
 
 def not_found(name: str) -> ZooError:
-    """Why no plugin has this name: it is not installed, or it is and names no entry point."""
+    """Makes the error for a plugin that is not found: it is not installed, or it has no entry point."""
     for distribution in (name, f"zoo-{name}"):
         try:
             installed = metadata.distribution(distribution).name
@@ -51,7 +51,7 @@ def not_found(name: str) -> ZooError:
             continue
         needed = '[project.entry-points."zoo.plugins"]'
         return PluginError(
-            f"{installed} is installed and names no plugin; add {needed} to its pyproject.toml, reinstall"
+            f"{installed} is installed and names no plugin; add {needed} to its pyproject.toml, and reinstall it"
         )
     names = [n for record in plugins.load().records for n in (record.name, record.distribution)]
     close = difflib.get_close_matches(name, names, n=1)
@@ -59,13 +59,13 @@ def not_found(name: str) -> ZooError:
 
 
 def unowned() -> list[str]:
-    """What is wrong with registry files that belong to no plugin: the zoo's own, the user's."""
+    """Lists the problems of registry files that belong to no plugin: the zoo's own and the user's."""
     distributions = [r.distribution for r in plugins.load().records]
     return [p for p in registry.load().problems if not any(_names(p, d) for d in distributions)]
 
 
 def _start_up(record: PluginRecord) -> Iterator[Finding]:
-    """Whether naming what there is costs what using it does."""
+    """Finds whether the plugin's module can be imported on its own, quickly, and without torch or numpy."""
     module = record.module.partition(":")[0]
     found = start_up(module)
     if found.error:
@@ -84,7 +84,7 @@ def _start_up(record: PluginRecord) -> Iterator[Finding]:
 
 
 def _components(record: PluginRecord) -> Iterator[Finding]:
-    """What the plugin registered: the code is there, and can do what was said."""
+    """Finds components whose code cannot be imported, or does not have the declared capabilities."""
     from zoo_core.interfaces import CAPABILITIES, Model, capabilities
 
     for component in _registered(record):
@@ -121,7 +121,7 @@ def _components(record: PluginRecord) -> Iterator[Finding]:
 
 
 def _dataset(component: Component) -> Iterator[Finding]:
-    """A few examples of both splits; nothing where they would have to be fetched."""
+    """Finds faults in a few examples of both splits; a data set that would have to be fetched is not examined."""
     from zoo_core import datasets
     from zoo_core.datasets.validation import value_problems
     from zoo_core.fetching.hub_client import offline
@@ -141,7 +141,7 @@ def _dataset(component: Component) -> Iterator[Finding]:
 
 
 def _files(record: PluginRecord) -> Iterator[Finding]:
-    """What reading its registry file found."""
+    """Lists the problems of the plugin's registry file."""
     known = registry.load()
     for problem in known.problems:
         if _names(problem, record.distribution):
@@ -151,12 +151,14 @@ def _files(record: PluginRecord) -> Iterator[Finding]:
 
 
 def _models(record: PluginRecord) -> Iterator[Finding]:
-    """Each model of the plugin: its factory, sampler, recipe and weights."""
+    """Finds faults of the plugin's models: of their family, sampler, recipe and weights."""
     known = registry.load()
     claimed = [e for claims in known.clashes.values() for e in claims]
     entries = [e for e in [*known.entries.values(), *claimed] if e.plugin == record.distribution]
     families = [c for c in _registered(record) if c.kind == "family"]
-    elsewhere = any(c.kind == "layout" for c in _registered(record))  # its models are other people's repositories
+    elsewhere = any(
+        c.kind == "layout" for c in _registered(record)
+    )  # its models are repositories in another library's format
     if families and not elsewhere and not entries and not any(_names(p, record.distribution) for p in known.problems):
         yield Finding(
             f"no registry has a model of {' or '.join(c.name for c in families)}: zoo list shows none",
@@ -168,7 +170,7 @@ def _models(record: PluginRecord) -> Iterator[Finding]:
 
 
 def _entry(entry: Entry) -> Iterator[tuple[str, str]]:
-    """What is wrong with one model; the first of what makes the rest impossible."""
+    """Yields the faults of one model; a fault without which nothing else can be examined is the last."""
     from zoo_core import loading
     from zoo_core.training.recipe import Recipe, objective
 
@@ -212,5 +214,5 @@ def _registered(record: PluginRecord) -> list[Component]:
 
 
 def _names(problem: str, distribution: str) -> bool:
-    """Whether a problem is about a distribution, not about one whose name begins with its."""
+    """Says whether a problem names this distribution, and not one whose name contains its name."""
     return re.search(rf"(?<![\w-]){re.escape(distribution)}(?![\w-])", problem) is not None

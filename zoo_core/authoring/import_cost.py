@@ -1,4 +1,4 @@
-"""What a plugin's module costs when it is imported and registers, measured in a process of its own."""
+"""Measures in a process of its own how long a plugin's module takes to import and register, and what it imports."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ print(f"{time.perf_counter() - begun:.3f}", *[m for m in ("torch", "numpy") if m
 
 @dataclass(frozen=True)
 class StartUp:
-    """What was found.
+    """The result of importing a plugin's module.
 
     Attributes:
-        seconds: importing the module and calling its hooks.
-        heavy: which of torch and numpy it imported.
-        error: the last line of what went wrong; empty where nothing did.
+        seconds: time of importing the module and calling its hooks, in seconds.
+        heavy: names of those of torch and numpy that it imported.
+        error: last line of the error; empty if there was none.
     """
 
     seconds: float = 0.0
@@ -35,7 +35,7 @@ class StartUp:
 
 
 def start_up(module: str) -> StartUp:
-    """Imports a plugin's module in a fresh process and has it register."""
+    """Imports a plugin's module in a new process and calls its hooks."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     command = [sys.executable, "-c", _CODE, module]
     try:
@@ -44,6 +44,6 @@ def start_up(module: str) -> StartUp:
         return StartUp(60.0)
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
-        return StartUp(error=(done.stderr.strip().splitlines() or ["it ended the process"])[-1])
+        return StartUp(error=(done.stderr.strip().splitlines() or ["it ended the process without a message"])[-1])
     seconds, *heavy = lines[-1].split()
     return StartUp(float(seconds), tuple(heavy))

@@ -1,7 +1,7 @@
-"""A model onto the Hub: checked, described, uploaded as one folder, and its commit known.
+"""Publishes a model on the Hub: checks it, writes its model card, uploads it as one folder, and returns the commit.
 
-What is uploaded is a snapshot (:mod:`zoo_core.saving.snapshot`): ``config.json``, ``model.safetensors``, ``README.md``.
-Nothing is asked of the Hub before the model has passed every check, and what is there already makes no commit.
+A snapshot is uploaded (:mod:`zoo_core.saving.snapshot`): ``config.json``, ``model.safetensors``, ``README.md``.  The
+Hub is used only after the model has passed every check.  Files that are there already make no commit.
 """
 
 from __future__ import annotations
@@ -36,22 +36,23 @@ from zoo_core.saving import snapshot
 __all__ = ["Package", "Published", "prepare", "require_token", "upload"]
 
 WAITS = (1.0, 2.0, 4.0)
-"""Seconds before each further try where the Hub is busy or the connection breaks, unless it says how long."""
+"""Seconds to wait before each further try when the Hub is busy or the connection breaks; the Hub may ask for others."""
 LONGEST_WAIT = 60.0
+"""Longest time, in seconds, that the Hub may ask to wait; if it asks for more, publishing stops with an error."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A checked model and the files that say all of it.
+    """A checked model with the files to upload.
 
     Attributes:
-        entry: the model; its weights are the bytes in ``files``.
-        repo_id: the repository that the card is for.
-        files: name and content.
-        checks: what was found to be right, a few words each.
-        warnings: what a reader of the card will miss.
+        entry: entry of the model, whose weights are among ``files``.
+        repo_id: repository that the model card names.
+        files: content of each file, by name.
+        checks: descriptions of the checks that the model passed.
+        warnings: descriptions of what the model card lacks.
     """
 
     entry: Entry
@@ -61,7 +62,7 @@ class Package:
     warnings: tuple[str, ...]
 
     def listing(self) -> list[dict[str, Any]]:
-        """Name, size and hash of every file."""
+        """Lists name, size and SHA-256 hash of every file."""
         return [
             {"file": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in self.files.items()
@@ -70,12 +71,12 @@ class Package:
 
 @dataclass(frozen=True)
 class Published:
-    """Where a package is on the Hub.
+    """The place of a package on the Hub.
 
     Attributes:
-        entry: the model, its weights pinned to repository and commit.
-        revision: the commit.
-        changed: whether it was made now; else the content was there already.
+        entry: entry of the model, with weights pinned to the repository and commit.
+        revision: commit that has the files.
+        changed: whether the upload made the commit; false if the files were there already.
     """
 
     entry: Entry
@@ -84,17 +85,17 @@ class Published:
 
 
 def prepare(name: str, repo_id: str, *, offline: bool | None = None) -> Package:
-    """Checks a model and describes it.
+    """Checks a model and makes the files to publish.
 
     Args:
-        name: an id of the registry, or a folder.
-        repo_id: where it is to be published.
-        offline: make no request, not even for the weights.
+        name: id of the registry, or a folder.
+        repo_id: repository on the Hub, ``org/name``.
+        offline: whether network requests are forbidden, also for the weights.
 
     Raises:
-        RegistryError: the entry does not say what a reader must know.
+        RegistryError: the entry lacks a licence, a plugin or a summary.
         WeightsError: the weights or the samples are not finite.
-        ZooError: it does not load.
+        ZooError: the model does not load.
     """
     checked_repo_id(repo_id)
     if name.startswith("hf:"):
@@ -110,9 +111,9 @@ def prepare(name: str, repo_id: str, *, offline: bool | None = None) -> Package:
     entry = replace(entry, weights=weights, parameters=sum(t.numel() for t in state.values()))
     _require_words(entry)
     if wrong := [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]:
-        raise WeightsError(f"{entry.id}: {wrong[0]} has numbers that are not finite; it is not published")
+        raise WeightsError(f"{entry.id} is not published: its tensor {wrong[0]} has numbers that are not finite")
     if not finite_rows(sample(model, 1, sampler=quick_sampler(model, 2), condition=plain_condition(model))).all():
-        raise WeightsError(f"{entry.id}: its samples are not finite; it is not published")
+        raise WeightsError(f"{entry.id} is not published: its samples are not finite")
     config, card = snapshot.config(entry).encode(), snapshot.card(entry, repo_id).encode()
     _require_readable(entry, config)
     files: dict[str, bytes | bytearray] = {snapshot.CONFIG: config, file: fetched.content, snapshot.README: card}
@@ -125,33 +126,35 @@ def prepare(name: str, repo_id: str, *, offline: bool | None = None) -> Package:
 
 
 def require_token() -> str:
-    """The user's token.
+    """Returns the user's token for the Hub.
 
     Raises:
-        AccessError: there is none; writing needs one, reading does not.
+        AccessError: there is no token.
     """
     import huggingface_hub
 
     token = huggingface_hub.get_token()
     if not token:
         raise AccessError(
-            "publishing writes to the Hub and needs a token that may: 'hf auth login' or set HF_TOKEN "
+            "publishing needs a token with write access to the Hub: run 'hf auth login' or set HF_TOKEN "
             "(--dry-run and loading need none)"
         )
     return token
 
 
 def upload(package: Package, *, private: bool = False) -> Published:
-    """Uploads a package, unless its content is there already; makes the repository if need be.
+    """Uploads a package to its repository, which is created if it does not exist.
+
+    Files that are there already are not uploaded again.
 
     Args:
-        package: from :func:`prepare`.
-        private: make the repository private; one that is public already is refused.
+        package: package from :func:`prepare`.
+        private: whether the repository must be private; a public one is refused.
 
     Raises:
-        AccessError: no token, or not for this repository.
-        NetworkError: the Hub could not be used; running it again goes on.
-        ChecksumError: the Hub has other bytes than were sent.
+        AccessError: there is no token, or it has no access to the repository.
+        NetworkError: the Hub cannot be used; the same command continues the upload.
+        ChecksumError: the files on the Hub differ from those that were sent.
     """
     token = require_token()
     if hub_client.is_offline():
@@ -197,7 +200,9 @@ def upload(package: Package, *, private: bool = False) -> Published:
     there = _patiently("the check of the upload", repo_id, lambda: _there(api, repo_id, revision, package))
     for name, content in package.files.items():
         if there.get(name) not in (hashlib.sha256(content).hexdigest(), reading.git_hash(content)):
-            raise ChecksumError(f"{repo_id}@{revision[:12]} has another {name} than was sent; nothing was pinned")
+            raise ChecksumError(
+                f"{repo_id}@{revision[:12]} has another {name} than was sent; nothing was pinned, publish it again"
+            )
     weights = package.entry.weights
     assert weights is not None
     entry = replace(package.entry, weights=replace(weights, repo_id=repo_id, revision=revision))
@@ -206,7 +211,7 @@ def upload(package: Package, *, private: bool = False) -> Published:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """The client without "No files have been modified", which is said here, and without bars where nobody sees them."""
+    """Silences the client's messages, which this module replaces, and its progress bars if stderr is no terminal."""
     from huggingface_hub.utils import logging as log
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -223,13 +228,13 @@ def _quietly() -> Iterator[None]:
 
 
 def _there(api: Any, repo_id: str, revision: str, package: Package) -> dict[str, str]:
-    """The hash that the Hub has of every file: SHA-256 of large ones, git's of others."""
+    """Returns the Hub's hash of every file: SHA-256 for large files, git's hash for others."""
     rows = api.get_paths_info(repo_id, list(package.files), revision=revision)
     return {row.path: row.lfs.sha256 if row.lfs else row.blob_id for row in rows}
 
 
 def _patiently(what: str, repo_id: str, ask: Callable[[], T]) -> T:
-    """Asks the Hub again where it is busy or the connection breaks; every request here may be repeated."""
+    """Repeats a request when the Hub is busy or the connection breaks; all requests of this module can be repeated."""
     for wait in (*WAITS, None):
         try:
             with asking(what, repo_id, "zoo publish, which goes on where it was"):
@@ -280,9 +285,9 @@ def _missing_words(entry: Entry, name: str) -> list[str]:
 
 
 def _require_readable(entry: Entry, config: bytes) -> None:
-    """What is written is read as what it was written from."""
+    """Makes sure that the config is read back as the entry that it was written from."""
     with tempfile.TemporaryDirectory(prefix="zoo-publish-") as folder:
         Path(folder, snapshot.CONFIG).write_bytes(config)
         back = entry_of(f"local-dir:{folder}")
     if replace(back, id=entry.id).table() != json.loads(config):
-        raise RegistryError([f"{entry.id}: its config.json is not read as it is written; report this"])
+        raise RegistryError([f"{entry.id}: its config.json is read back with other values; report this as a bug"])

@@ -1,12 +1,13 @@
-"""Puts trained weights into a plugin and pins them in the registry (for those who maintain one).
+"""Bundles trained weights with a plugin and pins them in the registry, for maintainers of a plugin.
 
     python -m zoo_core.authoring.release ddpm-mnist --weights runs/ddpm-mnist/model
     python -m zoo_core.authoring.release ddpm-mnist --measure bits-per-dim:128
 
-The first writes the snapshot ``weights/<id>/`` in the plugin's package, and the hash and size into the registry file
-that has the model: the zoo's own or the plugin's.  Weights that another recipe or config made than the registry has are
-refused, unless ``--adopt`` takes those into the registry too.  The second measures what was written and adds the row.
-Both, and neither, bring the snapshot's ``config.json`` and model card up to date.  Needs ``tomlkit``.
+With ``--weights``, the snapshot ``weights/<id>/`` is written into the plugin's package, and its hash and size into the
+registry file that has the model: the zoo's own or the plugin's.  Weights that were made with another recipe or config
+than the registry's are refused, unless ``--adopt`` copies the run's recipe and config into the registry.  With
+``--measure``, the bundled weights are measured and the number is added to the registry file.  In each case, and without
+options, the snapshot's ``config.json`` and model card are updated.  This command needs ``tomlkit``.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ __all__ = ["measure", "release"]
 
 
 def release(entry: Entry, weights: Path, *, adopt: bool = False) -> Entry:
-    """Checks that weights are those of an entry's recipe and config, and writes them as its bundled snapshot.
+    """Checks that weights were made with an entry's recipe and config, and writes them as its bundled snapshot.
 
     Args:
-        entry: a model of an installed plugin.
-        weights: a run's ``model`` folder, or a safetensors file; in a folder with a ``config.json`` that says how the
-            weights were made, it must be as the entry says.
-        adopt: take recipe and config from that ``config.json`` where they differ.
+        entry: entry of a model of an installed plugin.
+        weights: ``model`` folder of a run, or a safetensors file.  If there is a ``config.json`` next to the weights,
+            its recipe and config must be those of the entry.
+        adopt: whether to take recipe and config from that ``config.json`` if they differ.
 
     Returns:
-        The entry as it is now: weights, number of parameters, facts, and with ``adopt`` recipe and config.
+        The entry with the new weights, number of parameters and facts, and with ``adopt`` the new recipe and config.
 
     Raises:
-        WeightsError: they cannot be read, do not fit, or were made in another way.
+        WeightsError: the weights cannot be read, do not fit, or were made with another recipe or config.
     """
     file = weights / snapshot.FILE if weights.is_dir() else weights
     try:
@@ -64,7 +65,11 @@ def release(entry: Entry, weights: Path, *, adopt: bool = False) -> Entry:
 
 
 def _as_made(entry: Entry, run: Entry, folder: Path, adopt: bool) -> Entry:
-    """The entry with the recipe and the config that a run had, which are its own unless ``adopt``."""
+    """Compares the recipe and config of a run with those of an entry; returns the entry, with the run's if ``adopt``.
+
+    Raises:
+        WeightsError: they differ, and ``adopt`` is false.
+    """
     theirs, ours = identity.facts(run), identity.facts(entry)
     if not (keys := identity.differences(theirs, ours)):
         return entry
@@ -74,20 +79,28 @@ def _as_made(entry: Entry, run: Entry, folder: Path, adopt: bool) -> Entry:
     each = [f"{identity.shown(theirs, key)} there and {identity.shown(ours, key)} here" for key in keys[:3]]
     more = f", and {len(keys) - 3} more" if len(keys) > 3 else ""
     raise WeightsError(
-        f"{folder} was not made as {entry.id} says: {', '.join(each)}{more}; train it again, or --adopt what made it"
+        f"{folder} was not made with the recipe and config of {entry.id}: {', '.join(each)}{more}; train it again, or "
+        "copy them into the registry with --adopt"
     )
 
 
 def measure(entry: Entry, metrics: list[str], n: int | None, seed: int = 0) -> list[Evaluation]:
-    """Measures the committed weights by some metrics at once, which draws its samples once."""
+    """Measures the bundled weights by several metrics, which share the samples.
+
+    Args:
+        entry: entry of the model.
+        metrics: registered names of the metrics.
+        n: number of examples or samples; each metric's own number if ``None``.
+        seed: seed of the samples, the order of the examples, dequantisation and noise.
+    """
     return [one.row for one in measurements.measure(load(entry), metrics, measurements.Settings(n, seed))]
 
 
 def registry_file(entry: Entry) -> Path:
-    """The file that has the entry's table: the zoo's own, or a plugin's fragment.
+    """Returns the registry file that has the entry's table: the zoo's own or a plugin's.
 
     Raises:
-        RegistryError: the entry comes from no file, or from a copy that the next ``pip install`` replaces.
+        RegistryError: the entry comes from no registry file, or from an installed copy that ``pip install`` replaces.
     """
     if not isinstance(entry.origin, FromRegistry):
         source = entry.origin.words() if entry.origin else "nowhere"
@@ -99,7 +112,7 @@ def registry_file(entry: Entry) -> Path:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     try:
         _main()
     except ZooError as err:
@@ -109,10 +122,16 @@ def main() -> None:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name")
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("name", help="id of the model in a registry file")
+    parser.add_argument("--weights", type=Path, help="folder of a trained model, such as runs/NAME/model, or a file")
     parser.add_argument("--adopt", action="store_true", help="write the run's recipe and config into the registry")
-    parser.add_argument("--measure", action="append", default=[], metavar="METRIC[:N]")
+    parser.add_argument(
+        "--measure",
+        action="append",
+        default=[],
+        metavar="METRIC[:N]",
+        help="name of a metric, and the number of examples or samples [the metric's own]; may be repeated",
+    )
     arguments = parser.parse_args()
     entry = registry.load().get(arguments.name)
     file = registry_file(entry)

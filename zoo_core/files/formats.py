@@ -1,4 +1,4 @@
-"""Which files hold samples of which kind, and what a file is called unless the user says.  Imports no torch."""
+"""Defines the file formats for each kind of samples, and the default file names.  Imports no torch."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ __all__ = [
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 FORMATS = {
-    ".png": "picture of all samples; so .jpg, .jpeg and .webp",
-    ".csv": "table: points and tables one row per sample, with a header; sequences one row per time step, with the "
-    "number of the sample and of the step; tokens one row per sample, without a header",
-    ".json": "list of samples, each a list, or of a table an object; null stands for what is not finite",
-    ".txt": "tokens of one sample per line",
+    ".png": "picture of all samples; the same for .jpg, .jpeg and .webp",
+    ".csv": "table: points and tables have one row per sample, with a header; sequences have one row per time step, "
+    "with the number of the sample and of the step; tokens have one row per sample, without a header",
+    ".json": "list of samples, each a list of numbers, or an object for a row of a table; null is a number that is not "
+    "finite",
+    ".txt": "one sample of tokens per line",
     ".wav": "one recording, 16-bit PCM",
-    ".npz": "NumPy arrays `samples` and, of open lengths, `lengths`; zeros follow where a row ends",
-    ".npy": "one NumPy array, of samples of a fixed shape",
-    ".safetensors": "the tensors that .npz has as arrays",
+    ".npz": "NumPy array `samples`; for samples of different lengths, padded with zeros, also `lengths`",
+    ".npy": "one NumPy array, for samples of a fixed shape",
+    ".safetensors": "tensors with the names and values of the arrays of .npz",
 }
-"""What each kind of file holds."""
+"""Contents of each format, by suffix."""
 
 _OF_KIND = {
     "image": (".json",),
@@ -53,13 +54,13 @@ _OF_KIND = {
     "audio": (".wav", ".json"),
     "table": (".csv", ".json"),
 }
-"""The formats that depend on the kind, besides arrays and pictures."""
+"""Formats of each kind of samples, besides arrays and pictures."""
 
 KINDS = tuple(_OF_KIND)
-"""The kinds of samples."""
+"""Kinds of samples."""
 
 _ADVISED = {"audio": ".wav", "table": ".csv"}
-"""What shows samples best, where that is no picture."""
+"""Default formats of the kinds whose default is not a picture."""
 
 
 def writable(space: SampleSpace) -> tuple[str, ...]:
@@ -75,13 +76,13 @@ def readable(space: SampleSpace) -> tuple[str, ...]:
 
 
 def kinds_with(suffix: str) -> tuple[str, ...]:
-    """Lists the kinds of samples that files of a suffix can hold, all of which have a fixed shape for ``.npy``."""
+    """Lists the kinds of samples that files of a suffix can hold; ``.npy`` holds them only if their shape is fixed."""
     everywhere = (*PICTURES, ".npz", ".npy", ".safetensors")
     return tuple(kind for kind in KINDS if suffix in everywhere or suffix in _OF_KIND[kind])
 
 
 def has_picture(space: SampleSpace) -> bool:
-    """Says whether there is a picture of such samples: of all but tables without a column of numbers."""
+    """Says whether such samples can be drawn: all but tables without a column of numbers."""
     return space.kind != "table" or any(column.type != "category" for column in space.columns)
 
 
@@ -91,7 +92,7 @@ def is_one_picture(space: SampleSpace) -> bool:
 
 
 def default_target(kind: str, stem: str, count: int) -> str:
-    """Names the file or folder that ``count`` samples go to unless the user says.
+    """Returns the default file or folder for ``count`` samples.
 
     Args:
         kind: kind of the sample space.
@@ -104,31 +105,32 @@ def default_target(kind: str, stem: str, count: int) -> str:
 
 
 def advised_target(facts: Collection[str], stem: str = "samples", count: int = 64) -> str:
-    """Names a file for the samples of a model, for a hint or a card, by the model's facts."""
+    """Returns the default file for the samples of a model, by the model's facts, for a hint or a model card."""
     return default_target(next((kind for kind in KINDS if kind in facts), "image"), stem, count)
 
 
 def file_stem(reference: str) -> str:
-    """Makes a file name, without a suffix, of what a user calls a model: ``hf:org/name`` or ``./runs/moons/model``."""
+    """Makes a file name without a suffix of a reference to a model: ``hf:org/name`` or ``./runs/moons/model``."""
     last = reference.rstrip("/").rpartition("/")[2]
     return re.sub(r"[^\w.@-]+", "-", last).strip(".-") or "samples"
 
 
 def is_folder(target: str) -> bool:
-    """Says whether a target means a folder: it ends in a slash, or is one."""
+    """Says whether a target is a folder: it ends in a slash, or is an existing folder."""
     return target.endswith(("/", os.sep)) or Path(target).is_dir()
 
 
 def check_target(target: str, space: SampleSpace | None = None, count: int = 1) -> None:
-    """Refuses, before any work, a target that samples cannot be written to.
+    """Checks, before any work, that samples can be written to a target.
 
     Args:
-        target: ``samples.png``, ``samples.csv``, ``folder/`` …
-        space: space of the samples; ``None`` before the model is known, when only what no model could write is refused.
+        target: file or folder, ``samples.png``, ``samples.csv``, ``folder/`` …
+        space: sample space of the samples; ``None`` before the model is known, when only targets that no samples can be
+            written to are refused.
         count: number of samples.
 
     Raises:
-        IncompatibleError: the target cannot hold such samples, or its parent folder is not there.
+        IncompatibleError: the target cannot hold such samples, or its parent folder does not exist.
     """
     parent = Path(target).resolve().parent
     if not parent.is_dir():
@@ -158,14 +160,15 @@ def check_target(target: str, space: SampleSpace | None = None, count: int = 1) 
 
 
 def check_source(source: str, space: SampleSpace | None = None) -> None:
-    """Refuses a file that samples cannot be read from, by its name.
+    """Checks, by its name, that samples can be read from a file.
 
     Args:
         source: path of the file.
-        space: space of the samples; ``None`` before the model is known, when only what no model could read is refused.
+        space: sample space of the samples; ``None`` before the model is known, when only files that no samples can be
+            read from are refused.
 
     Raises:
-        IncompatibleError: there is no such file, or samples of this kind are not read from such files.
+        IncompatibleError: the file does not exist, or samples of this kind cannot be read from such files.
     """
     what = "samples" if space is None else space.words()
     known = (*PICTURES, *FORMATS) if space is None else readable(space)

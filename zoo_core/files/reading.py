@@ -1,7 +1,4 @@
-"""Reads files of which nothing is known yet: only regular ones, only inside their folder, and each byte once.
-
-Imports no torch.
-"""
+"""Reads untrusted files: only regular files, only inside their folder, and each byte once.  Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ from zoo_core.errors import WeightsError
 __all__ = ["expanded", "git_hash", "inside", "read"]
 
 CHUNK = 1 << 20
-"""Bytes that are read at once."""
+"""Number of bytes that are read at once."""
 
 
 def expanded(folder: str) -> Path:
-    """The folder of that name; ``~`` is the user's own.
+    """Returns the path of a folder, with ``~`` replaced by the user's home folder.
 
     Raises:
-        WeightsError: there is no such user.
+        WeightsError: the name begins with ``~`` and a user that does not exist.
     """
     try:
         return Path(folder).expanduser()
@@ -29,10 +26,10 @@ def expanded(folder: str) -> Path:
 
 
 def inside(folder: Path, file: str) -> Path:
-    """``folder/file``, once it is sure that it is a regular file that lies there.
+    """Checks that a file is a regular file inside a folder, and returns its path.
 
     Raises:
-        WeightsError: it is not there, leads out of the folder, or is no regular file.
+        WeightsError: the file does not exist, leads out of the folder, or is not a regular file.
     """
     path = folder / file
     try:
@@ -48,13 +45,13 @@ def inside(folder: Path, file: str) -> Path:
 
 
 def read(path: Path, size: int) -> tuple[bytearray, str]:
-    """The first ``size`` bytes of a file and their SHA-256, read once.
+    """Reads the first ``size`` bytes of a file once; returns them and their SHA-256 hash.
 
     Raises:
-        OSError: it cannot be read.
-        WeightsError: it does not fit into memory.
+        OSError: the file cannot be read.
+        WeightsError: the bytes do not fit into memory, or the file became shorter meanwhile.
     """
-    import hashlib  # OpenSSL takes milliseconds to start, and listings import this module
+    import hashlib  # imported here because listings import this module, and OpenSSL takes milliseconds to start
 
     try:
         content = bytearray(size)
@@ -71,13 +68,13 @@ def read(path: Path, size: int) -> tuple[bytearray, str]:
 
 
 def git_hash(content: bytes | bytearray) -> str:
-    """What git calls a file of this content: the Hub's name for files that are no large ones."""
+    """Returns git's hash of a file, which is the Hub's name for files that are not large."""
     import hashlib
 
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _shown(path: Path | str) -> str:
-    """A path in a message: on one line, of bounded length."""
+    """Shortens a path for a message of one line."""
     text = str(path) if str(path).isprintable() else repr(str(path))
     return text if len(text) <= 300 else f"{text[:300]}…"

@@ -1,7 +1,7 @@
-"""The model card: ``README.md`` of a snapshot, the same bytes for the same entry.
+"""Writes the model card, the ``README.md`` of a snapshot; equal entries give equal bytes.
 
-Front matter for the Hub (with a ``model-index`` of the measured numbers), then what a reader wants to know: how to load
-it, what it is, how it was made, what was measured and how, what it is for and what it is not.
+The card begins with front matter for the Hub, which has a ``model-index`` of the measured numbers.  The text says how
+to load the model, what it is, how it was made, what was measured and how, and what it is and is not intended for.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _LICENCE_NAMES = (
     "epl-1.0 epl-2.0 eupl-1.1 eupl-1.2 gfdl gpl gpl-2.0 gpl-3.0 isc lgpl lgpl-2.1 lgpl-3.0 mit mpl-2.0 ms-pl ncsa odbl "
     "odc-by ofl-1.1 openrail osl-3.0 pddl postgresql unlicense wtfpl zlib"
 )
-"""The licences that the Hub knows by name; any other is ``other`` with a name of its own."""
+"""Licences that the Hub knows by name; any other is written as ``other`` with a ``license_name``."""
 
 
 def card(entry: Entry, repo_id: str = "") -> str:
-    """The card of an entry with weights.
+    """Writes the model card of an entry with weights.
 
     Args:
-        entry: the model.
-        repo_id: the repository that the card is for; empty for a snapshot that a plugin carries.
+        entry: entry of the model.
+        repo_id: repository that the card is for; empty for a snapshot that is bundled with a plugin.
     """
     name = f"hf:{repo_id}" if repo_id else entry.id
     sections = [
@@ -118,7 +118,7 @@ def _facts(entry: Entry) -> list[str]:
 
 
 def _recipe(entry: Entry) -> list[str]:
-    """The recipe as a list; ``how`` comes first as a sentence."""
+    """Writes the recipe as a list, after the sentence ``how``."""
     recipe = dict(entry.recipe)
     how = recipe.pop("how", "")
     rows = [
@@ -167,7 +167,7 @@ def _verified(entry: Entry) -> list[str]:
 
 
 def _by_dataset(rows: Iterable[Evaluation]) -> list[tuple[str, list[Evaluation]]]:
-    """The rows of each data set together, in the order in which the data sets first appear."""
+    """Groups the rows by data set, in the order in which the data sets first appear."""
     rows = list(rows)
     order = {name: i for i, name in enumerate(dict.fromkeys(row.dataset for row in rows))}
     ordered = sorted(rows, key=lambda row: order[row.dataset])
@@ -175,7 +175,7 @@ def _by_dataset(rows: Iterable[Evaluation]) -> list[tuple[str, list[Evaluation]]
 
 
 def _yaml(value: Any) -> str:
-    """A string that YAML reads as that string; plain where that is safe."""
+    """Writes a string so that YAML reads it as a string; without quotes if that is safe."""
     text = str(value)
     plain = re.fullmatch(r"[A-Za-z][\w./-]*", text, re.ASCII) and text.lower() not in (
         "null", "true", "false", "yes", "no", "on", "off", "y", "n",
@@ -184,6 +184,6 @@ def _yaml(value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    """A number that YAML 1.1 reads as one: with an exponent it needs a point too."""
+    """Writes a number so that YAML 1.1 reads it as a number: one with an exponent needs a decimal point too."""
     text = f"{value:.6g}"
     return text if "e" not in text or "." in text else text.replace("e", ".0e")

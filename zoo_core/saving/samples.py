@@ -1,4 +1,7 @@
-"""Samples of every kind as files: pictures, tables, recordings, arrays.  Padding never appears where rows can end."""
+"""Writes samples of every kind to files: pictures, tables, recordings, arrays.
+
+Padding of samples of different lengths is written only to arrays, which have rows of one length.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,14 @@ def save_samples(samples: Values, target: str, space: SampleSpace) -> None:
     A folder gets a picture for each image, a ``.wav`` for each recording, and one ``KIND.csv`` of all other samples.
 
     Args:
-        samples: samples on the user's side, ``(n, *space.shape)``.
-        target: ``samples.png``, ``samples.csv``, ``folder/`` …; see :data:`zoo_core.files.formats.FORMATS`.
-        space: where they live.
+        samples: samples in the user's range, ``(n, *space.shape)``.
+        target: file or folder, ``samples.png``, ``samples.csv``, ``folder/`` …; :data:`zoo_core.files.formats.FORMATS`
+            lists the formats.
+        space: sample space of the samples.
 
     Raises:
         IncompatibleError: the target cannot hold such samples.
-        OSError: it cannot be written; a file that was there is there still.
+        OSError: the file cannot be written; an existing file is not changed.
     """
     check_target(target, space, len(samples))
     if is_folder(target):
@@ -58,9 +62,9 @@ def save_one(sample: Tensor, path: Path, space: SampleSpace) -> None:
     """Writes one sample to a file of its own: an image pixel by pixel, a recording, or a file of one row.
 
     Args:
-        sample: sample on the user's side, without the batch, ``space.shape``.
-        path: file of a format that such samples can be read from (:func:`zoo_core.files.formats.readable`).
-        space: where it lives.
+        sample: sample in the user's range, without a batch axis, ``space.shape``.
+        path: path of a file that such samples can be read from (:func:`zoo_core.files.formats.readable`).
+        space: sample space of the sample.
     """
     suffix = path.suffix.lower()
     if suffix in PICTURES and is_one_picture(space):
@@ -114,7 +118,7 @@ def _arrays(samples: Values) -> dict[str, Tensor]:
 
 
 def _table(samples: Values, space: SampleSpace) -> Iterator[Iterable[Any]]:
-    """The rows of a CSV file, with the header."""
+    """Yields the rows of a CSV file, with the header."""
     if space.kind == "tokens":
         yield from (row.flatten().tolist() for row in samples)
         return
@@ -135,7 +139,7 @@ def _table(samples: Values, space: SampleSpace) -> Iterator[Iterable[Any]]:
 
 
 def _lists(samples: Values, space: SampleSpace) -> Iterator[Any]:
-    """The samples as what JSON can hold."""
+    """Yields each sample as a JSON value."""
     for row in map(_finite, _numbers(samples) if isinstance(samples, Tensor) else map(_numbers, samples)):
         if space.kind == "table":
             yield {
@@ -146,27 +150,27 @@ def _lists(samples: Values, space: SampleSpace) -> Iterator[Any]:
 
 
 def _finite(values: Any) -> Any:
-    """Nested lists with ``None`` in place of what is not finite."""
+    """Replaces numbers that are not finite by ``None`` in nested lists."""
     if isinstance(values, list):
         return [_finite(value) for value in values]
     return values if math.isfinite(values) else None
 
 
 def _tensor(samples: Values) -> Tensor:
-    """Samples of a kind that has no open lengths."""
+    """Returns the samples as a tensor, for kinds whose samples have one length."""
     assert isinstance(samples, Tensor)
     return samples
 
 
 def _numbers(values: Tensor) -> Any:
-    """The numbers as nested lists, in as few digits as tell them from their neighbours of the same type."""
+    """Returns the numbers as nested lists, with the fewest digits that identify each number of the tensor's type."""
     if not values.is_floating_point():
         return values.tolist()
     return _plain(values).numpy().astype(str).astype(np.float64).tolist()
 
 
 def _cell(column: Column, value: float) -> Any:
-    """A value of a table by the type of its column; what no value of that type stands for stays a number."""
+    """Converts a value of a table to the type of its column; a value that has no equivalent there stays a number."""
     if column.type == "number" or not float(value).is_integer():
         return value
     if column.type == "integer":
@@ -179,12 +183,12 @@ def _without(shape: Sequence[int | None], axis: int) -> list[int | None]:
 
 
 def _plain(values: Tensor) -> Tensor:
-    """Numbers of a type that NumPy has."""
+    """Converts numbers to a type that NumPy has."""
     return values.float() if values.dtype == torch.bfloat16 else values
 
 
 def _wave(sample: Tensor, space: SampleSpace) -> bytes:
-    """A recording ``(channels, time)`` as 16-bit PCM: −1 … 1 are full scale; so are 0 … 1 of a space with bounds."""
+    """Writes a recording ``(channels, time)`` as 16-bit PCM; full scale is −1 … 1, or 0 … 1 in a space with bounds."""
     assert space.rate is not None
     values = sample.double() * 2 - 1 if space.low is not None else sample.double()
     levels = (values.nan_to_num(0.0).clamp(-1, 1) * 32767).round().short()

@@ -1,7 +1,7 @@
-"""A model as a folder: ``config.json``, ``model.safetensors``, ``README.md``.
+"""Writes snapshots: a model as a folder with ``config.json``, ``model.safetensors`` and ``README.md``.
 
-It is what a plugin bundles, what the Hub holds, and what ``zoo load ./folder`` reads.  The same model gives the same
-bytes, and the folder appears whole or not at all.
+Plugins bundle snapshots, repositories on the Hub contain them, and ``zoo load ./folder`` reads them.  Equal models give
+equal bytes.  A snapshot is written in one step: an interrupted process leaves no incomplete folder.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
     """Writes a snapshot.
 
     Args:
-        folder: where to; replaced if it is there.
-        entry: what the registry says (its weights, if any, are replaced by what is written).
-        state: the state dict.
+        folder: folder of the snapshot; an existing one is replaced.
+        entry: entry of the model; its weights are replaced by those that are written.
+        state: tensors of the model, by name.
 
     Returns:
-        File, hash and size, for the registry.
+        The name, hash and size of the file of weights, for the registry.
 
     Raises:
-        ZooError: it cannot be written; what was there is there still.
+        ZooError: the folder cannot be written; an existing one is not changed.
     """
     content = weights_file.serialise(state)
     weights = Weights(FILE, hashlib.sha256(content).hexdigest(), len(content))
@@ -53,20 +53,20 @@ def save(folder: Path, entry: Entry, state: Mapping[str, Tensor]) -> Weights:
 
 
 def annotate(folder: Path, entry: Entry) -> None:
-    """Writes ``config.json`` and ``README.md`` of a snapshot again, after its entry's numbers or words have changed."""
+    """Writes ``config.json`` and ``README.md`` of a snapshot again, after its entry has changed."""
     for name, text in ((CONFIG, config(entry)), (README, card(entry))):
         write_whole(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
 def record(entry: Entry, rows: Sequence[Evaluation]) -> None:
-    """Writes measured numbers into the snapshot that an entry came from, in place of older ones by the same metrics.
+    """Writes measured numbers into the snapshot that an entry came from; older numbers of the metrics are replaced.
 
     Args:
-        entry: the entry of a folder.
-        rows: the numbers.
+        entry: entry that was read from a folder.
+        rows: measured numbers.
 
     Raises:
-        WeightsError: the folder is no snapshot of the zoo, or cannot be written.
+        WeightsError: the folder is not a snapshot of the zoo.
     """
     assert isinstance(entry.origin, FromFolder)
     folder = entry.origin.path
@@ -77,7 +77,7 @@ def record(entry: Entry, rows: Sequence[Evaluation]) -> None:
 
 
 def declared_id(folder: Path) -> str:
-    """The id that a snapshot says it has (a folder may be called anything); empty where it says none."""
+    """Returns the id in a snapshot's ``config.json``, since a folder may have any name; empty if there is none."""
     try:
         found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -87,5 +87,5 @@ def declared_id(folder: Path) -> str:
 
 
 def config(entry: Entry) -> str:
-    """The registry table in JSON: what ``hf:`` and ``./folder`` are loaded from."""
+    """Writes the entry as ``config.json``: its registry table in JSON."""
     return json.dumps(entry.table(), indent=2) + "\n"
