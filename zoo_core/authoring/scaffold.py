@@ -11,7 +11,6 @@ import json
 import keyword
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from importlib.metadata import distributions
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from zoo_core import plugins, registry
 from zoo_core.errors import NameTakenError, ZooError
+from zoo_core.files.folders import whole_folder
 from zoo_core.registry.json_schema import json_schema
 
 __all__ = ["TEMPLATE", "check_name", "files", "new"]
@@ -47,15 +47,11 @@ def new(name: str, folder: Path) -> Path:
     home = folder / f"zoo-{name}"
     if os.path.lexists(home):
         raise ZooError(f"{home} is there already, and nothing is overwritten; choose another name, or another --dir")
-    beside = folder / f".{home.name}.{os.getpid()}.partial"
-    try:
+    with whole_folder(home) as beside:
         for path, text in files(name):
             place = beside / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8", newline="\n")
-        beside.rename(home)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return home
 
 

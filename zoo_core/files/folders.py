@@ -11,12 +11,13 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from zoo_core.errors import ZooError
 
-__all__ = ["remove_folder", "write_folder", "write_whole"]
+__all__ = ["remove_folder", "whole_folder", "write_folder", "write_whole"]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -43,17 +44,31 @@ def write_folder(place: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         ZooError: it cannot be written; what was there is there still.
     """
+    with whole_folder(place) as beside:
+        for name, content in files.items():
+            with open(beside / name, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def whole_folder(place: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill, which takes its place when the block ends without an error.
+
+    Args:
+        place: path of the folder; one that is there is replaced in one step.
+
+    Raises:
+        ZooError: the folder cannot be written; what was there is unchanged.
+    """
     beside = _beside(place)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         _sweep(place)
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
-        for name, content in files.items():
-            with open(beside / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        yield beside
         _put(beside, place)
     except OSError as err:
         raise ZooError(f"cannot write {place}: {err.strerror or err}; what was there is unchanged") from err

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from zoo_core import plugins
 from zoo_core.errors import IncompatibleError
+from zoo_core.files.folders import whole_folder
 from zoo_core.loading import load
 from zoo_core.plugins.catalogue import resolve
 
@@ -35,13 +34,5 @@ def export(name: str, form: str, folder: Path, *, force: bool = False) -> None:
     assert entry is not None
     if entry.family not in exporter.families:
         raise IncompatibleError(f"format {form!r} is for {', '.join(exporter.families)}; {name} is a {entry.family}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with whole_folder(folder) as beside:
         resolve(exporter.target)(model, dict(entry.config), beside)
-        beside.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
