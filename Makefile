@@ -33,7 +33,7 @@ lint: .venv/tested
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/python docs/faults.py --check
 
-# zoo-core[all] as a reader would install it: from wheels, into an environment of its own.
+# zoo-core[all] as a reader would install it: from wheels, into an environment of its own; then two plugins only.
 wheels: .venv/installed
 	rm -rf dist .venv-wheels
 	for p in $(PROJECTS); do $(BIN)/python -m pip wheel --quiet --no-deps -w dist ./$$p || exit 1; done
@@ -41,6 +41,9 @@ wheels: .venv/installed
 	.venv-wheels/bin/python -m pip install --quiet -c constraints.txt --find-links dist "zoo-core[all]"
 	cd dist && ../.venv-wheels/bin/zoo load ddpm-mnist
 	cd dist && ../.venv-wheels/bin/zoo sample ddpm-mnist -n 4 --steps 5 --out four.png && test -s four.png
+	.venv-wheels/bin/python -m pip uninstall --quiet --yes $(filter-out zoo-gmm zoo-metrics,$(notdir $(PLUGINS)))
+	cd dist && ../.venv-wheels/bin/zoo list | grep "zoo-ddpm is not installed"
+	cd dist && ../.venv-wheels/bin/zoo sample gmm-digits -n 4 --out four-more.png && test -s four-more.png
 
 bench: .venv/tested
 	status=0; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py || status=$$?; $(BIN)/python docs/tables.py && exit $$status
