@@ -1,4 +1,4 @@
-"""For those who test a plugin: the conformance kit, a Hub on loopback, and plugins installed without pip.
+"""Offers tools for testing a plugin: the conformance kit, a local Hub, and plugins that are installed without pip.
 
     from zoo_core.testing import parametrize_with_checks
 
@@ -6,7 +6,7 @@
     def test_conformance(check):
         check()
 
-Importing this imports neither torch nor pytest; the names below arrive when they are first used.
+Importing this package imports neither torch nor pytest; the names below are imported when they are first used.
 """
 
 from __future__ import annotations

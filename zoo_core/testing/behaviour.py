@@ -1,4 +1,4 @@
-"""All that a model can be asked, asked once: what the checks compare between two states of one model."""
+"""Collects the outputs of all methods of a model, which the checks compare between two states of the model."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ from zoo_core.testing.subjects import ModelSubject
 __all__ = ["TIMES", "answers", "noisy", "streams_for"]
 
 TIMES = (0.1, 0.5, 0.9)
-"""Where denoisers are asked, as a share of the path between its t_min and t_max."""
+"""Times at which denoisers are evaluated, as fractions of the path from t_min to t_max."""
 
 
 def answers(subject: ModelSubject, model: Model, n: int = 2) -> dict[str, Values]:
-    """Samples, log-probabilities, codes, decoded codes and predictions, by name; the same for the same model.
+    """Returns samples, log-probabilities, codes, decoded codes and predictions of a model, by name.
 
-    The log-probability is left out where it takes seconds (``is_slow_density``).
+    The same model gives the same values.  A log-probability that takes seconds is left out (``is_slow_density``).
+
+    Args:
+        subject: subject of the model, which draws the samples.
+        model: model in the state to look at.
+        n: number of samples and examples.
     """
     batch = tiny_data.batch(model, n)
     found: dict[str, Values] = {}
@@ -64,12 +69,12 @@ def _of_latent(model: LatentVariable, x: Tensor, condition: Condition | None) ->
 
 
 def encodes(model: LatentVariable) -> bool:
-    """Whether it has an encoder: a GAN only decodes."""
+    """Says whether a latent-variable model has an encoder; a GAN has only a decoder."""
     return type(model).encode is not LatentVariable.encode
 
 
 def noisy(model: Denoiser, batch: Batch) -> list[tuple[float, Tensor]]:
-    """Times on a denoiser's path, with noisy data there."""
+    """Returns pairs of a time on a denoiser's path and noisy data x_t at that time."""
     assert isinstance(model, Model)
     path = model.path
     times = [path.t_min + share * (path.t_max - path.t_min) for share in TIMES]
@@ -78,5 +83,5 @@ def noisy(model: Denoiser, batch: Batch) -> list[tuple[float, Tensor]]:
 
 
 def streams_for(model: Model, n: int, *, start: int = 0, seed: int = 0) -> Streams:
-    """Streams as the services make them: on the model's device, in its floating type."""
+    """Makes random streams on the model's device and in its floating type, as sampling and evaluation do."""
     return Streams(seed, "check", start, n, device=model.device, dtype=model.state_dtype)

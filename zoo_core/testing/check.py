@@ -1,4 +1,4 @@
-"""What a check is: a named function of a subject, and which subjects it is for."""
+"""Defines checks: named functions of a subject, with conditions for the subjects that they apply to."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, Literal, NoReturn
 __all__ = ["CHECKS", "Check", "ConformanceError", "Kind", "check", "require", "skip"]
 
 Kind = Literal["plugin", "family", "model", "objective", "sampler", "metric", "dataset"]
-"""What a check may be of; :mod:`zoo_core.testing.subjects` has a class for each."""
+"""Kinds of subjects; :mod:`zoo_core.testing.subjects` has a class for each."""
 
 
 class ConformanceError(AssertionError):
-    """A check that does not hold: one line with what is wrong, the value, what was expected and what to do."""
+    """A check that fails; its message is one line: what is wrong, the value, what was expected, what to do."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check.
+    """A check of the conformance kit.
 
     Attributes:
-        function: raises :class:`ConformanceError` where the subject does not hold to it.
-        kind: what it is of.
-        needs: the capabilities that a subject's family must declare.
-        when: whether it applies, from the subject itself.
-        slow: whether it takes more than a few seconds for this subject.
-        of_weights: whether it is about what is shipped, the entry and the weights; the others hold for any weights, and
-            of a large model a small one of its kind is asked.
-        starts_process: whether it runs another Python.
-        long: whether it takes half a second or more of most subjects.
+        function: function of a subject that raises :class:`ConformanceError` if the check fails.
+        kind: kind of the subjects.
+        needs: capabilities that the family of a subject must declare.
+        when: function that says whether the check applies to a subject.
+        slow: function that says whether the check takes more than a few seconds for a subject.
+        of_weights: whether the check is about the entry and its weights.  Other checks hold for any weights, and are
+            run on a small model in place of a large one of its kind.
+        starts_process: whether the check starts another Python process.
+        long: whether the check takes half a second or more for most subjects.
     """
 
     function: Callable[[Any], None]
@@ -48,12 +48,12 @@ class Check:
 
     @property
     def doc(self) -> str:
-        """What it asserts, why, and with which tolerance."""
+        """Returns the docstring of the check: what it asserts, why, and with which tolerance."""
         return inspect.getdoc(self.function) or ""
 
 
 CHECKS: list[Check] = []
-"""All of them, in the order in which their modules define them."""
+"""All checks, in the order in which their modules define them."""
 
 
 def check(
@@ -76,13 +76,13 @@ def check(
 
 
 def require(condition: bool, message: str) -> None:
-    """Raises :class:`ConformanceError` where the condition does not hold (``assert`` is silent under ``python -O``)."""
+    """Raises :class:`ConformanceError` if a condition is false; unlike ``assert``, also under ``python -O``."""
     if not condition:
         raise ConformanceError(message)
 
 
 def skip(reason: str) -> NoReturn:
-    """Ends a check that this machine cannot run: no network, no data, no accelerator."""
+    """Skips a check that this machine cannot run because it lacks a network, a data set or an accelerator."""
     import pytest
 
     pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""Comparing two answers of a model, whatever kind of values they are; padding does not count."""
+"""Compares two outputs of a model, tensors or ragged values; padding is ignored."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["gap", "largest", "numbers", "same"]
 
 
 def numbers(values: Values) -> Tensor:
-    """Gives the values as one tensor, zero where there is padding."""
+    """Returns the values as one tensor, with zeros as padding."""
     return values.padded_with(0).data if isinstance(values, Ragged) else values
 
 
 def same(a: Values, b: Values) -> bool:
-    """Says whether two answers agree to the bit, row by row."""
+    """Says whether two outputs are equal to the bit, row by row."""
     if isinstance(a, Ragged) and isinstance(b, Ragged):
         return torch.equal(a.lengths, b.lengths) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
     return isinstance(a, Tensor) and isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b)
 
 
 def gap(a: Values, b: Values) -> float:
-    """Finds the largest difference of two answers; infinite where shapes or lengths differ."""
+    """Returns the largest difference of two outputs; infinity if their shapes or lengths differ."""
     if isinstance(a, Ragged) and isinstance(b, Ragged):
         if not torch.equal(a.lengths, b.lengths):
             return math.inf
@@ -34,7 +34,7 @@ def gap(a: Values, b: Values) -> float:
 
 
 def largest(values: Values) -> float:
-    """Finds the largest magnitude."""
+    """Returns the largest magnitude of the values."""
     data = numbers(values)
     return data.double().abs().max().item() if data.numel() else 0.0
 

@@ -1,4 +1,4 @@
-"""What a check of the kit may be of besides plugins, families and models: objectives, samplers, metrics, data sets."""
+"""Defines the subjects of checks that are components: objectives, samplers, metrics and data sets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ObjectiveSubject(Subject):
         return self.model.capabilities
 
     def make(self, **options: Any) -> GradientObjective | StatisticsObjective:
-        """The objective, with the options of the model's recipe where it is that recipe's."""
+        """Makes the objective, with the options of the model's recipe if the recipe names this objective."""
         made: GradientObjective | StatisticsObjective = resolve(self.component.target)(**{**self.options, **options})
         return made
 
@@ -40,7 +40,7 @@ class ObjectiveSubject(Subject):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those of the model's recipe, where it is that recipe's."""
+        """The objective's options in the model's recipe; empty if the recipe names another objective."""
         recipe = self.model.entry.recipe if self.model.entry else {}
         own = recipe.get("objective") == self.component.name
         return dict(recipe.get("objective_options", {})) if own else {}
@@ -53,7 +53,7 @@ class ObjectiveSubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class SamplerSubject(Subject):
-    """A sampler and the models that it is tried on: the kit's own, else registered ones that it fits."""
+    """A sampler and the models that it is tested with: toy models, then registered models that it fits."""
 
     component: Component
     models: tuple[ModelSubject, ...] = field(repr=False)
@@ -69,7 +69,7 @@ class SamplerSubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class MetricSubject(Subject):
-    """A metric and the models that it may be tried on, the kit's own first."""
+    """A metric and the models that it may be tested with: toy models, then registered models that it fits."""
 
     component: Component
     models: tuple[ModelSubject, ...] = field(repr=False)
@@ -81,7 +81,7 @@ class MetricSubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class DataSetSubject(Subject):
-    """A data set, as it was registered."""
+    """A data set that a plugin registered."""
 
     component: Component
 

@@ -1,4 +1,4 @@
-"""The conformance kit: every check for every part of a plugin, one pytest item each.
+"""Runs the conformance kit: every check for every part of a plugin, as a pytest item each.
 
     from zoo_core.testing import parametrize_with_checks
 
@@ -6,9 +6,10 @@
     def test_conformance(check):
         check()
 
-What a plugin offers is found in the catalogue and the registry: its families, the models of its registry file, its
-objectives (with every registered model that they fit), samplers and metrics.  A check that does not apply is no item;
-one that this machine cannot run (no network, no data, no accelerator) is skipped with the reason.
+The parts of a plugin are found in the catalogue and the registry: its families, the models of its registry file, its
+objectives (with every registered model that they fit), samplers and metrics.  There is no item for a check that does
+not apply.  A check that this machine cannot run, for lack of a network, data or an accelerator, is skipped with the
+reason.
 """
 
 from __future__ import annotations
@@ -66,19 +67,19 @@ MODULES = (
     samplers,
     datasets,
 )
-"""Of the checks; their items come in this order."""
+"""Modules of the checks, in the order of their items."""
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A check and what it is of; calling it runs it."""
+    """A check with its subject; calling the item runs the check."""
 
     check: Check
     subject: Subject
 
     @property
     def key(self) -> str:
-        """``check_same_seed_same_samples[ddpm-moons]``: the item's id, and its name in ``expected_failures``."""
+        """The id of the item in pytest and in ``expected_failures``: ``check_same_seed_same_samples[ddpm-moons]``."""
         return f"{self.check.name}[{self.subject.name}]"
 
     def __call__(self) -> None:
@@ -86,7 +87,7 @@ class Item:
 
 
 class Listed(NamedTuple):
-    """A line of :func:`checks_for`."""
+    """An item that :func:`checks_for` lists: the check, its subject, and its docstring."""
 
     name: str
     subject: str
@@ -94,10 +95,13 @@ class Listed(NamedTuple):
 
 
 def checks_for(distribution: str) -> list[Listed]:
-    """What :func:`parametrize_with_checks` would run: (name, subject, doc) of every item.
+    """Lists the items that :func:`parametrize_with_checks` would run.
+
+    Args:
+        distribution: installed plugin (``"zoo-my-family"``), or ``"zoo-core"``.
 
     Raises:
-        PluginError: no such distribution is installed, or it is no plugin.
+        PluginError: no such distribution is installed, or it is not a plugin.
     """
     return [Listed(item.check.name, item.subject.name, item.check.doc) for item in items(distribution)]
 
@@ -108,13 +112,13 @@ def parametrize_with_checks(
     """Parametrises a test function with an argument ``check``: one item for every check of every part of a plugin.
 
     Args:
-        distribution: an installed plugin (``"zoo-my-family"``), or ``"zoo-core"`` for what the core itself offers.
-        expected_failures: reasons by item (``"check_x[my-model]"``).  Such an item must fail (a strict xfail): one that
-            passes is an error, so that a reason cannot outlive what it explains.
+        distribution: installed plugin (``"zoo-my-family"``), or ``"zoo-core"`` for the components of the core.
+        expected_failures: reasons for failures, by item (``"check_x[my-model]"``).  Such an item must fail (a strict
+            xfail); it is an error if it passes, so that outdated reasons are noticed.
 
     Raises:
-        PluginError: no such distribution is installed, or it is no plugin.
-        ValueError: an expected failure without a reason, or of an item that there is not.
+        PluginError: no such distribution is installed, or it is not a plugin.
+        ValueError: an expected failure has no reason, or names an item that does not exist.
     """
     import pytest
 
@@ -125,7 +129,7 @@ def parametrize_with_checks(
 
 
 def items(distribution: str) -> Iterator[Item]:
-    """All items of a plugin."""
+    """Yields all items of a plugin."""
     known = {record.distribution for record in plugins.load().records}
     if distribution not in {*known, CORE}:
         close = difflib.get_close_matches(distribution, known, n=1)
@@ -144,7 +148,10 @@ def _place(check: Check) -> int:
 
 
 def _applies(check: Check, subject: Subject) -> bool:
-    """Where a model cannot even be built, the checks that ask nothing of it say so; the others would repeat them."""
+    """Says whether a check applies to a subject.
+
+    If a model cannot be built, ``when`` may raise an error.  Then the check is left out; others report the failure.
+    """
     try:
         return check.when(subject)
     except Exception:
@@ -152,19 +159,18 @@ def _applies(check: Check, subject: Subject) -> bool:
 
 
 def _is_left_to_the_large(check: Check, subject: Subject) -> bool:
-    """Whether a small model is not asked: it is about what is shipped, or takes long even of the small one."""
+    """Says whether a check is left out for a small model: it is about bundled weights, or slow even for a small one."""
     asked = subject.asked
     return asked is not None and asked.is_small and (check.of_weights or check.slow(subject))
 
 
 def marks(item: Item) -> list[str]:
-    """The marks of an item, by name.
+    """Lists the names of an item's pytest marks: ``slow``, ``process``, ``long`` and ``large``.
 
-    ``slow`` where the check says so of the subject, or a small model is asked in place of a large one; ``process``;
-    ``long``; ``large``.
+    An item is slow if the check is slow for its subject, or if another item runs the check on a small model instead.
     """
     asked, check, found = item.subject.asked, item.check, []
-    with contextlib.suppress(Exception):  # the check itself will say what cannot be asked
+    with contextlib.suppress(Exception):  # if the model cannot be built, the check itself fails with the reason
         if check.slow(item.subject) or (asked is not None and asked.small is not None and not check.of_weights):
             found.append("slow")
     if check.starts_process:
@@ -190,6 +196,6 @@ def _check_expected(expected: Mapping[str, str], keys: list[str]) -> None:
         if key not in keys:
             close = difflib.get_close_matches(key, keys, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "zoo_core.testing.checks_for lists them"
-            raise ValueError(f"expected_failures has {key!r}, and there is no such item; {hint}")
+            raise ValueError(f"expected_failures has {key!r}, but there is no such item; {hint}")
         if not isinstance(reason, str) or not reason.strip():
             raise ValueError(f"expected_failures[{key!r}] = {reason!r}; expected a sentence that says why it must fail")

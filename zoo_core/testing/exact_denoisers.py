@@ -1,10 +1,10 @@
-r"""Path models whose answer is known: a mixture of Gaussians seen through any Gaussian path.
+r"""Computes exact predictions for a mixture of Gaussians on any Gaussian path.
 
 For data Σ_k w_k·N(m_k, s_k²I) the noisy state is Σ_k w_k·N(α·m_k, v_k·I) with v_k = α²s_k² + σ², and
 
     x̂ = E[x | x_t] = Σ_k r_k·(m_k + α·s_k²/v_k·(x_t − α·m_k)),      r_k ∝ w_k·N(x_t; α·m_k, v_k·I),
 
-so every sampler, likelihood and guide can be held against the truth.
+so every sampler, likelihood and guidance method can be compared with exact values.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ PATHS: Mapping[str, GaussianPath] = {
 """One path of every kind."""
 
 MIXTURE: Mapping[str, Any] = {"means": [(-1.0, 0.5), (1.2, -0.3), (0.2, 1.5)], "scale": 0.4, "weights": [0.5, 0.3, 0.2]}
-"""Arguments of three clouds in the plane that are not alike."""
+"""Arguments of a mixture of three components of different weights in the plane."""
 
 
 class ExactDenoiser(Model, Denoiser, Density):
     """The exact denoiser of a mixture of isotropic Gaussians, in float64.
 
     Args:
-        path: through which the data is seen.
-        means: m_k, K rows.
-        scale: s_k ≥ 0, one for all or one each.
-        weights: w_k; equal unless given.
-        prediction: the currency that the answer passes through before it becomes a prediction again.
-        labelled: whether the component can be asked for, as condition ``label``; its null asks for none.
+        path: path that adds noise to the data.
+        means: means m_k of the components, ``(K, d)``.
+        scale: standard deviations s_k ≥ 0, one for all components or one each.
+        weights: weights w_k of the components; equal unless given.
+        prediction: prediction type that the exact answer is converted to and back, as for a network of that type.
+        labelled: whether the condition ``label`` selects a component; its null value selects none.
     """
 
     def __init__(
@@ -100,20 +100,20 @@ class ExactDenoiser(Model, Denoiser, Density):
         return self.log_prob_at(x, 0.0, condition=condition)
 
     def log_prob_at(self, x_t: Tensor, t: float, *, condition: Condition | None = None) -> Tensor:
-        """log p_t(x_t), nats, ``(n,)``."""
+        """Returns log p_t(x_t) in nats, ``(n,)``."""
         alpha, sigma = self.path.alpha(t), self.path.sigma(t)
         variance = alpha**2 * self.scales.to(x_t.dtype).square() + sigma**2
         offset = x_t.unsqueeze(1) - alpha * self.means.to(x_t.dtype)
         return torch.logsumexp(self._logits(x_t, condition) + _log_normal(offset, variance), 1)
 
     def draw_data(self, streams: Streams) -> Tensor:
-        """Samples of the data itself, ``(n, d)``."""
+        """Draws samples of the data, ``(n, d)``."""
         component = streams.categorical(self.log_weights.exp())
         means, scales = self.means.to(streams.dtype), self.scales.to(streams.dtype)
         return means[component] + scales[component, None] * streams.normal(means.shape[1])
 
     def _logits(self, x: Tensor, condition: Condition | None) -> Tensor:
-        """log w_k, or those of the component that was asked for, ``(1 or n, K)``."""
+        """Returns log w_k, or log-weights that select the component of each row's label, ``(1 or n, K)``."""
         log_weights = self.log_weights.to(x.dtype)[None]
         if condition is None or "label" not in condition:
             return log_weights
@@ -123,7 +123,7 @@ class ExactDenoiser(Model, Denoiser, Density):
 
 
 def _log_normal(offset: Tensor, variance: Tensor) -> Tensor:
-    """log N(offset; 0, variance·I), ``(n, K)`` from ``(n, K, d)``."""
+    """Returns log N(offset; 0, variance·I), ``(n, K)``, of offsets ``(n, K, d)``."""
     d = offset.shape[2]
     return -0.5 * offset.square().sum(-1) / variance - 0.5 * d * (2.0 * math.pi * variance).log()
 

@@ -1,6 +1,6 @@
-"""Installed plugins without pip: a module and its ``dist-info`` in a folder on the path.
+"""Installs plugins without pip, as a package and its ``dist-info`` in a folder on ``sys.path``.
 
-What the import system and ``importlib.metadata`` see is exactly what they see of a package that pip installed.
+To the import system and ``importlib.metadata`` they look like packages that pip installed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ def install(
     registry: str | None = None,
     modules: Mapping[str, str] | None = None,
 ) -> str:
-    """Writes a distribution with one plugin into ``folder`` (which belongs on ``sys.path``).
+    """Writes a distribution with one plugin into a folder.
 
     Args:
-        folder: like a site-packages.
-        distribution: its name (``"zoo-broken"``); the package is ``zoo_broken``.
-        source: of its ``plugin`` module.
-        entry_point: the name in the group ``zoo.plugins``; the distribution's without ``zoo-`` unless given.
-        version: of the distribution.
-        registry: the text of a ``registry.toml`` fragment.
-        modules: the sources of its other modules, by name (``{"model": …}``).
+        folder: folder on ``sys.path``, like a site-packages folder.
+        distribution: name of the distribution (``"zoo-broken"``); the package is ``zoo_broken``.
+        source: source code of the ``plugin`` module.
+        entry_point: name of the entry point in the group ``zoo.plugins``; the distribution's without ``zoo-`` unless
+            given.
+        version: version of the distribution.
+        registry: text of the plugin's registry file.
+        modules: source code of other modules, by name (``{"model": …}``).
 
     Returns:
-        The package's name.
+        The name of the package.
     """
     package = distribution.replace("-", "_")
     home = folder / package

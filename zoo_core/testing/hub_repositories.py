@@ -1,6 +1,6 @@
-"""What a Hub answers: repositories, their commits, and the requests that ``huggingface_hub`` makes of them.
+"""Answers the requests of ``huggingface_hub`` from repositories and commits in memory.
 
-:class:`zoo_core.testing.hub_standin.HubStandIn` serves it over HTTP.
+:class:`zoo_core.testing.hub_standin.HubStandIn` serves the answers over HTTP.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from urllib.parse import parse_qs, unquote
 __all__ = ["READ_TOKEN", "TOKEN", "Answer", "Repo", "Repositories"]
 
 TOKEN = "hf_test"
-"""May read and write everything."""
+"""Token that may read and write everything."""
 READ_TOKEN = "hf_read"
-"""May read everything, and write nothing."""
+"""Token that may read everything, and write nothing."""
 Answer = tuple[int, dict[str, str], bytes]
 
 
 @dataclass
 class Repo:
-    """A repository: its commits, newest last, each a tree of files."""
+    """A repository with its commits, the newest last; each commit has the content of files by name."""
 
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Repo:
     gated: bool = False
 
     def commit(self, files: dict[str, bytes]) -> str:
-        """Adds a commit with exactly these files and returns its 40 hex digits."""
+        """Adds a commit with exactly these files, and returns its hash of 40 hex digits."""
         parent = self.commits[-1][0] if self.commits else ""
         digest = hashlib.sha1(parent.encode())
         for name in sorted(files):
@@ -42,7 +42,7 @@ class Repo:
         return self.commits[-1][0]
 
     def at(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
-        """The commit that a revision means, and its files."""
+        """Returns the commit of a revision (branch, tag or commit), with its files; ``None`` if there is none."""
         if revision == "main":
             return self.commits[-1] if self.commits else None
         revision = self.tags.get(revision, revision)
@@ -50,10 +50,10 @@ class Repo:
 
 
 class Repositories:
-    """All that a Hub keeps.
+    """The repositories of a Hub, and its answers to requests.
 
     Args:
-        lfs: whether weights are uploaded apart from the commit, or in it.
+        lfs: whether weights are uploaded by LFS; otherwise they are part of the commit's request.
     """
 
     def __init__(self, *, lfs: bool = True) -> None:
@@ -64,28 +64,28 @@ class Repositories:
 
     @property
     def url(self) -> str:
-        """Where it is served."""
+        """The address of the Hub."""
         raise NotImplementedError
 
     def add_repo(self, repo_id: str, files: dict[str, bytes], *, private: bool = False, gated: bool = False) -> str:
-        """Adds a commit to a repository (made if need be); returns the commit."""
+        """Adds a commit to a repository, which is created if it does not exist, and returns the commit's hash."""
         repo = self.repos.setdefault(repo_id, Repo())
         repo.private, repo.gated = private, gated
         return repo.commit(dict(files))
 
     def route(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        """The answer to one request."""
+        """Returns the answer to a request."""
         for verb, pattern, action in _ROUTES:
             if method == verb and (match := re.fullmatch(pattern, path)):
                 return action(self, headers, body, *map(unquote, match.groups()))
         return _error(404, "", f"no route for {method} {path}")
 
     def allowed(self, headers: dict[str, str], *, write: bool = False) -> bool:
-        """Whether a request has a token that may read (or write)."""
+        """Says whether a request has a token that may read, or with ``write`` may write."""
         return headers.get("authorization") in [f"Bearer {t}" for t in ((TOKEN,) if write else (TOKEN, READ_TOKEN))]
 
     def refused(self, headers: dict[str, str], repo_id: str = "") -> Answer | None:
-        """Why a request may not write, or to what is not there; ``None`` where it may."""
+        """Returns the Hub's refusal of a request to write; ``None`` if it is allowed and the repository exists."""
         if not self.allowed(headers):
             return _error(401, "", "Invalid credentials in Authorization header")
         if not self.allowed(headers, write=True):
@@ -95,7 +95,7 @@ class Repositories:
     def found(
         self, repo_id: str, headers: dict[str, str], revision: str = "main"
     ) -> Answer | tuple[str, dict[str, bytes]]:
-        """A commit and its files, or the refusal that the Hub would give."""
+        """Returns a commit and its files, or the Hub's refusal."""
         repo, authorised = self.repos.get(repo_id), self.allowed(headers)
         if repo is None or (repo.private and not authorised):
             return _error(404 if authorised else 401, "RepoNotFound", "Repository not found")
@@ -199,7 +199,7 @@ class Repositories:
 
     def lfs_put(self, headers: dict[str, str], body: bytes, oid: str) -> Answer:
         if hashlib.sha256(body).hexdigest() != oid:
-            return _error(400, "", "the content is not that of its oid")
+            return _error(400, "", "the content does not have the hash of its oid")
         self.lfs[oid] = body
         return 200, {}, b""
 
@@ -265,7 +265,7 @@ def _json(value: Any) -> Answer:
 
 
 def _error(status: int, code: str, message: str) -> Answer:
-    """The client decides by ``X-Error-Code``, not by the status alone."""
+    """Makes the answer for an error; the client reads ``X-Error-Code`` besides the status."""
     headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
     return status, headers, json.dumps({"error": message}).encode()
 

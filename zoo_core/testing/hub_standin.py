@@ -1,4 +1,4 @@
-"""A Hub on loopback: real HTTP, the part of the protocol that ``huggingface_hub`` speaks, and faults on demand.
+"""Serves a Hub on a local port: real HTTP, the requests of ``huggingface_hub``, and faults on demand.
 
     with HubStandIn() as hub:
         commit = hub.add_repo("org/toy", {"model.safetensors": content})
@@ -30,15 +30,15 @@ __all__ = ["READ_TOKEN", "TOKEN", "Fault", "HubStandIn", "Repo"]
 
 @dataclass
 class Fault:
-    """What happens to requests in place of, or before, their answer.
+    """A fault that happens to requests.
 
     Attributes:
-        pattern: a regular expression that the request's ``"METHOD /path"`` matches somewhere.
-        answer: status, headers and body; ``None`` for the true answer.
-        times: how often.
-        cut: close the connection after so many bytes of the answer's body; 0 sends nothing at all.
-        wait: this many seconds before the answer.
-        after: do what the request asks first, so that only its answer is lost.
+        pattern: regular expression that is searched for in the request's ``"METHOD /path"``.
+        answer: status, headers and body that are sent; ``None`` for the true answer.
+        times: number of requests that the fault happens to.
+        cut: number of bytes of the answer's body after which the connection is closed; 0 sends no answer at all.
+        wait: seconds to wait before the answer.
+        after: whether the request is carried out first, so that only its answer is lost.
     """
 
     pattern: str = ""
@@ -50,7 +50,14 @@ class Fault:
 
 
 class HubStandIn(Repositories):
-    """The server.  A context manager; ``requests`` is the log, ``("GET", "/org/toy/resolve/…")`` each."""
+    """A Hub on a local port, as a context manager.
+
+    Args:
+        lfs: whether weights are uploaded by LFS; otherwise they are part of the commit's request.
+
+    Attributes:
+        requests: log of the requests, such as ``("GET", "/org/toy/resolve/…")``.
+    """
 
     def __init__(self, *, lfs: bool = True) -> None:
         super().__init__(lfs=lfs)
@@ -75,15 +82,15 @@ class HubStandIn(Repositories):
 
     @property
     def url(self) -> str:
-        """What ``HF_ENDPOINT`` should be."""
+        """The address of the Hub, for ``HF_ENDPOINT``."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def environment(self, home: Path, *, token: bool | str = False) -> dict[str, str]:
-        """The variables with which a process talks to this Hub, with its cache in ``home``.
+        """Returns the environment variables of a process that uses this Hub.
 
         Args:
-            home: the client's ``HF_HOME``.
-            token: log in, with :data:`TOKEN` or with the one given.
+            home: folder for the cache, the client's ``HF_HOME``.
+            token: token of the process, or ``True`` for :data:`TOKEN`; none unless given.
         """
         variables = {
             "HF_ENDPOINT": self.url,
@@ -98,17 +105,24 @@ class HubStandIn(Repositories):
         return variables | ({"HF_TOKEN": token if isinstance(token, str) else TOKEN} if token else {})
 
     def fail_next(self, status: int, times: int = 1, *, pattern: str = "", retry_after: int | None = None) -> None:
-        """Answers the next requests (those that match) with an HTTP status."""
+        """Answers the next requests with an HTTP status.
+
+        Args:
+            status: HTTP status.
+            times: number of requests that fail.
+            pattern: regular expression that the failing requests match.
+            retry_after: seconds in the header ``Retry-After``; no header unless given.
+        """
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         self.fault(Fault(pattern, (status, headers, b'{"error": "as asked"}'), times))
 
     def fault(self, *faults: Fault) -> None:
-        """Adds faults; of those that match a request, the first added that is not used up happens."""
+        """Adds faults; a request meets the first one that matches it and is not used up."""
         with self._lock:
             self._faults += faults
 
     def heal(self) -> None:
-        """Forgets all faults."""
+        """Removes all faults."""
         with self._lock:
             self._faults.clear()
         self.cut_after(None)
@@ -120,21 +134,21 @@ class HubStandIn(Repositories):
         (self._corrupt.add if wrong else self._corrupt.discard)(file)
 
     def cut_after(self, size: int | None) -> None:
-        """Closes the connection after so many bytes of a body; ``None``: no longer."""
+        """Closes the connection of every download after ``size`` bytes of the body; ``None`` ends this."""
         self._cut_after = size
 
     def slow(self, seconds: float) -> None:
-        """Waits so long before each 64 KiB of a body."""
+        """Waits the given number of seconds before each 64 KiB of a download."""
         self._seconds_per_chunk = seconds
 
     def downloads(self) -> list[tuple[str, str]]:
-        """The logged requests that fetched a file."""
+        """Lists the logged requests that fetched a file."""
         return [r for r in self.requests if r[0] == "GET" and "/resolve/" in r[1]]
 
     # What follows is called by the handler, in its threads.
 
     def answer(self, method: str, raw_path: str, headers: dict[str, str], body: bytes) -> tuple[Answer, Fault | None]:
-        """The answer to one request, and the fault that is to happen to it."""
+        """Returns the answer to a request, and the fault that happens to it; ``None`` if there is none."""
         path = urlsplit(raw_path).path
         with self._lock:
             self.requests.append((method, path))
@@ -147,11 +161,11 @@ class HubStandIn(Repositories):
 
 
 def _handler(hub: HubStandIn) -> type[BaseHTTPRequestHandler]:
-    """The request handler of one stand-in."""
+    """Makes the class of the request handler."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # else every body waits 40 ms for the answer to its headers
+        disable_nagle_algorithm = True  # otherwise Nagle's algorithm delays every body by 40 ms
 
         def serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -201,7 +215,7 @@ def _handler(hub: HubStandIn) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
 
         def log_message(self, format: str, *args: Any) -> None:
-            """The log is ``hub.requests``."""
+            """Writes nothing: the log is ``hub.requests``."""
 
         do_GET = do_HEAD = do_POST = do_PUT = serve
 

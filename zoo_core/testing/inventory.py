@@ -1,4 +1,4 @@
-"""What there is to be checked: every part of a plugin, in the order in which its items come."""
+"""Lists the subjects of a plugin's checks, in the order of their items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["subjects"]
 
 
 def subjects(distribution: str) -> Iterator[Subject]:
-    """The parts of an installed plugin (or of ``zoo-core``)."""
+    """Yields the parts of an installed plugin, or of ``zoo-core``."""
     found = plugins.load()
     kinds = ("family", "objective", "sampler", "metric", "dataset", "exporter", "plot")
     components = [c for kind in kinds for c in found.catalogue.all(kind) if c.plugin == distribution]
@@ -42,7 +42,7 @@ def subjects(distribution: str) -> Iterator[Subject]:
 
 
 def _trains(component: Component, model: ModelSubject) -> bool:
-    """Whether an objective accepts a model that has what it needs; one that cannot be made is checked, and says why."""
+    """Says whether an objective accepts a model; true if it cannot be made, since its checks will report the error."""
     try:
         made = ObjectiveSubject(component.name, component, model, False).make()
         return not isinstance(made, GradientObjective) or made.fits(model.plan) is None
@@ -51,10 +51,12 @@ def _trains(component: Component, model: ModelSubject) -> bool:
 
 
 def _with_objective(component: Component, fitting: list[ModelSubject]) -> Iterator[ObjectiveSubject]:
-    """An objective with every model that it fits, and with small ones of their kinds."""
+    """Yields an objective with every model that it fits, and with a small model of each kind of them."""
     small: dict[tuple[str, str], ObjectiveSubject] = {}
     least = min(fitting, key=_size, default=None)
-    for m in sorted(fitting, key=lambda m: m is not least):  # the smallest first: it speaks for those of its kind
+    for m in sorted(
+        fitting, key=lambda m: m is not least
+    ):  # the smallest model is the first: some checks run on it only
         yield ObjectiveSubject(f"{component.name}@{m.name}", component, m, m is least)
         if m.small is not None:
             found = ObjectiveSubject(f"{component.name}@{m.small.name}", component, m.small, m is least)
@@ -63,7 +65,7 @@ def _with_objective(component: Component, fitting: list[ModelSubject]) -> Iterat
 
 
 def _small_ones(models: list[ModelSubject]) -> Iterator[ModelSubject]:
-    """The small models of these, one of a kind."""
+    """Yields the small models of these models, one of each kind."""
     found: dict[str, ModelSubject] = {}
     for m in models:
         if m.small is not None:
@@ -77,7 +79,7 @@ def _kind(small: ModelSubject) -> str:
 
 
 def _models() -> list[ModelSubject]:
-    """Every registered model whose family is installed."""
+    """Lists all registered models whose family is installed."""
     found, listed = plugins.load().catalogue, registry.load()
     entries = [*listed.entries.values(), *(e for claims in listed.clashes.values() for e in claims)]
     families = {component.name: component for component in found.all("family")}

@@ -1,4 +1,4 @@
-"""Data sets that are on this machine: tests use them where they are, and never fetch them."""
+"""Loads data sets that are on this machine, for tests, and never downloads any."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["data_here", "missing"]
 
 
 def data_here(name: str, split: str = "train") -> DataSet | None:
-    """Returns a split of a data set, or ``None`` where it would have to be fetched.
+    """Returns a split of a data set; ``None`` if it would have to be downloaded.
 
     Args:
-        name: a registered data set, such as ``"mnist"``.
-        split: ``"train"`` or ``"test"``.
+        name: registered name of the data set, such as ``"mnist"``.
+        split: name of the split, ``"train"`` or ``"test"``.
     """
     found = _found(name, split, *_where())
     return None if isinstance(found, str) else found
 
 
 def missing(name: str) -> str | None:
-    """Says in one line why a data set is not on this machine; ``None`` where both splits are."""
+    """Says in one line why a data set is not on this machine; ``None`` if both splits are."""
     for split in ("train", "test"):
         found = _found(name, split, *_where())
         if isinstance(found, str):
@@ -38,7 +38,7 @@ def _where() -> tuple[str | None, str | None]:
 
 @cache
 def _found(name: str, split: str, data: str | None, cached: str | None) -> DataSet | str:
-    """The split, or why it is not here; looked for once in every pair of folders."""
+    """Returns the split, or the reason why it is not on this machine; cached by the folders that were searched."""
     import pytest
 
     with pytest.MonkeyPatch.context() as patch:

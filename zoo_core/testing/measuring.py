@@ -1,4 +1,4 @@
-"""Metrics on little: a few examples, samples that are drawn once, and the first model that a metric accepts."""
+"""Tests metrics quickly: with few examples, samples that are drawn once, and the first model that a metric accepts."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ EXAMPLES = 240
 STEPS = 3
 
 IMAGES = ("digits", "mnist", "fashion-mnist")
-"""The core's image data sets: used where they are on this machine, never fetched."""
+"""Image data sets of the core, which are used if they are on this machine."""
 
 POINTS = ("eight-gaussians", "two-gaussians-1d")
 
 
 class Want(Exception):
-    """A metric cannot be tried on this machine, or not on little; the message has its reason."""
+    """A metric cannot be tested on this machine, or not with few examples; the message has the metric's reason."""
 
 
 class Replayed(Sampler[Model]):
-    """A model's samples, drawn once, in few steps: many metrics look at them, and drawing is what takes time."""
+    """Samples of a model that are drawn once, in few steps, and used for many metrics, since drawing takes time."""
 
     name = "replayed"
 
@@ -53,7 +53,7 @@ class Replayed(Sampler[Model]):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A metric with a model and data that it accepts, and samples where it wants them."""
+    """A metric with a model and data that it accepts, and with samples if it needs them."""
 
     metric: Metric[Any]
     model: Model
@@ -65,11 +65,16 @@ class Trial:
         return count(self.metric)
 
     def measure(self) -> Result:
-        """As ``zoo eval`` does."""
+        """Measures the model as ``zoo eval`` does."""
         return evaluate(self.model, self.metric, data=self.data, n=self.n, sampler=self.sampler)
 
     def computed(self, sizes: list[int], join: Callable[[list[Any]], Any]) -> Result:
-        """The result of batches of these sizes, each with a state of its own, joined."""
+        """Computes the result from one state per batch.
+
+        Args:
+            sizes: sizes of the batches.
+            join: function that merges the states.
+        """
         ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
         spans = [(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         batches = (
@@ -86,14 +91,15 @@ class Trial:
 
 
 def count(metric: Metric[Any]) -> int:
-    """How many examples or samples a metric is tried with."""
+    """Returns the number of examples or samples that a metric is tested with."""
     return SAMPLES if metric.uses == "samples" else HELD_OUT
 
 
 def few_examples(subject: ModelSubject, metric: Metric[Any]) -> Iterator[DataSet]:
-    """Generated examples, and for metrics that refuse those a few of the model's own data, if they are on this machine.
+    """Yields generated examples, then a few of the model's own data, if they are on this machine.
 
-    Nothing is known of generated examples (no density, no features, no test set), which makes them quick.
+    Generated examples are quick, because there is no density, features or test set to compare with; some metrics refuse
+    them for that reason.
     """
     yield replace(tiny_data.generated_for(subject.model, EXAMPLES), split="tiny")
     entry = subject.entry
@@ -105,14 +111,14 @@ def few_examples(subject: ModelSubject, metric: Metric[Any]) -> Iterator[DataSet
 
 
 def trial(subject: MetricSubject, *, whole: bool = False) -> Trial:
-    """The metric with the first model and data that it accepts, found once.
+    """Returns a metric with the first model and data that it accepts; the result is cached.
 
     Args:
-        subject: the metric.
-        whole: with all of a training set in place of a few examples; for metrics that refuse those.
+        subject: subject of the metric.
+        whole: whether to use a whole training set in place of a few examples, for metrics that refuse few.
 
     Raises:
-        Want: there is none; the message is the metric's last refusal.
+        Want: the metric accepts no model and data; the message is its last refusal.
     """
     kept: dict[bool, Trial | str] = subject.__dict__.setdefault("_trials", {})
     if whole not in kept:
@@ -141,7 +147,7 @@ def _found(subject: MetricSubject, whole: bool) -> Trial | str:
                 if metric.uses == "samples":
                     found.measure()
                 return found
-            except ZooError as err:  # only once it had seen all samples: that says more
+            except ZooError as err:  # a refusal after all samples were measured has the better reason
                 late_refusal = str(err)
     return late_refusal or refusal
 
@@ -161,6 +167,6 @@ def _points(name: str, metric: Metric[Any]) -> DataSet:
 
 
 def _few(data: DataSet) -> DataSet:
-    """In a split of their own: what real data would score takes all of them."""
+    """Takes a few examples as a split named "tiny", since metrics compute baselines of the whole of a known split."""
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:EXAMPLES]
     return replace(data.take(rows), split="tiny")

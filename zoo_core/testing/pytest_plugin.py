@@ -1,13 +1,13 @@
-"""Fixtures for those who test a plugin; pytest finds them where zoo-core is installed.
+"""Provides pytest fixtures for testing a plugin; pytest finds them if zoo-core is installed.
 
 | fixture         | what it is                                                                                     |
 |-----------------|------------------------------------------------------------------------------------------------|
-| `zoo_site`      | a folder on `sys.path` into which fake plugins are installed; discovery begins and ends anew   |
-| `zoo_install`   | `zoo_install("zoo-toy", source, registry=…, modules=…)`: a fake plugin in `zoo_site`           |
-| `zoo_hub`       | a Hub on loopback, which this process talks to, with an empty cache                            |
-| `zoo_tiny_data` | `zoo_tiny_data(space, n)`: a few generated examples for a sample space                         |
+| `zoo_site`      | folder on `sys.path` for fake plugins; the cache of plugins is cleared before and after        |
+| `zoo_install`   | function that installs a fake plugin: `zoo_install("zoo-toy", source, registry=…, modules=…)`  |
+| `zoo_hub`       | Hub on a local port, which this process uses, with an empty cache                              |
+| `zoo_tiny_data` | function that generates a few examples for a sample space: `zoo_tiny_data(space, n)`           |
 
-A test marked `needs_data("mnist")` is skipped where that data set is not on this machine; nothing is fetched.
+A test marked `needs_data("mnist")` is skipped if that data set is not on this machine; nothing is downloaded.
 
 pytest imports this module in every project on the machine, so it imports nothing but pytest.
 """
@@ -28,16 +28,16 @@ __all__ = ["zoo_hub", "zoo_install", "zoo_site", "zoo_tiny_data"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marks of the kit."""
+    """Registers the marks of the conformance kit."""
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
     config.addinivalue_line("markers", "long: takes half a second or more")
     config.addinivalue_line("markers", "process: starts other processes")
     config.addinivalue_line("markers", "large: reads the weights of a large model")
-    config.addinivalue_line("markers", "needs_data(name, ...): skipped where a data set is not on this machine")
+    config.addinivalue_line("markers", "needs_data(name, ...): skipped if a data set is not on this machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips a test that needs a data set which would have to be fetched."""
+    """Skips a test that needs a data set which would have to be downloaded."""
     names = [name for mark in item.iter_markers("needs_data") for name in mark.args]
     if names:
         from zoo_core.testing import local_data
@@ -49,9 +49,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def zoo_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder like a site-packages, on the path: what `zoo_core.testing.fake_plugins.install` puts there is found.
+    """Makes a folder on `sys.path`, like a site-packages folder, for `zoo_core.testing.fake_plugins.install`.
 
-    Discovery begins anew, before and after; strictness is off; modules of the folder are forgotten afterwards.
+    The cache of plugins is cleared before and after the test, `ZOO_STRICT_PLUGINS` is unset, and modules of the folder
+    are removed from `sys.modules` afterwards.
     """
     import sys
 
@@ -71,7 +72,10 @@ def zoo_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def zoo_install(zoo_site: Path) -> Callable[..., str]:
-    """Installs a fake plugin; the arguments are those of `zoo_core.testing.fake_plugins.install` after the folder."""
+    """Returns a function that installs a fake plugin.
+
+    Its arguments are those of `zoo_core.testing.fake_plugins.install` without the folder.
+    """
     import importlib
 
     from zoo_core import plugins
@@ -88,10 +92,10 @@ def zoo_install(zoo_site: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def zoo_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
-    """A Hub on loopback that this process talks to, with an empty cache and no token.
+    """Starts a Hub on a local port that this process uses, with an empty cache and no token.
 
-    `huggingface_hub` reads its settings when it is imported: those that matter are replaced there too.  Another process
-    is given `zoo_hub.environment(folder)`.
+    `huggingface_hub` reads its settings when it is imported, so the relevant constants are replaced too.  Another
+    process uses the Hub with the variables of `zoo_hub.environment(folder)`.
     """
     import huggingface_hub.constants as constants
 
@@ -109,7 +113,7 @@ def zoo_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStan
 
 @pytest.fixture
 def zoo_tiny_data() -> Callable[..., DataSet]:
-    """`zoo_core.testing.tiny_data.tiny_data`: a few generated examples for a sample space, nothing downloaded."""
+    """Returns `zoo_core.testing.tiny_data.tiny_data`, which generates a few examples for a sample space."""
     from zoo_core.testing.tiny_data import tiny_data
 
     return tiny_data

@@ -1,9 +1,9 @@
-r"""The integral of a density over the whole line or plane, and over parts of it.
+r"""Integrates a density over the whole line or plane, and over parts of it.
 
-The space is mapped to the square, x = c + s·u/(1 − u²) with u in (−1, 1) for each coordinate, and cut into cells.  A
-cell's mass comes from Gauss–Legendre nodes; cells are halved in every direction for as long as that changes their
-mass.  Cells in which there are known points of the distribution are halved a few times whatever they say, so that a
-narrow mode is not stepped over.
+The space is mapped to the square, x = c + s·u/(1 − u²) with u in (−1, 1) for each coordinate, and divided into cells.
+A cell's mass is computed with Gauss–Legendre nodes; cells are halved in every direction for as long as that changes
+their mass.  Cells that contain known points of the distribution are halved a few times in any case, so that a narrow
+mode is not missed.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ __all__ = ["Cells", "integrate"]
 NODES = 4
 FIRST = {1: 256, 2: 24}
 SEEDED = 3
-"""How often a cell with a known point is halved at least."""
+"""Least number of times that a cell with a known point is halved."""
 BUDGET = 600_000
-"""Evaluations at most."""
+"""Greatest number of evaluations of the density."""
 TOLERANCE = 1e-4
-"""Of the whole integral."""
+"""Tolerance of the whole integral."""
 CHUNK = 20_000
 
 
 @dataclass(frozen=True)
 class Cells:
-    """A cover of the space.
+    """Cells that cover the space, with their masses.
 
     Attributes:
-        low, high: the corners in u, ``(m, d)``.
-        mass: the integral over each, ``(m,)``.
-        error: an estimate of the error of the whole.
-        centre, scale: of the map from u to x.
+        low, high: lower and upper corners of the cells in u, ``(m, d)``.
+        mass: integral of the density over each cell, ``(m,)``.
+        error: estimated error of the whole integral.
+        centre, scale: parameters c and s of the map from u to x, ``(d,)``.
     """
 
     low: Tensor
@@ -51,10 +51,10 @@ class Cells:
         return self.mass.sum().item()
 
     def regions(self, count: int) -> tuple[Tensor, Tensor]:
-        """Cells joined to at most ``count`` compact regions of nearly equal mass, along a Z-order curve.
+        """Joins the cells to at most ``count`` compact regions of nearly equal mass, along a Z-order curve.
 
         Returns:
-            The region of every cell ``(m,)``, and each region's share of the whole mass ``(count,)``.
+            The number of each cell's region ``(m,)``, and each region's fraction of the whole mass ``(count,)``.
         """
         order = _z_order((self.low + self.high) / 2).argsort()
         share = self.mass[order] / self.total
@@ -64,7 +64,7 @@ class Cells:
         return region, torch.zeros(count, dtype=torch.float64).index_add_(0, region, self.mass / self.total)
 
     def locate(self, x: Tensor) -> Tensor:
-        """The cell of every point, ``(n,)``."""
+        """Finds the number of each point's cell, ``(n,)``."""
         u = _to_square(x.double(), self.centre, self.scale)
         found = []
         for part in torch.split(u, 256):
@@ -74,11 +74,11 @@ class Cells:
 
 
 def integrate(log_prob: Callable[[Tensor], Tensor], points: Tensor) -> Cells:
-    """The masses of a density.
+    """Integrates a density over cells that are refined where it varies.
 
     Args:
-        log_prob: of ``(n, d)`` in float64, d at most 2.
-        points: where mass is known to be, ``(n, d)``: samples, data.
+        log_prob: function that returns the log-density ``(n,)`` of points ``(n, d)`` in float64; d is 1 or 2.
+        points: points at which the density is known to have mass, such as samples or data, ``(n, d)``.
     """
     points = points.double()
     d = points.shape[1]
@@ -111,7 +111,7 @@ def integrate(log_prob: Callable[[Tensor], Tensor], points: Tensor) -> Cells:
 
 
 def _masses(log_prob: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
-    """The integral over each cell."""
+    """Integrates the density over each cell."""
     d = low.shape[1]
     node, weight = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(NODES))
     nodes = torch.cartesian_prod(*[node] * d).view(-1, d)
@@ -125,7 +125,7 @@ def _masses(log_prob: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, cen
 
 
 def _halved(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """The 2^d halves of every cell, side by side."""
+    """Halves each cell in every direction; the 2^d parts of a cell are consecutive."""
     d = low.shape[1]
     corner = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * d).view(-1, d)
     half = (high - low)[:, None] / 2
@@ -134,7 +134,7 @@ def _halved(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _has_any(low: Tensor, high: Tensor, known: Tensor) -> Tensor:
-    """Whether a known point is in the cell."""
+    """Says for each cell whether it contains a known point."""
     parts = [((known >= a[:, None]) & (known < b[:, None])).all(2).any(1) for a, b in _chunks(low, high)]
     return torch.cat(parts)
 
@@ -144,13 +144,13 @@ def _chunks(low: Tensor, high: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _to_square(x: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
-    """u of x: the root of u/(1 − u²) = y in (−1, 1)."""
+    """Maps x to u: the root of u/(1 − u²) = (x − c)/s in (−1, 1)."""
     y = (x - centre) / scale
     return 2 * y / (1 + (1 + 4 * y.square()).sqrt())
 
 
 def _z_order(u: Tensor, bits: int = 20) -> Tensor:
-    """The place of points of the square along a Z-order curve, which keeps neighbours together."""
+    """Returns the position of points of the square on a Z-order curve, which keeps neighbours together."""
     cell = ((u + 1) / 2 * 2**bits).long().clamp(0, 2**bits - 1)
     d = u.shape[1]
     code = torch.zeros(len(u), dtype=torch.int64)

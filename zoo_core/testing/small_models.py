@@ -1,10 +1,10 @@
-"""Small models of a kind: the same code with the same choices, and every size cut to eight.
+"""Makes small models for the checks: a registered model's code and config, with every size reduced to eight.
 
-A U-Net of 28×28 images with 16, 32 and 64 channels becomes one of 8×8 images with 8, 8 and 8: it goes through the same
-lines in a hundredth of the time.  What holds for any weights is checked of it; what is said about the weights that are
-shipped is checked of these.
+A U-Net of 28×28 images with 16, 32 and 64 channels becomes one of 8×8 images with 8, 8 and 8 channels, which runs the
+same code in a hundredth of the time.  Checks that hold for any weights run on the small model; checks of the bundled
+weights run on the registered one.
 
-Two models whose configs become the same when they are cut are of one kind, and are checked once.
+Two models whose configs become equal when they are reduced are of one kind, and share a small model.
 """
 
 from __future__ import annotations
@@ -32,30 +32,33 @@ from zoo_core.testing import tiny_data
 __all__ = ["build_small", "kind_of", "saved", "shared_model", "small_entry"]
 
 SIZES = (8, 16, 32)
-"""To which whole numbers are cut: the first that the family takes."""
+"""Sizes to reduce integers to; the first with which the family's class can be built is taken."""
 
 SHAKE = 0.2
-"""How far fresh parameters are moved: the standard deviation of what is added, times the root of the inputs of a unit.
-Layers that begin at zero, as the last of a U-Net and of a flow's couplings do, would give the same answer to all."""
+"""Size of the noise that is added to initial parameters: its standard deviation times √(inputs of a unit).
+
+Layers that are initialised with zeros, such as the last of a U-Net or of a coupling, would give equal outputs for all
+inputs without it.
+"""
 
 _size_that_works: dict[tuple[Any, str], int | None] = {}
 _shared: dict[tuple[Any, str], Model] = {}
-"""Both are found once for all entries of the same code and config."""
+"""Both tables are filled once for all entries with the same code and config."""
 
 
 def small_entry(entry: Entry) -> Entry | None:
-    """Returns an entry whose model is a small one of the same kind; it has no weights.
+    """Returns the entry of a small model of the same kind, without weights.
 
     Args:
-        entry: of an installed plugin.
+        entry: entry of a family that an installed plugin provides.
 
     Returns:
-        The entry, or ``None`` where the family refuses every size that is tried, or has none to cut.
+        The entry; ``None`` if the family refuses all sizes, or the config has no size to reduce.
     """
     try:
         key = _code_and_config(entry)
     except PluginError:
-        return None  # its checks will say so
+        return None  # the checks of the model report that its plugin is missing
     if key not in _size_that_works:
         tried = (size for size in SIZES if _cut(entry.config, size) != _cut(entry.config, None))
         _size_that_works[key] = next((size for size in tried if _works(_entry_of(entry, size))), None)
@@ -64,7 +67,7 @@ def small_entry(entry: Entry) -> Entry | None:
 
 
 def _code_and_config(entry: Entry) -> tuple[Any, str]:
-    """Returns the key of a kind: the factory itself, since a name may stand for other code after a plugin changed."""
+    """Returns the key of a kind, with the class itself: tests may register other code under the same name."""
     return loading.factory_of(entry), kind_of(entry)
 
 
@@ -74,12 +77,12 @@ def _entry_of(entry: Entry, size: int) -> Entry:
 
 
 def kind_of(entry: Entry) -> str:
-    """Returns what small models of one kind have in common: their code and config."""
+    """Returns the family and config of a small entry as a string, which small models of one kind share."""
     return json.dumps([entry.family, entry.config], sort_keys=True)
 
 
 def shared_model(entry: Entry) -> Model:
-    """Returns the model of a small entry that all checks of this process share: none may change it."""
+    """Returns the model of a small entry; all checks of this process share it, so none may change it."""
     key = _code_and_config(entry)
     if key not in _shared:
         _shared[key] = build_small(entry)
@@ -87,7 +90,7 @@ def shared_model(entry: Entry) -> Model:
 
 
 def build_small(entry: Entry) -> Model:
-    """Returns the model of a small entry, every parameter moved a little from where it begins; the same every time."""
+    """Builds the model of a small entry, with noise added to every initial parameter; reproducible."""
     model = loading.build(entry).eval().requires_grad_(False)
     source = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
@@ -100,13 +103,13 @@ def build_small(entry: Entry) -> Model:
 
 @cache
 def saved(name: str) -> str | None:
-    """Returns a folder with a small model of a registered one, as ``load`` takes it: a small model's teacher.
+    """Saves the small model of a registered model, so that it can be loaded as the teacher of another small model.
 
     Args:
-        name: a registered id.
+        name: id of the registered model.
 
     Returns:
-        The folder, which is removed when the process ends; ``None`` where there is no such id, or no small model.
+        The folder, which is removed when the process ends; ``None`` if there is no such id or no small model.
     """
     listed = registry.load().entries.get(name)
     entry = small_entry(listed) if listed is not None else None
@@ -119,14 +122,14 @@ def saved(name: str) -> str | None:
 
 
 def _with_small_teachers(value: Any) -> Any:
-    """Returns a recipe in which a small model stands for every registered one that an option names."""
+    """Returns a recipe in which every id of a registered model is replaced by the folder of its small model."""
     if isinstance(value, Mapping):
         return {key: _with_small_teachers(part) for key, part in value.items()}
     return (saved(value) or value) if isinstance(value, str) else value
 
 
 def _cut(value: Any, size: int | None) -> Any:
-    """Returns a config as plain lists and dicts, in which no whole number is above ``size``."""
+    """Returns a config as plain lists and dicts, in which no integer is greater than ``size``."""
     if isinstance(value, Mapping):
         return {key: _cut(part, size) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -136,7 +139,7 @@ def _cut(value: Any, size: int | None) -> Any:
 
 
 def _works(entry: Entry) -> bool:
-    """Whether the model can be built and asked once: what is wrong with it otherwise, its own size will show."""
+    """Says whether a small model can be built and evaluated once."""
     try:
         model = shared_model(entry)
         batch, streams = tiny_data.batch(model, 1), Streams(0, "small", 0, 1)

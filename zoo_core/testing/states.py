@@ -1,4 +1,4 @@
-"""All states of a small discrete sample space, so that probabilities can be added up and samples counted."""
+"""Enumerates the states of a small discrete sample space, so that probabilities can be summed and samples counted."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from zoo_core.interfaces.values import cat
 __all__ = ["all_states", "index_of", "small_variant"]
 
 MOST = 4096
-"""The largest number of states that are enumerated."""
+"""Greatest number of states that are enumerated."""
 
 SMALL_SHAPES: Mapping[int, tuple[list[int], ...]] = {1: ([4], [3]), 2: ([2, 3],), 3: ([1, 2, 3], [1, 2, 2], [1, 4, 4])}
-"""Shapes to try in place of a config's, by the number of its axes."""
+"""Small shapes to try in place of a config's shape, by the number of axes."""
 
 
 def all_states(model: Model) -> Values | None:
     """Enumerates the samples of a discrete model: bits, or tokens up to a length.
 
     Returns:
-        One row per state; of tokens of open length all sequences of length 1 … L with at most 4,096 in all; ``None``
-        where there are too many, or the space is not of bits or tokens.
+        One row per state; for tokens of any length, all sequences of length 1 … L, with the greatest L for which there
+        are at most 4,096.  ``None`` if there are more states, or the samples are neither bits nor tokens.
     """
     space = model.space
     if space.kind == "tokens" and space.vocabulary is not None:
@@ -63,7 +63,7 @@ def _words(vocabulary: int, length: int) -> Tensor:
 
 
 def index_of(states: Values, x: Values) -> Tensor:
-    """Finds the row of each sample among the states, ``(n,)``; the number of states where it is none of them."""
+    """Finds the row of each sample among the states, ``(n,)``; for a sample that is not a state, their number."""
     known = {_key(row): i for i, row in enumerate(states)}
     return torch.tensor([known.get(_key(row), len(states)) for row in x])
 
@@ -76,7 +76,7 @@ def small_variant(model: Model) -> Model | None:
     """Builds a model of the same family whose states can be enumerated: the same config with a small shape.
 
     Returns:
-        The model itself where its states can be enumerated; ``None`` where no small shape does it.
+        The model itself if its states can be enumerated; ``None`` if the family accepts no small shape.
     """
     if all_states(model) is not None:
         return model
@@ -98,7 +98,7 @@ def small_variant(model: Model) -> Model | None:
 
 
 def shaken(model: Model) -> Model:
-    """Moves every parameter of a fresh model, so that no term of a formula is zero by chance."""
+    """Adds noise to every initial parameter of a model, so that no term of a formula is zero by chance."""
     source = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for value in [*model.parameters(), *model.buffers()]:

@@ -1,4 +1,4 @@
-"""What is checked: the parts of a plugin, each with what the checks want to know of it."""
+"""Defines the subjects of checks: a plugin, its families and its models, with properties that the checks use."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from zoo_core.testing.check import Kind
 __all__ = ["FamilySubject", "ModelSubject", "PluginSubject", "Subject"]
 
 LARGE = 150_000
-"""Numbers in a model's state dict above which a small one of its kind is asked what holds for any weights."""
+"""Count of numbers in a state dict above which a model is large, and checks use a small model of its kind."""
 
 LONG = 64
-"""Dimensions of a sample above which it is, too."""
+"""Dimension of a sample above which a model is large, too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Something that checks are of.
+    """A part of a plugin that checks are run on.
 
     Attributes:
-        name: stands in the item's id.
+        name: name of the part in the item's id.
     """
 
     name: str
@@ -42,18 +42,18 @@ class Subject:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What checks of it may need."""
+        """The capabilities that checks may require."""
         return ()
 
     @property
     def asked(self) -> ModelSubject | None:
-        """The one model that is asked, where there is one."""
+        """The model that the checks run; ``None`` if there is not exactly one."""
         return None
 
 
 @dataclass(frozen=True, eq=False)
 class PluginSubject(Subject):
-    """A distribution: its module and all that it registers."""
+    """A plugin with the components that it registers."""
 
     record: PluginRecord
     components: tuple[Component, ...]
@@ -65,7 +65,7 @@ class PluginSubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class FamilySubject(Subject):
-    """A family, as it was registered."""
+    """A family that a plugin registered."""
 
     component: Component
 
@@ -76,10 +76,13 @@ class FamilySubject(Subject):
 
 @dataclass(frozen=True, eq=False)
 class ModelSubject(Subject):
-    """A model: of the registry, or one of the kit's own.
+    """A model of the registry, a small model in its place, or a toy model of the kit.
 
     Attributes:
-        is_small: whether it is a small one of a registered model's kind, of which nothing is shipped.
+        family: component of the model's family.
+        entry: entry of the model; ``None`` for a toy model.
+        toy: toy model; ``None`` for others.
+        is_small: whether the model is a small model of a registered model's kind.
     """
 
     family: Component
@@ -102,13 +105,13 @@ class ModelSubject(Subject):
 
     @cached_property
     def small(self) -> ModelSubject | None:
-        """A small model of its kind, where it is large itself and its family takes smaller sizes."""
+        """The small model of this kind, if the model is large and its family accepts smaller sizes."""
         entry = small_models.small_entry(self.entry) if self.entry is not None and self.is_large else None
         return None if entry is None else ModelSubject(f"{self.name}/small", self.family, entry, is_small=True)
 
     @cached_property
     def is_large(self) -> bool:
-        """Whether it is of the registry, and has many numbers or makes long samples."""
+        """Whether the model is of the registry and has many parameters or large samples."""
         if self.entry is None or self.is_small:
             return False
         if self.entry.parameters > LARGE:
@@ -116,20 +119,20 @@ class ModelSubject(Subject):
         try:
             fresh = self.fresh()
         except Exception:
-            return False  # its checks will say so
+            return False  # the checks of the model report that it cannot be built
         return _numbers(fresh) > LARGE or math.prod(tiny_data.shape_of(fresh.space)) > LONG
 
     @property
     def plan(self) -> Model:
-        """A model of its kind, for what depends on no weights: those of a large one are not read for it."""
+        """A model of this kind, for properties that do not depend on weights; for a large model it is the small one."""
         return self.small.model if self.small is not None else self.model
 
     @cached_property
     def model(self) -> Model:
-        """The model with its weights, in evaluation mode, shared by all checks: none may change it.
+        """The model with its weights, in evaluation mode; all checks share it, so none may change it.
 
-        Fresh weights stand in where there are none, or where they are on the Hub and it cannot be reached: nearly all
-        checks hold for any weights.
+        If there are no weights, or they are on the Hub and it cannot be reached, the model has initial parameters,
+        since nearly all checks hold for any weights.
         """
         if self.entry is None:
             assert self.toy is not None
@@ -145,24 +148,24 @@ class ModelSubject(Subject):
 
     @property
     def address(self) -> str:
-        """What ``load`` calls it, whoever else may claim its id."""
+        """The reference to the model for ``load``, which is unambiguous if two plugins claim its id."""
         assert self.entry is not None
         clashes = self.entry.id in registry.load().clashes
         return f"{self.entry.plugin}:{self.entry.id}" if clashes else self.entry.id
 
     def fresh(self, seed: int = 0) -> Model:
-        """A model of one's own with fresh parameters."""
+        """Builds a new model with initial parameters, which a check may change."""
         assert self.entry is not None
         return loading.build(self.entry, seed)
 
     @cached_property
     def size(self) -> int:
-        """How many numbers it has."""
+        """The count of numbers in the model's state dict."""
         return _numbers(self.model)
 
     @property
     def dimensions(self) -> int:
-        """Of one sample; axes of any length count as :data:`tiny_data.LENGTH`."""
+        """The dimension of a sample; an axis of any length counts as :data:`tiny_data.LENGTH`."""
         return math.prod(tiny_data.shape_of(self.plan.space))
 
     @property
@@ -171,17 +174,17 @@ class ModelSubject(Subject):
 
     @property
     def is_planar(self) -> bool:
-        """Whether a sample is one or two real numbers: then integrals over the whole space can be had."""
+        """Whether a sample is one or two real numbers, so that densities can be integrated over the whole space."""
         return self.plan.space.kind == "points" and self.dimensions <= 2
 
     @property
     def is_slow_density(self) -> bool:
-        """Whether a log-probability takes a pass through an image network for every step of a path."""
+        """Whether a log-probability takes many passes through an image network."""
         return self.is_image and {"Denoiser", "Density"} <= set(self.capabilities)
 
     @property
     def is_spoken_for(self) -> bool:
-        """Whether the density is slow, and another model of the plugin and data set, by the same code, is asked."""
+        """Whether the density is slow, and the same code is checked with another model of the plugin and data set."""
         mine = self.entry
         if mine is None or not self.is_slow_density:
             return False
@@ -192,33 +195,38 @@ class ModelSubject(Subject):
 
     @property
     def can_be_drawn(self) -> bool:
-        """Whether some sampler fits."""
+        """Whether some sampler fits the model."""
         return self.sampler_name is not None
 
     @property
     def sampler_name(self) -> str | None:
-        """The default sampler, or the first one that fits."""
+        """The name of the default sampler, or of the first one that fits."""
         if self.entry is not None and self.entry.sampler is not None:
             return self.entry.sampler.name
         fitting = [c.name for c in plugins.load().catalogue.all("sampler") if c.misfit(self.family) is None]
         return fitting[0] if fitting else None
 
     def sampler(self, steps: int | None = None, model: Model | None = None) -> Sampler:
-        """Its sampler, in at most so many steps."""
+        """Makes the model's sampler.
+
+        Args:
+            steps: greatest number of steps; the sampler's own number unless given.
+            model: model to check the sampler against; this one unless given.
+        """
         chosen = make_sampler(model or self.model, self.sampler_name)
         if steps is not None and (getattr(chosen, "steps", None) or 0) > steps:
             chosen = make_sampler(model or self.model, self.sampler_name, steps=steps)
         return chosen
 
     def draw(self, n: int, *, model: Model | None = None, steps: int | None = 3, **options: Any) -> Any:
-        """Samples ``(n, …)`` on the user's side, in few steps, with valid conditions where the model takes any."""
+        """Draws samples ``(n, …)`` in the user's range, in few steps, with valid conditions if the model takes any."""
         model = model or self.model
         first = options.get("first", 0)
         options.setdefault("condition", self.condition(first + n, first))
         return sample(model, n, sampler=self.sampler(steps, model), **options)
 
     def condition(self, stop: int, start: int = 0) -> Condition | None:
-        """Valid conditions of samples ``start`` … ``stop − 1``."""
+        """Returns valid conditions of samples ``start`` … ``stop − 1``; ``None`` for an unconditional model."""
         return tiny_data.condition(self.model, start, stop)
 
 

@@ -1,7 +1,7 @@
-"""Data for tests: a few examples for any sample space, generated, the same on every machine.
+"""Generates data for tests: a few examples for any sample space, the same on every machine.
 
-Points come from the data set that a model's recipe names where that is a generated density; everything else is made
-here.  Nothing is downloaded.
+If a model's recipe names a generated density, its points are used; other examples are made here.  Nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from zoo_core.interfaces import Batch, Condition, ConditionSpec, DataSet, Model,
 __all__ = ["LENGTH", "batch", "condition", "data_for", "examples", "generated_for", "shape_of", "tiny_data"]
 
 LENGTH = 8
-"""What stands for an axis of any length."""
+"""Length of an axis that may have any length."""
 
 LEVELS = 256
 CLASSES = 10
 
 
 def shape_of(space: SampleSpace) -> tuple[int, ...]:
-    """The shape of one sample, with :data:`LENGTH` where an axis may have any length."""
+    """Returns the shape of a sample, with :data:`LENGTH` for an axis that may have any length."""
     return tuple(LENGTH if size is None else size for size in space.shape)
 
 
 def tiny_data(space: SampleSpace, n: int = 64, *, seed: int = 0, split: str = "train") -> DataSet:
-    """Generates examples for a sample space, on the data's side, with labels 0 … 9.
+    """Generates examples for a sample space, in the range of data sets, with labels 0 … 9.
+
+    Images are soft blobs in 256 grey levels, whose position depends on the label; points are two clusters; sequences
+    and audio are waves with a little noise; tokens are drawn from the vocabulary; tables have numbers and codes.
 
     Args:
-        space: images get soft blobs in 256 grey levels, whose place goes with the label; points two clouds; sequences
-            and audio waves with a little noise; tokens some of the vocabulary; tables numbers and codes.  Where an axis
-            is open, lengths are 1 … :data:`LENGTH`.
+        space: sample space.  If samples may have any length, their lengths are 1 … :data:`LENGTH`.
         n: number of examples; example i does not depend on it.
-        seed: other seeds give other examples.
-        split: what it says it is.
+        seed: seed of the random numbers.
+        split: name of the split, ``"train"`` or ``"test"``, which have different examples.
     """
     shape, streams = shape_of(space), Streams(seed, f"tiny/{split}", 0, n)
     label = streams.integers(CLASSES)
@@ -71,7 +72,7 @@ def tiny_data(space: SampleSpace, n: int = 64, *, seed: int = 0, split: str = "t
 
 
 def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
-    """Examples for a model: of its recipe's generated density, else :func:`tiny_data`; with labels in its range."""
+    """Generates examples for a model: of its recipe's generated density, or otherwise of :func:`generated_for`."""
     name = model.entry.recipe.get("data", {}).get("name") if model.entry else None
     fits = name in DENSITIES and tuple(model.space.shape) == (DENSITIES[name].dimensions,)
     if fits and "label" not in model.conditions:  # generated densities have none
@@ -80,7 +81,7 @@ def data_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
 
 
 def generated_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
-    """:func:`tiny_data` for a model, with labels in its range."""
+    """Generates the examples of :func:`tiny_data` for a model, with values for its conditions."""
     data = tiny_data(model.space, n, seed=seed)
     columns = {name: _values(name, spec, 0, n, seed) for name, spec in model.conditions.items() if name != "label"}
     label, spec = data.y, model.conditions.get("label")
@@ -90,19 +91,22 @@ def generated_for(model: Model, n: int = 64, *, seed: int = 0) -> DataSet:
 
 
 def batch(model: Model, n: int = 64, *, seed: int = 0) -> Batch[Any]:
-    """Gives the same on the model's side, in its own floating type, with a valid condition."""
+    """Generates the examples of :func:`data_for` in the model's range and floating type, with a valid condition."""
     found = Prepared(model, data_for(model, n, seed=seed), seed).rows(torch.arange(n))
     x = found.x.to(model.state_dtype) if found.x.is_floating_point() else found.x
     return Batch(x, condition(model, 0, n, seed=seed))
 
 
 def examples(model: Model, n: int = 64, *, seed: int = 0) -> Prepared:
-    """Gives the same as training data, which an objective may look at before the first step."""
+    """Generates the examples of :func:`data_for` as training data for an objective."""
     return Prepared(model, data_for(model, n, seed=seed), seed)
 
 
 def condition(model: Model, start: int, stop: int, *, seed: int = 0) -> Condition | None:
-    """Gives valid conditions of samples ``start`` … ``stop − 1``, labels as in the examples; ``None`` without any."""
+    """Returns valid conditions of samples ``start`` … ``stop − 1``; labels are those of the examples.
+
+    The result is ``None`` for an unconditional model.
+    """
     if not model.conditions:
         return None
     return Condition(**{name: _values(name, spec, start, stop, seed) for name, spec in model.conditions.items()})
@@ -118,7 +122,7 @@ def _values(name: str, spec: ConditionSpec, start: int, stop: int, seed: int) ->
 
 
 def _blobs(shape: tuple[int, ...], label: Tensor, streams: Streams) -> Tensor:
-    """One bump per image, on a circle around the middle; in [0, 1]."""
+    """Makes images in [0, 1] of a blob on a circle around the centre."""
     height, width = shape[-2:]
     angle = label.float() * (2 * torch.pi / CLASSES)
     jitter = 0.1 * streams.normal(2)

@@ -1,4 +1,4 @@
-"""Models of which everything is known, to try samplers and metrics on."""
+"""Defines toy models with known densities, to test samplers and metrics with."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["ExactMixture", "GreyNoise", "all_toys", "capabilities_of"]
 
 
 class ExactMixture(ExactDenoiser, DirectSampler):
-    """Two clouds, with an exact density and an exact denoiser, in float32.
+    """A mixture of two Gaussians with an exact density and an exact denoiser, in float32.
 
     Args:
-        dimensions: of a point.
+        dimensions: dimension of a point.
     """
 
     def __init__(self, dimensions: int = 2) -> None:
@@ -40,11 +40,11 @@ class ExactMixture(ExactDenoiser, DirectSampler):
 
 
 class GreyNoise(Model, Density, DirectSampler, LatentVariable):
-    """Images whose pixels are independent and uniform, whatever the label: every metric of images can be had of it.
+    """Images with independent, uniform pixels in [0, 1] for every label, which all metrics of images can measure.
 
     Args:
-        shape: of an image, in [0, 1].
-        classes: of labels.
+        shape: shape of an image, (channels, height, width).
+        classes: number of classes.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
@@ -66,7 +66,7 @@ class GreyNoise(Model, Density, DirectSampler, LatentVariable):
 
 
 def all_toys() -> Mapping[str, Model]:
-    """The models by name: points in one and two dimensions, images of the sizes of the core's data sets."""
+    """Makes the toy models, by name: points in one and two dimensions, and images of 8×8 and 28×28 pixels."""
     return {
         "exact-mixture-2d": ExactMixture(2).eval(),
         "exact-mixture-1d": ExactMixture(1).eval(),
@@ -76,5 +76,5 @@ def all_toys() -> Mapping[str, Model]:
 
 
 def capabilities_of(model: Model) -> tuple[str, ...]:
-    """What a model can do, by name."""
+    """Lists the names of a model's capabilities."""
     return capabilities(model)

@@ -1,1 +1,1 @@
-"""The checks, one module for what they are about; importing a module registers its checks."""
+"""Contains the checks, in modules by subject; importing a module registers its checks."""

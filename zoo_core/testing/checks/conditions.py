@@ -1,4 +1,4 @@
-"""What a conditional model does with its condition."""
+"""Checks that conditional models use their condition and refuse invalid ones."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from zoo_core.testing.subjects import ModelSubject
 
 @check("model", when=lambda subject: bool(subject.plan.conditions))
 def check_condition_out_of_range_is_refused(subject: ModelSubject) -> None:
-    """A label of −1 or of too many, of a wrong shape or type, or under an unknown name is a ConditionError.
+    """A label that is −1 or too large, of a wrong shape or type, or under an unknown name is a ConditionError.
 
-    From the model's own methods and not only from ``sample``: torch takes −1 for the last class, and an index too large
-    is an assertion on the GPU that ends the process.  ``condition.check(self.conditions)`` does it.  Without any
-    condition a method answers (a label may be drawn) or raises a ConditionError.
+    The model's own methods must raise it, not only ``sample``: torch takes −1 for the last class, and an index that is
+    too large is an assertion on the GPU that ends the process.  ``condition.check(self.conditions)`` raises it.
+    Without a condition, a method must return a result (it may draw a label) or raise a ConditionError.
     """
     for ask, call in _calls(subject):
         try:
@@ -58,14 +58,14 @@ def check_condition_out_of_range_is_refused(subject: ModelSubject) -> None:
 
 @check("model", when=lambda subject: bool(subject.plan.conditions) and subject.can_be_drawn)
 def check_condition_matters(subject: ModelSubject) -> None:
-    """The same streams under two conditions give two samples: a condition that is ignored is none."""
+    """The same streams give different samples under two conditions, so the condition is not ignored."""
     one, other = subject.condition(1), _another(subject)
     a, b = subject.draw(1, condition=one), subject.draw(1, condition=other)
     require(not same(a, b), f"{subject.name}: two conditions give the same sample; the condition is ignored")
 
 
 def _calls(subject: ModelSubject) -> Iterator[tuple[str, Callable[[Condition | None], object]]]:
-    """Every method that takes a condition, with good arguments for one sample."""
+    """Yields every method that takes a condition, as a function of the condition, with valid other arguments."""
     model = subject.model
     batch = tiny_data.batch(model, 1)
     if subject.can_be_drawn:
@@ -85,7 +85,7 @@ def _calls(subject: ModelSubject) -> Iterator[tuple[str, Callable[[Condition | N
 
 
 def _wrong(subject: ModelSubject) -> Iterator[tuple[str, Condition]]:
-    """Conditions that must be refused, each wrong in one way."""
+    """Yields conditions that must be refused, each with one mistake and its description."""
     good = subject.condition(1)
     assert good is not None
     for name, spec in subject.model.conditions.items():
@@ -115,7 +115,7 @@ def _wrong_values(name: str, spec: ConditionSpec) -> Iterator[tuple[str, Values]
 
 
 def _another(subject: ModelSubject) -> Condition:
-    """A valid condition that differs from the first in every value."""
+    """Returns a valid condition that differs from the first in every value."""
     first = subject.condition(1)
     assert first is not None
     changed: dict[str, Values] = {}

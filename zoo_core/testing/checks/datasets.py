@@ -1,4 +1,4 @@
-"""Data sets: the same at every call, as large as asked, of the values that they claim."""
+"""Checks data sets: equal at every call, of the requested size, with valid values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = 64
 def check_data_set_is_the_same_at_every_call(subject: DataSetSubject) -> None:
     """Two calls give the same examples and columns to the bit, and with ``n`` the first n of them.
 
-    A resumed run reads the data again: if they are others, it is another run.
+    A resumed run reads the data again; with other data it would not continue the same run.
     """
     one, two = load(subject, "train", ROWS), load(subject, "train", ROWS)
     require(
@@ -34,7 +34,7 @@ def check_data_set_is_the_same_at_every_call(subject: DataSetSubject) -> None:
 
 @check("dataset")
 def check_data_set_has_the_size_asked_for(subject: DataSetSubject) -> None:
-    """``n`` examples are there where n are asked for (or all of fewer), and it says its name and split."""
+    """Loading with ``n`` gives n examples, or all if there are fewer, with the right name and split."""
     for split in ("train", "test"):
         data = load(subject, split, ROWS)
         require(0 < len(data) <= ROWS, f"data set {subject.name!r}: n = {ROWS} gives {len(data)} examples of {split}")
@@ -46,11 +46,11 @@ def check_data_set_has_the_size_asked_for(subject: DataSetSubject) -> None:
 
 @check("dataset")
 def check_splits_differ(subject: DataSetSubject) -> None:
-    """The test split is not the training split: what is measured on it would be memory."""
+    """The test split is not the training split, on which measurements would show memorisation."""
     train, test = load(subject, "train", ROWS), load(subject, "test", ROWS)
     require(
         train.fingerprint != test.fingerprint,
-        f"data set {subject.name!r}: train and test are the same examples; what is measured on test would be memory",
+        f"data set {subject.name!r}: train and test are the same examples; use others for test",
     )
 
 
@@ -58,7 +58,7 @@ def check_splits_differ(subject: DataSetSubject) -> None:
 def check_values_are_what_they_claim(subject: DataSetSubject) -> None:
     """Values are finite; levels are integers 0 … levels − 1; images say their levels; labels are integers from 0.
 
-    8-bit images without ``levels`` would be taken for real numbers, and a density for one of them.
+    8-bit images without ``levels`` would be taken for real numbers, and likelihoods computed as densities.
     """
     for split in ("train", "test"):
         for problem in value_problems(load(subject, split, ROWS), ROWS):
@@ -66,7 +66,7 @@ def check_values_are_what_they_claim(subject: DataSetSubject) -> None:
 
 
 def load(subject: DataSetSubject, split: str, n: int) -> DataSet:
-    """Reads a few examples; skips where they would have to be fetched."""
+    """Loads a few examples; skips the check if they would have to be downloaded."""
     try:
         data = datasets.load(subject.component.name, split, n=n)
     except (NetworkError, PluginError) as err:

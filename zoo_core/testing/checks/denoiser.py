@@ -1,4 +1,4 @@
-"""What denoisers say about noisy data."""
+"""Checks the predictions of denoisers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from zoo_core.testing.check import check, require
 from zoo_core.testing.subjects import ModelSubject
 
 SLACK = 1e-4
-"""Relative to the largest value: x̂ and ε̂ are affine in the network's answer, a few roundings of float32."""
+"""Allowed error relative to the largest value: x̂ and ε̂ are affine in the network's output, with few roundings."""
 
 
 @check("model", needs=("Denoiser",))
 def check_predictions_are_consistent(subject: ModelSubject) -> None:
     """α(t)·x̂ + σ(t)·ε̂ = x_t within 1e-4, both of the shape of x_t and finite, at three times on the path.
 
-    The two are one statement in two currencies; samplers and guidance use whichever is handier.
+    x̂ and ε̂ are one prediction in two parameterizations, and samplers and guidance use either of them.
     """
     model = subject.model
     assert isinstance(model, Denoiser)
@@ -42,9 +42,9 @@ def check_predictions_are_consistent(subject: ModelSubject) -> None:
 
 @check("model", needs=("Denoiser",))
 def check_one_time_or_one_per_sample(subject: ModelSubject) -> None:
-    """``predict`` takes one time for all or a tensor ``(n,)``, and says the same; a row does not depend on the others.
+    """``predict`` gives the same for one time as for a tensor ``(n,)`` of times; a row does not depend on the others.
 
-    Within 1e-4 of the largest value.
+    Differences up to 1e-4 of the largest value are allowed.
     """
     model, n = subject.model, 3
     assert isinstance(model, Denoiser)

@@ -1,6 +1,6 @@
-r"""Log-probabilities.
+r"""Checks log-probabilities.
 
-Integrals over the whole line or plane are those of :mod:`zoo_core.testing.quadrature`, adaptive and good to 1e-4.
+Integrals over the whole line or plane are computed by :mod:`zoo_core.testing.quadrature`, with errors below 1e-4.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from zoo_core.testing.quadrature import Cells
 from zoo_core.testing.subjects import ModelSubject
 
 INTEGRAL_SLACK = 2e-3
-"""The quadrature's own error is below 1e-4; float32 densities of narrow modes have 1e-3."""
+"""Allowed error of an integral: the quadrature has less than 1e-4, float32 densities of narrow modes have 1e-3."""
 
 SAMPLES = 4000
 REGIONS = 48
 FALSE_ALARM = 1e-6
-"""How often a right model would fail the test of its samples.  Seeds are fixed: what passes once passes always."""
+"""Probability that a correct model fails a χ² test.  Seeds are fixed, so a model that passes once always passes."""
 
 BOUND_POINTS = 500
 BOUND_DRAWS = 4
 BOUND_SLACK = 0.05
-"""A bound of few noise draws is random, and the correction for it is that of a normal distribution."""
+"""Allowed excess of a bound's integral: with few noise draws the bound is random, and its correction approximate."""
 
 
 def _integrates(subject: ModelSubject) -> bool:
@@ -49,11 +49,11 @@ def _bounds(subject: ModelSubject) -> bool:
     long=True,
 )
 def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
-    """``log_prob(x)`` is ``(n,)`` and finite for data; asked again it is the same; a row does not depend on the others.
+    """``log_prob(x)`` is ``(n,)``, finite for data and reproducible; a row does not depend on the others.
 
-    Without ``streams`` a fixed seed stands in.  Where a pass through an image network is made for every step of a path,
-    one model of those with the same code and data set is asked.  Rows agree within 1e-4 of their size: products of
-    other shapes add in another order.
+    Without ``streams`` a fixed seed is used.  If a density takes many passes through an image network, the check runs
+    on one of the models with the same code and data set.  Rows may differ by 1e-4 of their size, since matrix products
+    of other shapes add in another order.
     """
     model, n = subject.model, 3
     assert isinstance(model, Density)
@@ -76,8 +76,8 @@ def check_log_prob_is_of_each_sample_alone(subject: ModelSubject) -> None:
 def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
     """∫ exp(log_prob(x)) dx = 1 ± 0.002 over the whole line or plane, for exact densities in one or two dimensions.
 
-    Of a conditional model under one condition.
-    A missing constant, a wrong log-determinant or a mixture whose weights do not sum to one is found here.
+    A conditional model is integrated under one condition.  The check finds a missing constant, a wrong log-determinant,
+    and a mixture whose weights do not sum to one.
     """
     cells = _cells(subject)
     require(
@@ -97,8 +97,8 @@ def check_log_prob_integrates_to_one(subject: ModelSubject) -> None:
 def check_samples_agree_with_log_prob(subject: ModelSubject) -> None:
     """4,000 samples fall into 48 regions as often as ``log_prob`` says, by a χ² test, in one or two dimensions.
 
-    The regions have nearly equal mass, known by quadrature, so this is a test of one sample against exact
-    probabilities: stronger than one of two samples.  It fails where chance alone would in one of a million runs.
+    The regions have nearly equal mass, known by quadrature, so the test compares with exact probabilities, which is
+    stronger than a test of two samples.  A correct model fails it with probability one in a million.
     """
     model, cells = subject.model, _cells(subject)
     region, share = cells.regions(REGIONS)
@@ -115,7 +115,7 @@ def check_samples_agree_with_log_prob(subject: ModelSubject) -> None:
 
 
 def chi_square(observed: Tensor, expected: Tensor) -> tuple[float, int]:
-    """Pearson's statistic and its degrees of freedom; regions in which fewer than 5 are due are joined to one."""
+    """Returns Pearson's statistic and its degrees of freedom; regions with an expectation below 5 are merged."""
     rare = expected < 5
     if rare.any():
         observed = torch.cat([observed[~rare], observed[rare].sum()[None]])
@@ -131,9 +131,9 @@ def chi_square(observed: Tensor, expected: Tensor) -> tuple[float, int]:
 def check_bound_integrates_to_at_most_one(subject: ModelSubject) -> None:
     """∫ exp(bound(x)) dx ≤ 1 in one or two dimensions, by 500 importance samples and within five standard errors.
 
-    A lower bound of a log-density lies below it everywhere, so its exponential integrates to at most one; a term with
-    the wrong sign or a missing constant lifts it above.  A bound of few noise draws is random, and e^L̂ is on average
-    e^{L + v/2}: four draws are averaged, their variance is corrected for, and 0.05 is allowed for the rest.
+    A lower bound of a log-density integrates, after exp, to at most one; a term with the wrong sign or a missing
+    constant can raise it above.  With few noise draws a bound L̂ is random, and e^L̂ is on average e^{L + v/2}: the check
+    averages four draws, corrects for their variance, and allows an excess of 0.05.
     """
     model = subject.model
     assert isinstance(model, Density)
@@ -160,7 +160,7 @@ def check_bound_integrates_to_at_most_one(subject: ModelSubject) -> None:
 
 
 def _proposals(centres: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Points from Gaussians around known ones, four of five narrow and one wide, and their log-density."""
+    """Draws points from a narrow (0.8) and a wide (0.2) Gaussian around known ones; returns their log-density too."""
     d = centres.shape[1]
     spread = centres.std(0).clamp_min(1e-3)
     widths = torch.stack([0.15 * spread, 1.5 * spread])
@@ -176,7 +176,7 @@ def _proposals(centres: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 def _cells(subject: ModelSubject) -> Cells:
-    """The integral over the whole space, computed once per model."""
+    """Returns the integral over the whole space, which is computed once per model."""
     kept: dict[str, Cells] = subject.__dict__.setdefault("_kept", {})
     if "cells" not in kept:
         kept["cells"] = _integral(subject)
@@ -201,7 +201,7 @@ def _integral(subject: ModelSubject) -> Cells:
 
 
 def _one_condition(model: Model, n: int) -> Condition | None:
-    """One valid condition for all: the density of a conditional model is one for each."""
+    """Returns one valid condition for all samples, since a conditional model has a density for each condition."""
     one = tiny_data.condition(model, 0, 1)
     if one is None:
         return None

@@ -1,4 +1,4 @@
-"""A model goes where ``.to()`` sends it, whole."""
+"""Checks that a model can be moved to other devices and number formats."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ from zoo_core.testing.comparing import gap, largest
 from zoo_core.testing.subjects import ModelSubject
 
 FLOAT32_SLACK = 1e-3
-"""Between float32 and float64 answers, relative to the largest: float32 has 1e-7, a deep network loses three digits."""
+"""Allowed difference between float32 and float64 outputs, relative to the largest value.
+
+float32 has a precision of 1e-7, of which a deep network loses three digits.
+"""
 
 RANDOM = ("sample", "draw", "draw_latent", "decode", "gibbs_step")
-"""Answers that depend on drawn numbers, which are others in another floating type."""
+"""Outputs that depend on random numbers, which differ between floating types."""
 
 
 @check("model")
 def check_tensors_are_parameters_or_buffers(subject: ModelSubject) -> None:
-    """Every tensor that a module holds is a parameter or a buffer, so that ``.to()`` and averaging see it.
+    """Every tensor of a module is a parameter or a buffer, so that ``.to()`` and the EMA include it.
 
-    A plain attribute stays behind on the CPU when the model moves: on this machine nobody would notice.
+    A plain attribute would stay on the CPU when the model moves, which nobody notices on a machine without accelerator.
     """
     left = sorted(_plain_tensors(subject.model))
     require(not left, f"{subject.name}: {', '.join(left)} is a plain tensor; use register_buffer(…, persistent=False)")
@@ -40,8 +43,8 @@ def check_tensors_are_parameters_or_buffers(subject: ModelSubject) -> None:
 def check_moves_to_float64(subject: ModelSubject) -> None:
     """The model works after ``.double()``: samples, log-probabilities, codes and predictions are float64 and finite.
 
-    What draws no random number (codes of data, predictions, exact log-probabilities) agrees with the float32 answer
-    within 1e-3 of the largest value; random numbers of another type are other numbers.
+    Outputs without random numbers (codes of data, predictions, exact log-probabilities) agree with those in float32
+    within 1e-3 of the largest value.  Random numbers of different types are different numbers.
     """
     before = answers(subject, subject.model)
     try:
@@ -70,8 +73,8 @@ def check_moves_to_float64(subject: ModelSubject) -> None:
 def check_same_answers_on_an_accelerator(subject: ModelSubject) -> None:
     """On cuda or mps the model gives what it gives on the CPU, within 1e-2 of the largest value.
 
-    Random numbers are the same on every device up to rounding, and so are samples; matrix products on accelerators
-    may be made of 10-bit numbers (TF32).  Skipped where there is neither.
+    Random numbers, and so samples, are equal on all devices up to rounding; accelerators may multiply matrices with a
+    precision of 10 bits (TF32).  The check is skipped if there is no accelerator.
     """
     device = accelerator()
     if device is None:
@@ -84,7 +87,7 @@ def check_same_answers_on_an_accelerator(subject: ModelSubject) -> None:
 
 
 def accelerator() -> str | None:
-    """The device to compare the CPU with, if there is one."""
+    """Returns the accelerator to compare with the CPU; ``None`` if there is none."""
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
 
 

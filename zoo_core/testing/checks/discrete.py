@@ -1,4 +1,4 @@
-"""Probabilities of levels, bits and tokens: at most one each, one in all, and as often as samples say."""
+"""Checks probabilities of levels, bits and tokens: at most one, with the sum one, and in agreement with samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo_core.testing.states import all_states, index_of, small_variant
 from zoo_core.testing.subjects import ModelSubject
 
 SUM_SLACK = 1e-3
-"""Thousands of float32 probabilities are added, each right to 1e-6 of itself."""
+"""Allowed error of a sum of thousands of float32 probabilities, each with a relative error of 1e-6."""
 
 SAMPLES = 4000
 
@@ -34,7 +34,7 @@ def _is_discrete(subject: ModelSubject) -> bool:
 def check_discrete_log_prob_is_at_most_zero(subject: ModelSubject) -> None:
     """``log_prob`` of levels, bits or tokens is at most 0: it is the logarithm of a probability.
 
-    A constant too much, or a normaliser that was forgotten, lifts it above.
+    A wrong constant, or a forgotten normaliser, can raise it above 0.
     """
     model, n = subject.model, 8
     assert isinstance(model, Density)
@@ -52,8 +52,8 @@ def check_discrete_log_prob_is_at_most_zero(subject: ModelSubject) -> None:
 def check_probabilities_sum_to_one(subject: ModelSubject) -> None:
     """Σ exp(log_prob(x)) over all states is 1 ± 0.001 for an exact model, and at most that for a bound.
 
-    Of a conditional model under one condition; of sequences of open length over the shorter ones, at most 1.  Where the
-    states are too many, on the same family with a small shape; skipped where there is none.
+    A conditional model is summed under one condition.  For sequences of any length, the sum over the shorter ones is at
+    most 1.  If there are too many states, the same family with a small shape is checked; without one, nothing is.
     """
     model = _enumerable(subject)
     if model is None:
@@ -74,8 +74,8 @@ def check_probabilities_sum_to_one(subject: ModelSubject) -> None:
 def check_discrete_samples_agree_with_log_prob(subject: ModelSubject) -> None:
     """4,000 samples of a small discrete model fall on its states as often as ``log_prob`` says, by a χ² test.
 
-    States that are not enumerated (longer sequences) count as one.  It fails where chance alone would in one of a
-    million runs.  Models that draw means in place of samples (a VAE of images) are left out: theirs are no states.
+    States that are not enumerated (longer sequences) count as one state.  A correct model fails the test with
+    probability one in a million.  Models that draw means in place of samples (a VAE of images) are left out.
     """
     model = _enumerable(subject)
     if model is None or not isinstance(model, DirectSampler):

@@ -1,4 +1,4 @@
-"""Energy-based models: states that are samples, a chain that leaves p as it is, an energy that fits the density."""
+"""Checks energy-based models: the states of chains, the invariance of p under Gibbs steps, and the energy."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from zoo_core.testing.subjects import ModelSubject
 CHAINS = 20_000
 MOST_STATES = 1024
 ENERGY_SLACK = 1e-3
-"""Relative to the largest energy: float32 sums of thousands of terms."""
+"""Allowed error relative to the largest energy, for float32 sums of thousands of terms."""
 
 
 @check("model", needs=("EnergyBased",))
 def check_chain_states_are_samples(subject: ModelSubject) -> None:
-    """The initial state and what two sweeps make of it are finite, of the model's shape, and values it can have.
+    """The initial state and the states after one and two sweeps are finite, of the model's shape, and valid values.
 
-    A model of black and white gives zeros and ones (or its two bounds), tokens are whole numbers below the vocabulary:
-    a chain that passes means on is another chain.
+    A model of black and white images has zeros and ones (or its two bounds), and tokens are integers below the
+    vocabulary: a chain that passed means on would have another distribution.
     """
     model = subject.model
     assert isinstance(model, EnergyBased)
@@ -67,7 +67,7 @@ def _require_states(subject: ModelSubject, model: Model, what: str, x: Values, n
 
 @check("model", needs=("EnergyBased",))
 def check_chains_do_not_mix(subject: ModelSubject) -> None:
-    """A chain depends on its own stream alone: among others, alone and in another order it is the same to the bit."""
+    """A chain depends on its own stream only: alone and in a batch it is the same to the bit."""
     model, n = subject.model, 4
     assert isinstance(model, EnergyBased)
 
@@ -88,10 +88,11 @@ def check_chains_do_not_mix(subject: ModelSubject) -> None:
 
 @check("model", needs=("EnergyBased",))
 def check_gibbs_step_leaves_the_distribution_invariant(subject: ModelSubject) -> None:
-    """x ~ exp(−F)/Z, exactly drawn by enumeration, is distributed so after a sweep too, by a χ² test of 20,000 chains.
+    """Samples x ~ exp(−F)/Z, drawn by enumeration, have this distribution after a sweep too, by a χ² test.
 
-    A bias that is forgotten in a conditional, an energy with the wrong sign or states that are means fail it.  On the
-    family with a small shape where the states are too many; skipped where there is none.
+    The test has 20,000 chains.  It finds a bias that is missing in a conditional, an energy with the wrong sign, and
+    states that are means.  If there are too many states, the same family with a small shape is checked; the check is
+    skipped if the family has none.
     """
     model = small_variant(subject.model)
     states = None if model is None else all_states(model)
@@ -127,7 +128,7 @@ def check_gibbs_step_leaves_the_distribution_invariant(subject: ModelSubject) ->
 def check_energy_and_density_agree(subject: ModelSubject) -> None:
     """F(x) + log p(x) is the same for every x, −log Z, within 0.001 of the largest of the two.
 
-    Of a conditional model under one condition: Z depends on it.
+    A conditional model is checked under one condition, since Z depends on it.
     """
     model, n = subject.model, 8
     assert isinstance(model, EnergyBased)

@@ -1,4 +1,4 @@
-"""Latent codes."""
+"""Checks encoders and decoders of latent codes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from zoo_core.testing.check import ConformanceError, check, require
 from zoo_core.testing.subjects import ModelSubject
 
 INVERSE_SLACK = 1e-3
-"""Of an inverse, relative to the largest value: float32 through a deep invertible network, or steps of an ODE."""
+"""Allowed error of an inverse, relative to the largest value, for a deep invertible network or the steps of an ODE."""
 
 
 @check("model", needs=("LatentVariable",))
 def check_encode_and_decode_have_shapes(subject: ModelSubject) -> None:
     """``decode`` of n drawn codes is ``(n, *space.shape)``; ``encode`` of data has the shape of drawn codes; finite.
 
-    A model without an encoder says so with a TypeError, and nothing else.
+    ``encode`` of a model without an encoder must raise a TypeError.
     """
     model, n = subject.model, 3
     assert isinstance(model, LatentVariable)
@@ -77,8 +77,8 @@ def _is_invertible(subject: ModelSubject) -> bool:
 def check_decode_inverts_encode(subject: ModelSubject) -> None:
     """decode(encode(x)) = x for any data, and encode(decode(z)) = z for its own codes, in float64 within 1e-3.
 
-    Relative to the largest value; a flow by a differential equation keeps about that.  A deep map may be steep, far
-    from its data and at some of its codes, and float32 then says little of whether one is the inverse of the other.
+    The error is relative to the largest value; a flow by a differential equation has about this error.  The check uses
+    float64, because a deep map may be so steep far from its data that float32 cannot show whether it is inverted.
     """
     model, n = subject.model, 16
     assert isinstance(model, LatentVariable)

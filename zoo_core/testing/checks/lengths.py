@@ -1,4 +1,4 @@
-"""Values of open length: padding is never data."""
+"""Checks that padding of samples of different lengths is never read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from zoo_core.testing.subjects import ModelSubject
 
 
 def _filled(x: Ragged) -> Ragged:
-    """The same values with what no code may read in their padding: NaN, or −1 for tokens."""
+    """Returns the values with padding that shows if it is read: NaN, or −1 for tokens."""
     return x.padded_with(float("nan") if x.is_floating_point() else -1)
 
 
 @check("model", when=lambda subject: subject.plan.space.open_axis is not None)
 def check_padding_is_never_read(subject: ModelSubject) -> None:
-    """Densities, energies and sweeps are the same to the bit whatever stands in the padding: NaN, or −1 for tokens.
+    """Densities and energies are the same to the bit if the padding is NaN, or −1 for tokens.
 
-    Where a row ends, its length says; ``x.mask`` is true where there is data.
+    The lengths say where rows end; ``x.mask`` is true where there is data.
     """
     model, n = subject.model, 4
     batch = tiny_data.batch(model, n)
@@ -53,7 +53,7 @@ def check_padding_is_never_read(subject: ModelSubject) -> None:
 
 @check("objective", when=lambda subject: subject.is_statistics and subject.model.plan.space.open_axis is not None)
 def check_statistics_do_not_read_padding(subject: ObjectiveSubject) -> None:
-    """Expected statistics of a batch are the same whatever stands in the padding."""
+    """Expected statistics of a batch are the same for any padding."""
     model = subject.model.fresh()
     objective = subject.make()
     assert isinstance(objective, StatisticsObjective)

@@ -1,4 +1,4 @@
-"""Metrics: of a model, those that fit; and each metric on a model that it fits."""
+"""Checks metrics: for each model those that fit, and each metric on a model that it fits."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from zoo_core.testing.measuring import Replayed, Trial, Want, few_examples, tria
 from zoo_core.testing.subjects import ModelSubject
 
 MERGE_SLACK = 1e-5
-"""Between batches, relative to the value: sums of float32 features add in another order."""
+"""Allowed difference between batch sizes, relative to the value, since float32 features are added in another order."""
 
 
 @check("model")
 def check_every_fitting_metric_runs(subject: ModelSubject) -> None:
     """Each metric that accepts the model and its data, and takes minutes and not hours, gives a finite number.
 
-    On a few examples or samples drawn in few steps: that it runs, not what it says.  Metrics may refuse with an
-    IncompatibleError, and a model without its label with a ConditionError; anything else that is raised is a failure.
+    The metrics see a few examples, or samples drawn in few steps, so the check shows that they run, not that they are
+    right.  A metric may refuse with an IncompatibleError, and a model without its label with a ConditionError; any
+    other error is a failure.
     """
     _measure_all(subject, by_default=True)
 
 
 @check("model", when=lambda subject: not subject.is_spoken_for, slow=lambda subject: True)
 def check_every_long_metric_runs(subject: ModelSubject) -> None:
-    """The same for the metrics that are measured only where they are asked for.
+    """Each metric that is measured only if it is named, and accepts the model and its data, gives a finite number.
 
-    Where a density is an ODE through an image network, of one model of those with the same code and data.
+    If a density takes many passes through an image network, the check runs on one of the models with the same code and
+    data.
     """
     _measure_all(subject, by_default=False)
 
@@ -63,7 +65,7 @@ def _measure_all(subject: ModelSubject, *, by_default: bool) -> None:
 
 
 def _result(who: str, found: Trial) -> Result | None:
-    """What is measured; ``None`` where the metric refuses."""
+    """Returns the result of a measurement; ``None`` if the metric or the model refuses."""
     try:
         found.metric.check(found.model, found.data)
         return found.measure()
@@ -75,10 +77,9 @@ def _result(who: str, found: Trial) -> Result | None:
 
 @check("metric")
 def check_metric_measures(subject: MetricSubject) -> None:
-    """On a model that it fits the metric gives a finite value and error, the n that was asked for, and how it was done.
+    """On a model that it fits, the metric gives a finite value and error, the right n, a direction and its settings.
 
-    The value alone is no result: tables want its error, its direction, its unit and the protocol.  Skipped where the
-    metric accepts no model or data that are on this machine.
+    Tables need them besides the value.  The check is skipped if the metric accepts no model and data on this machine.
     """
     _check_measures(subject, _trial(subject))
 
@@ -87,22 +88,23 @@ def check_metric_measures(subject: MetricSubject) -> None:
 def check_metric_states_merge(subject: MetricSubject) -> None:
     """States of three batches, merged in either grouping and in one batch, give one result within 1e-5 of its size.
 
-    Batches and machines are then the same thing.  States travel between processes, so they pass through pickle here.
+    Then a result depends neither on the batch size nor on the number of processes.  The states are pickled, as between
+    processes.
     """
     _check_merges(subject, _trial(subject))
 
 
 @check("metric")
 def check_metric_is_seeded(subject: MetricSubject) -> None:
-    """Measured twice with one seed the number is the same, and no global generator of torch, numpy or random moved."""
+    """Two measurements with one seed give the same number, and use no global generator of torch, numpy or random."""
     _check_seeded(subject, _trial(subject))
 
 
 @check("metric", slow=lambda subject: True)
 def check_metric_with_all_of_the_data(subject: MetricSubject) -> None:
-    """The three checks before, for a metric that refuses a few examples (its anchors take a whole test set).
+    """The checks of values, merging and seeds hold for a metric that refuses few examples, with a whole data set.
 
-    Skipped for the others.
+    Such a metric needs a whole test set for its baselines.  The check is skipped for other metrics.
     """
     try:
         trial(subject)
@@ -127,7 +129,7 @@ def _check_measures(subject: MetricSubject, found: Trial) -> None:
     result = found.computed([found.n], lambda states: states[0])
     _check_result(f"metric {subject.name!r}", result, found.n)
     said = bool(result.protocol.strip())
-    require(said, f"metric {subject.name!r} has no protocol; say what one must know to measure it again")
+    require(said, f"metric {subject.name!r} has no protocol; give the settings that are needed to measure it again")
 
 
 def _check_merges(subject: MetricSubject, found: Trial) -> None:

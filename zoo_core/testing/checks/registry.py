@@ -1,4 +1,4 @@
-"""What a plugin registers, and what its registry file says."""
+"""Checks what a plugin registers, and its registry file."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ print(",".join(name for name in {heavy!r} if name in sys.modules))
 
 @check("plugin")
 def check_plugin_loads(subject: PluginSubject) -> None:
-    """The plugin is found, imported and registers without an error (``zoo plugins doctor`` would say so too).
+    """The plugin is found, imported and registers its components without an error.
 
-    All else depends on it: a plugin that does not load has no other items.
+    A plugin that does not load has no other checks; ``zoo plugins doctor`` names the cause.
     """
     record = subject.record
     require(record.status == "loaded", f"{record.line()} {record.details}".strip())
@@ -82,8 +82,8 @@ def check_plugin_imports_are_light(subject: PluginSubject) -> None:
 def check_components_resolve(subject: PluginSubject) -> None:
     """Every registered name leads to code of the right kind: a family to a Model, a sampler to a Sampler, and so on.
 
-    A misspelled target is found here and not by the first user.  Capabilities in ``needs`` must be among those that
-    there are, or nothing would ever fit.
+    The check finds misspelt targets before the first user does.  Capabilities in ``needs`` must exist, or no model
+    would ever fit.
     """
     wrong = [f"{c.kind} {c.name!r}: {problem}" for c in subject.components if (problem := _problem(c))]
     require(not wrong, "; ".join(wrong))
@@ -96,7 +96,7 @@ def _problem(component: Component) -> str | None:
     if unknown:
         return f"{', '.join(sorted(unknown))} is no capability; they are {', '.join(CAPABILITIES)}"
     if not component.summary.strip():
-        return "no summary; say in one line what it is"
+        return "no summary; describe it in one line"
     try:
         found = resolve(component.target)
     except ZooError as err:
@@ -115,7 +115,7 @@ def _problem(component: Component) -> str | None:
 def check_registry_file_is_valid(subject: PluginSubject) -> None:
     """The ``registry.toml`` in the plugin's package follows the schema, with no unknown key, and all of it is listed.
 
-    A model whose id is taken, by the zoo or by another plugin, is not reachable by that id.
+    A model whose id is taken, by the zoo or by another plugin, cannot be loaded by that id.
     """
     path = _fragment(subject)
     assert path is not None
@@ -137,8 +137,8 @@ def _fragment(subject: PluginSubject) -> Path | None:
 def check_declared_capabilities(subject: FamilySubject) -> None:
     """The capabilities that the plugin declares are those that the model's class inherits.
 
-    What fits what is decided from the declaration, without importing the class: a capability too few hides samplers and
-    metrics, one too many promises what raises.
+    Listings decide what fits from the declaration, without importing the class: a missing capability hides samplers and
+    metrics, and a wrong one lists some that raise errors.
     """
     declared, found = set(subject.component.capabilities), set(capabilities(resolve(subject.component.target)))
     require(
@@ -150,11 +150,10 @@ def check_declared_capabilities(subject: FamilySubject) -> None:
 
 @check("model", of_weights=True)
 def check_registry_entry_is_valid(subject: ModelSubject) -> None:
-    """The model's table follows the schema with no unknown key, and every name in it leads somewhere.
+    """The model's table follows the schema with no unknown key, and every name in it exists.
 
-    That is: the factory is the family's; the default sampler exists, fits and takes its options; the recipe is one, its
-    objective exists and fits and its data set exists; ``parameters`` is the number of values in the state dict; numbers
-    are finite.
+    The default sampler exists, fits and takes its options; the recipe is valid, its objective exists and fits, and its
+    data set exists; ``parameters`` is the number of values in the state dict; measured numbers are finite.
     """
     entry = subject.entry
     assert entry is not None
@@ -198,7 +197,7 @@ def _check_table(entry: Entry) -> None:
 
 @check("model", when=lambda subject: subject.entry is not None and bool(subject.entry.facts), of_weights=True)
 def check_facts_are_those_of_the_model(subject: ModelSubject) -> None:
-    """``facts`` of the registry are what is read off the built model: listings say by them what fits it."""
+    """``facts`` of the registry agree with the built model; listings decide from them what fits it."""
     assert subject.entry is not None
     said, found = set(subject.entry.facts), set(read_facts(subject.model))
     wrong = sorted(said ^ found)
@@ -207,11 +206,11 @@ def check_facts_are_those_of_the_model(subject: ModelSubject) -> None:
 
 @check("model", of_weights=True)
 def check_builds_from_config_and_back(subject: ModelSubject) -> None:
-    """The factory makes the model from JSON values alone, twice the same, and leaves the values as they were.
+    """The family's class builds the model from JSON values alone, reproducibly, and does not change the values.
 
-    ``config`` is what the registry, ``config.json`` and the Hub hold: through JSON and back it must be equal and build
-    the same model, to the bit, from the same seed.  Layers draw their first weights from torch's global generator,
-    which the loader forks; a factory that draws from elsewhere is found here.
+    ``config`` is stored in the registry, in ``config.json`` and on the Hub: after a round trip through JSON it must be
+    equal, and build the same model to the bit from the same seed.  Layers draw their initial weights from torch's
+    global generator, which the loader seeds; the check finds a class that draws from another.
     """
     entry = subject.entry
     assert entry is not None

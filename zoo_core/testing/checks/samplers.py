@@ -1,4 +1,4 @@
-"""Samplers on models of which everything is known."""
+"""Checks samplers on toy models with known densities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo_core.testing.component_subjects import SamplerSubject
 from zoo_core.testing.subjects import ModelSubject
 
 SLACK = 1e-4
-"""Between batch sizes, relative to the largest value: rounding in another order."""
+"""Allowed difference between batch sizes, relative to the largest value, since sums are rounded in another order."""
 
 DRAWS = 600
 REGIONS = 24
@@ -43,7 +43,7 @@ def check_sampler_draws_what_is_asked(subject: SamplerSubject) -> None:
 
 @check("sampler", long=True)
 def check_sampler_is_seeded_by_its_streams(subject: SamplerSubject) -> None:
-    """The same streams give the same samples to the bit, others others; torch's global generator stays as it was.
+    """The same streams give the same samples to the bit, others give others; torch's global generator is unused.
 
     Others of up to three models, since one step from pure noise may give the mean of the data whatever the noise.
     """
@@ -73,9 +73,9 @@ def check_sampler_lets_no_batch_mate_matter(subject: SamplerSubject) -> None:
 def check_sampler_draws_the_right_distribution(subject: SamplerSubject) -> None:
     """With an exact model and its default settings 600 samples have the model's density: χ² over 24 regions.
 
-    The mixture's denoiser and density are known in closed form, so nothing but the sampler can be wrong.  It fails
-    where chance alone would in one of a million runs; discretisation error of a few per cent is too small to be seen.
-    Skipped for samplers of capabilities that the kit has no exact model of.
+    The denoiser and the density are known in closed form, so only the sampler can be wrong.  A correct sampler fails
+    the test with probability one in a million; the test does not detect discretisation errors of a few per cent.  It is
+    skipped for samplers that need capabilities of which the kit has no exact model.
     """
     candidate, sampler = _tried(subject)
     model = candidate.model
@@ -97,7 +97,7 @@ def check_sampler_draws_the_right_distribution(subject: SamplerSubject) -> None:
 
 
 def _tried(subject: SamplerSubject) -> tuple[ModelSubject, Sampler]:
-    """The first model that the sampler accepts."""
+    """Returns the first model that the sampler fits, and the sampler."""
     if not subject.models:
         skip(f"sampler {subject.name!r}: no model here has {' and '.join(subject.component.needs)}")
     candidate, sampler = subject.models[0], subject.make()

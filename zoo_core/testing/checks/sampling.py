@@ -1,4 +1,4 @@
-"""Samples: what they look like, and what they may depend on."""
+"""Checks samples of models: their shape and range, and what they may depend on."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from zoo_core.testing.comparing import gap, largest, numbers, same
 from zoo_core.testing.subjects import ModelSubject
 
 BATCH_SLACK = 1e-4
-"""Between batch sizes, relative to the largest value: kernels for other shapes add in another order, 1e-7 each time,
-and a few sampler steps through a deep network multiply that by less than a thousand."""
+"""Allowed difference between batch sizes, relative to the largest value.
+
+Kernels for other shapes add in another order, with errors of 1e-7, and a few sampler steps through a deep network
+multiply them by less than a thousand.
+"""
 
 STEPS = 3
 
@@ -30,7 +33,7 @@ STEPS = 3
 def check_samples_have_shape_dtype_and_range(subject: ModelSubject) -> None:
     """``sample(model, n)`` is ``(n, *space.shape)``, float32 (tokens: int64), finite, in [0, 1] if bounded.
 
-    On the model's side too nothing is NaN or infinite: clamping to the range hides infinities from the user.
+    Samples in the model's range must be finite too, because clamping to the user's range hides infinities.
     """
     n, space = 3, subject.model.space
     x = subject.draw(n)
@@ -67,8 +70,8 @@ def check_samples_have_shape_dtype_and_range(subject: ModelSubject) -> None:
 def check_same_seed_same_samples(subject: ModelSubject) -> None:
     """The same seed gives the same samples to the bit; another seed gives others.
 
-    Numbers that come from anywhere but the streams (a generator of its own, the clock, the state of a former call) are
-    found here.
+    The check finds random numbers that do not come from the streams but from a generator of the model, the clock, or
+    the state of an earlier call.
     """
     one, two, other = subject.draw(3, seed=1), subject.draw(3, seed=1), subject.draw(3, seed=2)
     require(
@@ -82,8 +85,8 @@ def check_same_seed_same_samples(subject: ModelSubject) -> None:
 def check_samples_do_not_depend_on_the_batch(subject: ModelSubject) -> None:
     """Sample i depends on (seed, i) only: alone, in another batch size or drawn later it is the same.
 
-    Within 1e-4 of the largest value: convolutions and matrix products of other shapes add in another order.  Batch
-    normalisation that is not frozen, and one generator for a whole batch, are found here.
+    Differences up to 1e-4 of the largest value are allowed, since convolutions and matrix products of other shapes add
+    in another order.  The check finds batch normalisation that is not frozen, and a generator for a whole batch.
     """
     n = 5
     whole = subject.draw(n, batch_size=n)
@@ -105,8 +108,8 @@ def check_samples_do_not_depend_on_the_batch(subject: ModelSubject) -> None:
 def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
     """Each sampler that accepts the model draws finite samples of its shape, in 3 steps.
 
-    Those whose needs the family does not declare refuse it.  Others may refuse it for their own reasons (a path that
-    couples noise and data, a density of levels), but never its default sampler.
+    A sampler must refuse the model if the family does not declare a capability that the sampler needs.  Other samplers
+    may refuse it for reasons of their own, such as a path that couples noise and data; the default sampler may not.
     """
     drawn = subject.draw(2)
     for component in plugins.load().catalogue.all("sampler"):
@@ -114,7 +117,7 @@ def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
         if component.misfit(subject.family) is not None:
             require(
                 why is not None,
-                f"sampler {component.name!r} accepts {subject.name}, which has not what it needs; see Sampler.needs",
+                f"sampler {component.name!r} accepts {subject.name}, which lacks what it needs; see Sampler.needs",
             )
             continue
         if why is not None:
@@ -134,7 +137,7 @@ def check_every_fitting_sampler_runs(subject: ModelSubject) -> None:
 def check_global_generators_are_left_alone(subject: ModelSubject) -> None:
     """Sampling, log-probabilities, codes and predictions leave the generators of torch, numpy and random as they were.
 
-    They are the user's: results must not depend on what else was drawn, nor disturb it.
+    The generators belong to the user: results must not depend on their state, nor change it.
     """
     with torch.random.fork_rng(devices=[]):
         before = (torch.get_rng_state(), np.random.get_state(), random.getstate())
@@ -149,7 +152,7 @@ def check_global_generators_are_left_alone(subject: ModelSubject) -> None:
 
 
 def _like(x: Values, other: Values) -> bool:
-    """Whether two batches have the same shape, the open axis aside."""
+    """Says whether two batches have the same shape, apart from an axis of any length."""
     if isinstance(x, Ragged) or isinstance(other, Ragged):
         return isinstance(x, Ragged) and isinstance(other, Ragged) and len(x) == len(other) and x.axis == other.axis
     return x.shape == other.shape

@@ -1,4 +1,4 @@
-"""Objectives, on a few generated examples."""
+"""Checks objectives on a few generated examples."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ ROWS = 16
 STEPS, LONGEST = 60, 300
 EXAMPLES = 256
 FALL = 1e-3
-"""By how much of its size a loss must fall.  Before and after are measured with the same examples and noise, so this is
-no accident; a clipped critic leaves the generator little to gain."""
+"""Fraction of its size by which a loss must fall.
+
+It may be small because the loss before and after training is measured with the same examples and noise, and must be
+small because a clipped critic leaves the generator little to gain.
+"""
 
 ADD_SLACK = 1e-6
-"""Between statistics of a batch and the sum of its halves, relative to the largest: float64, or float32 in blocks."""
+"""Allowed difference between the statistics of a batch and the sum of those of its parts, relative to the largest."""
 
 EM_SLACK = 1e-4
-"""How far a log-likelihood may fall in one iteration, in nats per example: a float32 pass, a little regularisation."""
+"""Nats per example by which a log-likelihood may fall in one iteration, by rounding and regularisation."""
 
 ROUNDING = 1e-12
-"""Of a log-likelihood in float64, relative: 256 examples whose start is a maximum already neither rise nor fall."""
+"""Relative rounding error of a log-likelihood in float64, which matters if the start is a maximum already."""
 
 
 def _is_gradient(subject: ObjectiveSubject) -> bool:
@@ -41,10 +44,10 @@ def _is_gradient(subject: ObjectiveSubject) -> bool:
 
 @check("objective", when=_is_gradient)
 def check_losses_are_finite_with_gradients(subject: ObjectiveSubject) -> None:
-    """Every player of the model gets losses, finite scalars, and each of its parameters a finite gradient.
+    """Every player of the model gets losses that are finite scalars, and each of its parameters a finite gradient.
 
-    One batch, and after every loss a step of its player, as the training loop does it.  A parameter that no loss
-    reaches would stay what it was at the start, and a player without a loss would never move.
+    As in the training loop, a player takes a step after each of its losses.  A parameter without a gradient, and a
+    player without a loss, would not be trained.
     """
     model, objective = subject.model.fresh().train(), _gradient(subject)
     unreached = {name: _trainable(model, name) for name in model.players}
@@ -75,8 +78,8 @@ def check_losses_are_finite_with_gradients(subject: ObjectiveSubject) -> None:
 def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
     """The same batch and streams give the same losses to the bit, and no global generator of torch moved.
 
-    Else a resumed run is not the uninterrupted one.  (Layers that draw, such as dropout, do so from torch's generator,
-    which the training loop seeds for every step; the check does likewise.)
+    Otherwise a resumed run would differ from an uninterrupted one.  Layers such as dropout draw from torch's generator;
+    the training loop seeds it for every step, and so does this check.
     """
     objective = _gradient(subject)
     values = []
@@ -95,12 +98,11 @@ def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
 
 @check("objective", when=lambda subject: _is_gradient(subject) and subject.smallest, long=True)
 def check_training_lowers_the_loss(subject: ObjectiveSubject) -> None:
-    """At most 300 steps on 256 generated examples lower the loss of each player, the others held still, by 0.1 %.
+    """At most 300 steps on 256 generated examples lower the loss of each player, the others held fixed, by 0.1 %.
 
-    Most have done so after 60; a classifier that begins at equal probabilities needs longer.
-    Before and after are measured on the same examples with the same noise.  In a game nothing more is promised: the
-    critic finds a weakness of a generator that does not move, and the generator one of the critic.  On the smallest
-    registered model that the objective fits.
+    Most objectives need 60 steps; a classifier that begins at equal probabilities needs more.  The loss before and
+    after training is measured on the same examples with the same noise.  The other players are held fixed because
+    nothing is guaranteed about the losses of a game.  The model is the smallest registered one that the objective fits.
     """
     for player in subject.model.fresh().players:
         model = subject.model.fresh().train()
@@ -110,7 +112,9 @@ def check_training_lowers_the_loss(subject: ObjectiveSubject) -> None:
 
 def _check_player_learns(subject: ObjectiveSubject, model: Model, player: str) -> None:
     objective, examples = _gradient(subject), _examples(model)
-    _descend(objective, model, examples, player, 0, None)  # what follows a step (clipping) has then been done once
+    _descend(
+        objective, model, examples, player, 0, None
+    )  # without an optimiser, so that what an objective does after a step, such as clipping, is done before `start`
     start = _loss_of(objective, model, examples, player)
     recipe = subject.model.entry.recipe if subject.model.entry else {}
     optimiser = torch.optim.Adam(list(_trainable(model, player).values()), lr=float(recipe.get("lr", 1e-3)))
@@ -138,7 +142,7 @@ def _descend(
     step: int,
     optimiser: torch.optim.Optimizer | None,
 ) -> None:
-    """One batch, of which one player takes its steps."""
+    """Computes the losses of one batch; one player takes its steps, if there is an optimiser."""
     batch, streams = _batch(examples, objective, ROWS, step, drawn=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step)
@@ -150,7 +154,7 @@ def _descend(
 
 
 def _loss_of(objective: GradientObjective, model: Model, examples: Batch, player: str) -> float:
-    """A player's mean loss over all examples, as it is at the last step; measuring changes nothing."""
+    """Returns a player's mean loss over all examples, computed on a copy of the model."""
     still = copy.deepcopy(model)
     batch, streams = _batch(examples, objective, EXAMPLES, STEPS)
     with torch.random.fork_rng(devices=[]):
@@ -161,9 +165,9 @@ def _loss_of(objective: GradientObjective, model: Model, examples: Batch, player
 
 @check("objective", when=lambda subject: subject.is_statistics)
 def check_statistics_add(subject: ObjectiveSubject) -> None:
-    """Statistics of a batch are the sums of those of its halves, within 1e-6; log_likelihood and count are among them.
+    """Statistics of a batch are the sums of those of its parts, within 1e-6; log_likelihood and count are among them.
 
-    Batches and machines are then the same thing.
+    Then a result depends neither on the batch size nor on the number of processes.
     """
     model, objective = subject.model.fresh(), _statistics(subject)
     x = tiny_data.batch(model, 64).x
@@ -184,8 +188,8 @@ def check_statistics_add(subject: ObjectiveSubject) -> None:
 def check_likelihood_never_falls(subject: ObjectiveSubject) -> None:
     """Ten iterations raise the mean log-likelihood of 256 examples, and none lowers it by over 1e-4 nats.
 
-    Closed-form maximisation cannot: a fall is a mistake in the statistics or in the step.  With the objective's default
-    options, since strong regularisation maximises something else.
+    Closed-form maximisation cannot lower it, so a fall is a mistake in the statistics or in the step.  The objective
+    has its default options, since with strong regularisation another quantity is maximised.
     """
     model, objective = subject.model.fresh(), _statistics(subject, default=True)
     x = tiny_data.batch(model, EXAMPLES).x
@@ -233,7 +237,7 @@ def _examples(model: Model) -> Batch:
 def _batch(
     examples: Batch, objective: GradientObjective, rows: int, step: int, *, drawn: bool = False
 ) -> tuple[Batch, Streams]:
-    """Takes ``rows`` examples for each of the objective's batches: the first ones, or drawn anew for every step."""
+    """Takes ``rows`` examples for each of the objective's batches: the first ones, or random ones for every step."""
     count = rows * objective.batches
     order = torch.arange(count) % len(examples)
     if drawn:

@@ -1,4 +1,4 @@
-"""From weights to a file and back: nothing is lost, nothing else is needed, nothing is unpickled."""
+"""Checks weights: their hashes, a round trip through a file, and that nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy",
 
 @check("model", when=lambda subject: subject.entry is not None and subject.entry.weights is not None, of_weights=True)
 def check_weights_are_those_of_the_registry(subject: ModelSubject) -> None:
-    """The bytes can be had, have the registry's hash and size, and fit the model strictly.
+    """The weights can be loaded, have the registry's hash and size, and fit the model strictly.
 
-    Skipped where they are on the Hub only and it cannot be reached.
+    The check is skipped if the weights are on the Hub only and it cannot be reached.
     """
     try:
         model = loading.load(subject.address)
@@ -40,11 +40,11 @@ def check_weights_are_those_of_the_registry(subject: ModelSubject) -> None:
 
 @check("model")
 def check_safetensors_round_trip(subject: ModelSubject) -> None:
-    """A state dict written as safetensors comes back to the bit, and is the whole model.
+    """A state dict that is written as safetensors and read again is equal to the bit, and describes the whole model.
 
-    It is read into a model that was built from another seed: that one must then answer everything (samples,
-    log-probabilities, codes, predictions) to the bit as the first.  A tensor that is learned or drawn and is neither a
-    parameter nor a persistent buffer is found here.
+    It is read into a model that was built with another seed, whose samples, log-probabilities, codes and predictions
+    must then be equal to the bit to those of the first.  The check finds a learned or random tensor that is neither a
+    parameter nor a persistent buffer.
     """
     state = subject.model.state_dict()
     content = weights_file.serialise(state)
@@ -69,7 +69,8 @@ def check_safetensors_round_trip(subject: ModelSubject) -> None:
 def check_loads_without_pickle(subject: ModelSubject) -> None:
     """Loading unpickles nothing, calls neither ``torch.load`` nor ``numpy.load``, and the snapshot holds no such file.
 
-    A pickle runs code.  Python's own audit events tell of every class that an unpickler looks up, whoever calls it.
+    Reading a pickle can run any code.  The check uses Python's audit events, which report every class that an unpickler
+    looks up.
     """
     assert subject.entry is not None
     folder = bundled.folder_of(subject.entry)
@@ -86,7 +87,7 @@ def check_loads_without_pickle(subject: ModelSubject) -> None:
 
 
 class _Watch:
-    """Whether unpickling is an error at the moment; an audit hook stays for the life of the process."""
+    """State of the audit hook, which cannot be removed: whether unpickling is an error at the moment."""
 
     active = False
     hooked = False
