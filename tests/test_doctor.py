@@ -171,7 +171,7 @@ BROKEN = {
         plugin=('"DirectSampler"', ""),
     ),
     "nofragment": Case(
-        "no registry has a model of nofragment", "put a registry.toml beside zoo_nofragment.plugin", registry=None
+        "no registry has a model of nofragment", "put a registry.toml next to zoo_nofragment.plugin", registry=None
     ),
     "badfragment": Case(
         "zoo-badfragment/registry.toml: models.badfragment-loaded.config: expected object",

@@ -162,7 +162,7 @@ def _models(record: PluginRecord) -> Iterator[Finding]:
     if families and not elsewhere and not entries and not any(_names(p, record.distribution) for p in known.problems):
         yield Finding(
             f"no registry has a model of {' or '.join(c.name for c in families)}: zoo list shows none",
-            f"put a registry.toml beside {record.module}, and see that the built package has it (pip show -f)",
+            f"put a registry.toml next to {record.module}, and make sure that the built package has it (pip show -f)",
         )
     for entry in entries:
         for cause, advice in _entry(entry):

@@ -237,7 +237,7 @@ def _patiently(what: str, repo_id: str, ask: Callable[[], T]) -> T:
     """Repeats a request when the Hub is busy or the connection breaks; all requests of this module can be repeated."""
     for wait in (*WAITS, None):
         try:
-            with asking(what, repo_id, "zoo publish, which goes on where it was"):
+            with asking(what, repo_id, "zoo publish, which continues the upload"):
                 return ask()
         except AccessError:
             raise

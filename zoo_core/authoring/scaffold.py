@@ -1,7 +1,7 @@
-"""A new plugin: the package in ``zoo_core/authoring/template``, under another name.
+"""Writes a new plugin: a copy of the package in ``zoo_core/authoring/template`` with another name.
 
-The template is itself a plugin that works, ``zoo-my-family``; a new one is a copy of it in which the name is replaced
-everywhere, in files and in their names.
+The template is itself a working plugin, ``zoo-my-family``.  In the copy the name is replaced everywhere, in the files
+and in their names.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _LEFT_OUT = {"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
 def new(name: str, folder: Path) -> Path:
-    """Writes the package ``zoo-NAME`` into ``folder``, whole or not at all.
+    """Writes the package ``zoo-NAME``, all of it or nothing.
 
     Args:
-        name: of the family, ``my-family``.
-        folder: where the package's folder goes; made if need be.
+        name: name of the family, ``my-family``.
+        folder: folder in which the package's folder is created; it is created too if it does not exist.
 
     Returns:
-        The package's folder.
+        The path of the package's folder.
 
     Raises:
-        NameTakenError: the name is not one that a family can have, or belongs to something else.
-        ZooError: there is something where the package would go.
+        NameTakenError: the name is not valid for a family, or is taken.
+        ZooError: the package's folder exists already.
     """
     check_name(name)
     home = folder / f"zoo-{name}"
@@ -56,7 +56,7 @@ def new(name: str, folder: Path) -> Path:
 
 
 def files(name: str) -> Iterator[tuple[str, str]]:
-    """The package's files: the path of each, and its text."""
+    """Yields the path and the text of each file of the package."""
     for path in sorted(TEMPLATE.rglob("*")):
         inside = path.relative_to(TEMPLATE)
         if path.is_file() and not _LEFT_OUT.intersection(inside.parts):
@@ -65,7 +65,7 @@ def files(name: str) -> Iterator[tuple[str, str]]:
 
 
 def check_name(name: str) -> None:
-    """Raises :class:`NameTakenError` where a new family cannot have this name; the message has one that it can."""
+    """Raises :class:`NameTakenError` if a new family cannot have this name; the message suggests another."""
     if not _NAME.fullmatch(name):
         better = re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()).strip("-0123456789")
         hint = f"; did you mean {better}?" if _NAME.fullmatch(better) else ""
@@ -81,7 +81,7 @@ def check_name(name: str) -> None:
 
 
 def _owner(name: str) -> str | None:
-    """What else has one of the names that the family would use."""
+    """Says what has one of the names that the family would use; ``None`` if all are free."""
     distribution, package = f"zoo-{name}", f"zoo_{name.replace('-', '_')}"
     for component in plugins.load().catalogue.all("family"):
         if component.name == name:
@@ -109,12 +109,12 @@ def _owner(name: str) -> str | None:
 
 
 def _class(name: str) -> str:
-    """``my-family`` as the name of a class, ``MyFamily``."""
+    """Makes the name of the class, ``MyFamily``, of the name of a family, ``my-family``."""
     return "".join(part.capitalize() for part in name.split("-"))
 
 
 def _renamed(text: str, name: str) -> str:
-    """The template's text, or a file's path, with the new name in every form."""
+    """Replaces the template's name in every form, in a text or a path."""
     for old, new_one in (("my-family", name), ("my_family", name.replace("-", "_")), ("MyFamily", _class(name))):
         text = text.replace(old, new_one)
     return text

@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all, and replace others in one step.  Imports no torch.
+"""Writes files and folders so that they appear complete or not at all, and replaces others in one step.
 
-Snapshots and checkpoints are written with it: whatever kills the process, what stood at the place before stands there
-still, or what was to stand there does.
+Snapshots and checkpoints are written this way: if the process is killed at any moment, either the old folder or the new
+one is there, and it is complete.  This module imports no torch.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ __all__ = ["remove_folder", "whole_folder", "write_folder", "write_whole"]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets ``write`` make a file beside ``path``, of the same suffix, and moves it there.
+    """Writes a file in one step: to a temporary file of the same suffix, which is then moved to ``path``.
+
+    Args:
+        path: path of the file; an existing file is replaced.
+        write: function that writes the file to the path that it is given.
 
     Raises:
-        OSError: it cannot be written; what was there is there still.
+        OSError: the file cannot be written; an existing file is not changed.
     """
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -35,14 +39,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_folder(place: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a folder with exactly these files, in place of what is there.
+    """Writes a folder with exactly these files; an existing folder is replaced.
 
     Args:
-        place: the folder.
-        files: name and content.
+        place: path of the folder.
+        files: content of each file, by name.
 
     Raises:
-        ZooError: it cannot be written; what was there is there still.
+        ZooError: the folder cannot be written; an existing folder is not changed.
     """
     with whole_folder(place) as beside:
         for name, content in files.items():
@@ -77,7 +81,7 @@ def whole_folder(place: Path) -> Iterator[Path]:
 
 
 def remove_folder(place: Path) -> None:
-    """Removes a folder so that no part of it is ever seen at its place; one that is not there is no error."""
+    """Removes a folder in one step, so that no incomplete folder is ever seen; it need not exist."""
     beside = _beside(place)
     try:
         place.rename(beside)
@@ -87,12 +91,13 @@ def remove_folder(place: Path) -> None:
 
 
 def _put(beside: Path, place: Path) -> None:
-    """Moves a folder to its place; what stood there is at ``beside`` afterwards."""
-    for _ in range(100):  # another process may put or remove one between the look and the move
+    """Moves a folder to its place; an existing folder is at ``beside`` afterwards."""
+    for _ in range(100):  # another process may create or remove a folder between the test and the move
         if place.exists():
             if _exchange(beside, place):
                 return
-            # A system that cannot exchange two folders: between the two moves there is none, never half of one.
+            # This system cannot exchange two folders.  Between the two moves there is no folder at the place, which is
+            # still better than an incomplete one.
             old = beside.with_suffix(".old")
             place.rename(old)
             beside.rename(place)
@@ -104,11 +109,11 @@ def _put(beside: Path, place: Path) -> None:
         except OSError:
             if not place.exists():
                 raise
-    raise ZooError(f"cannot write {place}: others write it all the time")
+    raise ZooError(f"cannot write {place}: other processes keep replacing it; stop them, and try again")
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchanges two folders in one step, where the system can."""
+    """Exchanges two folders in one step; returns whether the system can do that."""
     if not sys.platform.startswith("linux"):
         return False
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -119,12 +124,12 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _beside(place: Path) -> Path:
-    """A name of this thread's own that nothing reads: hidden, with the process in it."""
+    """Returns the path of a temporary folder next to a place: hidden, with the numbers of the process and thread."""
     return place.parent / f".{place.name}.{os.getpid()}.{threading.get_ident()}.partial"
 
 
 def _sweep(place: Path) -> None:
-    """Removes what processes that are no more left beside a place."""
+    """Removes temporary folders next to a place that were left by processes which have ended."""
     for left in place.parent.glob(f".{place.name}.*.*.partial"):
         process = left.name.removeprefix(f".{place.name}.").partition(".")[0]
         if process.isdigit() and int(process) != os.getpid() and not _lives(int(process)):

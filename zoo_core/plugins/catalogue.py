@@ -78,7 +78,14 @@ class Catalogue:
         self._components: dict[tuple[str, str], Component] = {}
 
     def family(self, name: str, model: str, summary: str, *, capabilities: Iterable[str]) -> None:
-        """Registers a family: ``model`` is the factory that its registry entries may name."""
+        """Registers a family of models.
+
+        Args:
+            name: name of the family, which its registry entries give.
+            model: place of the class, a :class:`~zoo_core.interfaces.Model`, ``"package.module:Class"``.
+            summary: description in one line.
+            capabilities: names of the capabilities that the class inherits from.
+        """
         self._add(Component("family", name, model, summary, capabilities=tuple(capabilities)))
 
     def sampler(
@@ -142,10 +149,10 @@ class Catalogue:
 
         Args:
             name: name of the format.
-            target: function of a :class:`~zoo_core.fetching.repository_formats.Repository` that gives the table of a
-                registry entry: ``family``, ``plugin``, ``factory``, ``config``, ``summary``, ``sampler`` and
-                ``weights.files``, one or several, which may lie in a subfolder.  It raises ``WeightsError`` with the
-                reason where the repository has what cannot be expressed.
+            target: place of a function that takes a :class:`~zoo_core.fetching.repository_formats.Repository` and
+                returns the table of a registry entry: ``family``, ``plugin``, ``config``, ``summary``, ``sampler`` and
+                ``weights.files``, a list of one or more files, which may be in a subfolder.  It raises ``WeightsError``
+                with the reason if the family cannot express the repository's model.
             summary: description in one line.
             marker: marker file of such a repository; or several, one of which each repository has.
         """

@@ -225,8 +225,8 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
             if isinstance(model.get(key), dict):
                 yield from _table(model[key], keys, f"{where}.{key}")
         recipe = model.get("recipe")
-        if isinstance(recipe, dict) and (what := twice(recipe)):
-            yield f"{where}.recipe", what
+        if isinstance(recipe, dict) and (message := twice(recipe)):
+            yield f"{where}.recipe", message
         if isinstance(recipe, dict) and isinstance(recipe.get("data"), dict):
             yield from _table(recipe["data"], DATA, f"{where}.recipe.data")
         weights = model.get("weights")

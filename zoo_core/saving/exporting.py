@@ -1,4 +1,4 @@
-"""A model in another library's format, whole or not at all."""
+"""Exports a model in another library's format."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["export"]
 
 
 def export(name: str, form: str, folder: Path, *, force: bool = False) -> None:
-    """Writes model ``name`` in a registered format.
+    """Writes a model in a registered format.
 
     Args:
-        name: a model.
-        form: the exporter's name (``"diffusers"``).
-        folder: where to; it appears only when it is complete.
-        force: whether a folder that is there may be replaced.
+        name: reference to the model.
+        form: name of the exporter (``"diffusers"``).
+        folder: folder of the exported model, which appears only when it is complete.
+        force: whether an existing folder may be replaced.
 
     Raises:
-        UnknownNameError: no such format.
-        IncompatibleError: the format is not for this family, or the folder is there.
+        UnknownNameError: there is no such format.
+        IncompatibleError: the format is not for models of this family, or the folder exists.
     """
     exporter = plugins.load().catalogue.get("exporter", form)
     if folder.exists() and not force:
