@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo_core import __version__
+
 ROOT = Path(__file__).parent.parent
 PROJECTS = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
 
@@ -23,14 +25,20 @@ def test_metadata(folder):
     assert said["authors"]
     assert said["keywords"]
     assert (folder / said["readme"]).read_text(encoding="utf-8").startswith("# ")
-    assert said["version"] == project(ROOT)["version"]
+    assert said["dynamic"] == ["version"]
+
+
+@pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)
+def test_every_version_is_that_of_the_core(folder):
+    source = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["version"]["path"]
+    assert (folder / source).resolve() == ROOT / "zoo_core" / "__init__.py"
 
 
 @pytest.mark.parametrize("folder", PROJECTS[1:], ids=lambda folder: folder.name)
 def test_our_packages_name_the_versions_they_work_with(folder):
     ours = [d for d in project(folder)["dependencies"] if d.startswith("zoo-")]
     assert any(d.startswith("zoo-core") for d in ours)
-    major, minor, _ = project(ROOT)["version"].split(".")
+    major, minor, _ = __version__.split(".")
     for dependency in ours:
         assert re.fullmatch(rf"zoo-[a-z-]+>={major}\.{minor},<{major}\.{int(minor) + 1}", dependency)
 
