@@ -221,7 +221,7 @@ def test_release_refuses_weights_that_another_recipe_or_config_made(package, tmp
         assert "was not made with the recipe and config of hyper-flow-moons: " in err
         assert "no clip there and clip = 1.0 here" in err
         assert "data.n = 77 there and data.n = " in err
-        assert "--adopt what made it" in err
+        assert "copy them into the registry with --adopt" in err
         assert after == entry
     code, after = released(monkeypatch, "--weights", tmp_path / "run", "--adopt")
     assert code == 0
