@@ -31,7 +31,7 @@ def command(ctx: click.Context) -> None:
 @command.command("list")
 @json_option
 def list_plugins(as_json: bool) -> None:
-    """List every installed plugin, with its status and the reason for it.
+    """List the installed plugins and their status.
 
     \b
     Examples:
@@ -51,10 +51,11 @@ def list_plugins(as_json: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def doctor(name: str | None, as_json: bool) -> None:
-    """Diagnose plugins: name every fault, with its cause and the next step.
+    """Name the faults of plugins, and what to do.
 
-    Each plugin is loaded, everything that it registers is imported, and its models are loaded.  NAME is a plugin or its
-    distribution; without it, all plugins are examined.  The exit code is 6 if there is a fault.
+    Each plugin is loaded, everything that it registers is imported, and its models are loaded; every fault is listed
+    with its cause and the next step.  NAME is a plugin or its distribution; without it, all plugins are examined.  The
+    exit code is 6 if there is a fault.
 
     \b
     Examples:
