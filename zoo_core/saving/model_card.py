@@ -132,7 +132,7 @@ def _recipe(entry: Entry) -> list[str]:
 def _measured(entry: Entry, name: str) -> list[str]:
     if not entry.evaluations:
         return []
-    lines = ["## Measured", "", "| metric | value | on | protocol | measured again by |", "|---|---|---|---|---|"]
+    lines = ["## Measured", "", "| metric | value | on | settings | measured again by |", "|---|---|---|---|---|"]
     for row in entry.evaluations:
         anchors = ", ".join(f"{anchor} {value:.5g}" for anchor, value in row.anchors.items())
         protocol = "; ".join(filter(None, [row.protocol, anchors]))
@@ -144,7 +144,7 @@ def _measured(entry: Entry, name: str) -> list[str]:
 def _use_and_limits(entry: Entry) -> list[str]:
     data = entry.dataset or "its training data"
     measured = (
-        "The numbers above hold for the protocol in their row and not for another."
+        "Each number holds for the settings in its row and for no others."
         if entry.evaluations
         else "Nothing has been measured."
     )
