@@ -104,7 +104,7 @@ def test_tokens_have_no_bits_per_dimension_of_grey_levels():
 
 @pytest.mark.parametrize("metric", ["mmd", "precision", "coverage", "sliced-wasserstein", "wasserstein", "kid"])
 def test_metrics_that_would_take_codes_for_numbers_refuse(metric):
-    with pytest.raises(IncompatibleError, match="codes, whose differences mean nothing"):
+    with pytest.raises(IncompatibleError, match="codes, whose differences have no meaning"):
         evaluate(Tokens(), metric, data=DataSet("t", "train", torch.arange(40).view(10, 4) % 6), sampler=None, n=4)
 
 

@@ -117,7 +117,7 @@ def test_six_hundred_registry_files(tmp_path, monkeypatch, judged):
         found = judged(f"registry {case}", lambda d=distribution: registry.read(file, distribution=d), codes={6})
         seen["read" if found else "refused"] += 1
         if found:
-            entries = {entry.id: entry for entry in found[0]}
+            entries = {entry.id: entry for entry in found.entries}
             monkeypatch.setattr(registry, "load", lambda e=entries: registry.Registry(dict(e)))
             for name, entry in entries.items():
                 for line in [*info._lines(lookup.info(name)), *map(info.measured, entry.evaluations)]:

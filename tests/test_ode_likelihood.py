@@ -105,7 +105,7 @@ def test_samples_that_have_arrived_leave_the_batch():
 
 def test_what_cannot_be_solved_says_so():
     start = torch.ones(1, 1)
-    with pytest.raises(ZooError, match="did not arrive in 20 steps"):
+    with pytest.raises(ZooError, match="a sample needs more than 20 steps"):
         dormand_prince(lambda u, y: torch.sin(1e4 * u).view(-1, 1).float(), start, 0.0, 9.0, most=20)
     with pytest.raises(ZooError, match="finite"):
         dormand_prince(lambda u, y: y / 0.0, start, 0.0, 1.0)

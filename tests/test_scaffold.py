@@ -113,7 +113,10 @@ def test_whole_or_not_at_all(run, tmp_path, monkeypatch, fresh_plugins):
 
     monkeypatch.setattr(scaffold, "files", half)
     code, _, err = run("plugins", "new", "hyper-flow")
-    assert (code, err) == (1, "zoo: No space left on device\n")
+    assert (code, err) == (
+        1,
+        "zoo: cannot write zoo-hyper-flow: No space left on device; what was there is unchanged\n",
+    )
     assert not list(tmp_path.iterdir())
 
 

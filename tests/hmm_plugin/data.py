@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from zoo_hmm.model import HMM
 
 from zoo_core.interfaces import DataSet, SampleSpace, Streams
+from zoo_hmm.model import HMM
 
 
 def casino(split: str, n: int = 1000) -> DataSet:

@@ -124,7 +124,7 @@ def entry_from(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
         table: table of the model, without mistakes.
         origin: where the table came from.
     """
-    plain = {k: table[k] for k in ("family", "plugin", "config", "summary")}
+    plain = {"plugin": table.get("plugin", "")} | {k: table[k] for k in ("family", "config", "summary")}
     optional = {k: table[k] for k in ("dataset", "license", "paper", "parameters", "recipe") if k in table}
     sampler = dict(table.get("sampler", {}))
     weights = {k: v for k, v in table.get("weights", {}).items() if k in schema.WEIGHTS}

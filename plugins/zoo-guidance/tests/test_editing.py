@@ -155,7 +155,7 @@ def test_regions_and_masks(tmp_path):
     assert Inpaint(mask=[1, 0]).kept(points).tolist() == [True, False]
     with pytest.raises(IncompatibleError, match="mask has 3 numbers; a sample of this model has 2"):
         Inpaint(mask=[1, 0, 0]).kept(points)
-    with pytest.raises(IncompatibleError, match="mask = 'left' is of images"):
+    with pytest.raises(IncompatibleError, match="mask = 'left' is for images"):
         Inpaint().kept(points)
 
 
