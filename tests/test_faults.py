@@ -149,14 +149,7 @@ def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(t
 @pytest.fixture
 def home(server, tmp_path, monkeypatch) -> Path:
     """This process talks to the stand-in, with a cache of its own."""
-    import huggingface_hub.constants as constants
-
-    for name, value in server.environment(tmp_path / "hf").items():
-        monkeypatch.setenv(name, value)
-    for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    server.use_here(monkeypatch, tmp_path / "hf")
     return tmp_path / "hf"
 
 

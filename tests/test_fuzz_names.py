@@ -145,12 +145,7 @@ def server(tmp_path, monkeypatch):
     import huggingface_hub.constants as constants
 
     with HubStandIn() as standin:
-        for name, value in standin.environment(tmp_path / "hf").items():
-            monkeypatch.setenv(name, value)
-        for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        standin.use_here(monkeypatch, tmp_path / "hf")
         for module in ("utils._http", "file_download"):
             monkeypatch.setattr(f"huggingface_hub.{module}.time", SimpleNamespace(sleep=lambda _: None, time=time.time))
         monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)  # where less comes than was promised

@@ -24,14 +24,8 @@ RING = "gmm-eight-gaussians"
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    import huggingface_hub.constants as constants
-
     with HubStandIn() as standin:
-        for name, value in standin.environment(tmp_path / "hf").items():
-            monkeypatch.setenv(name, value)
-        for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        standin.use_here(monkeypatch, tmp_path / "hf")
         folder = bundled.folder_of(registry.load().get(RING))
         assert folder is not None
         standin.add_repo("org/ring", {p.name: p.read_bytes() for p in folder.iterdir()})

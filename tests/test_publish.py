@@ -95,14 +95,7 @@ def die(tmp_path) -> tuple[Path, Path]:
 @pytest.fixture
 def quick(server, tmp_path, monkeypatch):
     """This process talks to the stand-in with a token and waits for nothing; the waits are recorded."""
-    import huggingface_hub.constants as constants
-
-    for name, value in server.environment(tmp_path / "hf", token=True).items():
-        monkeypatch.setenv(name, value)
-    for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    server.use_here(monkeypatch, tmp_path / "hf", token=True)
     waits: list[float] = []
     monkeypatch.setattr("zoo_core.authoring.publishing.time", SimpleNamespace(sleep=waits.append))
     monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda _: None))

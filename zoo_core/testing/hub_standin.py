@@ -20,10 +20,13 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from zoo_core.testing.hub_repositories import READ_TOKEN, TOKEN, Answer, Repo, Repositories
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["READ_TOKEN", "TOKEN", "Fault", "HubStandIn", "Repo"]
 
@@ -103,6 +106,25 @@ class HubStandIn(Repositories):
             "NO_PROXY": "127.0.0.1",
         }
         return variables | ({"HF_TOKEN": token if isinstance(token, str) else TOKEN} if token else {})
+
+    def use_here(self, monkeypatch: pytest.MonkeyPatch, home: Path, *, token: bool | str = False) -> None:
+        """Makes this process a client of this Hub until the test ends.
+
+        `huggingface_hub` reads its settings when it is imported, so the relevant constants are replaced too.
+
+        Args:
+            monkeypatch: pytest's fixture, which undoes the changes.
+            home: folder for the cache, empty at first.
+            token: token of the process, or ``True`` for :data:`TOKEN`; none unless given.
+        """
+        import huggingface_hub.constants as constants
+
+        for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in self.environment(home, token=token).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
     def fail_next(self, status: int, times: int = 1, *, pattern: str = "", retry_after: int | None = None) -> None:
         """Answers the next requests with an HTTP status.

@@ -97,17 +97,10 @@ def zoo_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStan
     `huggingface_hub` reads its settings when it is imported, so the relevant constants are replaced too.  Another
     process uses the Hub with the variables of `zoo_hub.environment(folder)`.
     """
-    import huggingface_hub.constants as constants
-
     from zoo_core.testing.hub_standin import HubStandIn
 
     with HubStandIn() as hub:
-        for name, value in hub.environment(tmp_path / "hf").items():
-            monkeypatch.setenv(name, value)
-        for name in ("ZOO_OFFLINE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        hub.use_here(monkeypatch, tmp_path / "hf")
         yield hub
 
 
