@@ -79,7 +79,7 @@ def benchmarks() -> Iterator[str]:
             yield f"| {row['what']} | {pair} | {row['peer']} | **{row['ratio']:.2f}** |"
         if notes := [f"- *{row['what']}*: {row['note']}." for row in part["rows"] if row["note"]]:
             yield from ["", *notes]
-        yield from ["", f"Measured on {part['machine'].replace('1 threads', '1 thread')}, {part['date']}."]
+        yield from ["", f"Measured on {part['machine']}, {part['date']}."]
 
 
 def quantity(value: float, unit: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
@@ -15,27 +16,11 @@ from zoo_core.registry.entry import Entry, Evaluation
 from zoo_core.registry.schema import Key
 from zoo_core.training.recipe import Recipe
 
-PAPERS = {
-    "cnf": ("Grathwohl et al. 2019", "arXiv:1810.01367"),
-    "consistency": ("Song et al. 2023", "arXiv:2303.01469"),
-    "ddpm": ("Ho et al. 2020", "arXiv:2006.11239"),
-    "diffusers-pipeline": ("", ""),
-    "flow-matching": ("Lipman et al. 2023", "arXiv:2210.02747"),
-    "gan": ("Goodfellow et al. 2014", "arXiv:1406.2661"),
-    "glow": ("Kingma & Dhariwal 2018", "arXiv:1807.03039"),
-    "gmm": ("Dempster et al. 1977", "doi:10.1111/j.2517-6161.1977.tb01600.x"),
-    "iaf": ("Kingma et al. 2016", "arXiv:1606.04934"),
-    "maf": ("Papamakarios et al. 2017", "arXiv:1705.07057"),
-    "ncsn": ("Song & Ermon 2019", "arXiv:1907.05600"),
-    "noisy-classifier": ("Dhariwal & Nichol 2021", "arXiv:2105.05233"),
-    "nsf": ("Durkan et al. 2019", "arXiv:1906.04032"),
-    "realnvp": ("Dinh et al. 2017", "arXiv:1605.08803"),
-    "rectified-flow": ("Liu et al. 2023", "arXiv:2209.03003"),
-    "resampled-glow": ("Stimper et al. 2022", "arXiv:2110.15828"),
-    "score-sde": ("Song et al. 2021", "arXiv:2011.13456"),
-    "vae": ("Kingma & Welling 2014", "arXiv:1312.6114"),
-}
-"""The paper of each family that the README names; a new family needs a row."""
+PAPERS = {"gan": "arXiv:1406.2661", "iaf": "arXiv:1606.04934", "resampled-glow": "arXiv:2110.15828"}
+"""Papers of the families whose models cite others, or which have no model."""
+
+CITATION = re.compile(r" \(([^()]*\d{4}[^()]*)\)$")
+"""The authors and years that end the summary of a family."""
 
 LIKELIHOODS = {"exact": "exact likelihood", "bound": "bound on the likelihood", "estimate": "likelihood by its ODE"}
 ABILITIES = {
@@ -46,27 +31,22 @@ ABILITIES = {
     "Completer": "completes what is known",
     "Translator": "translates",
 }
-METRICS = {
-    "r-mnist-v1": ("relative FD", "how far samples are from real digits; lower is better"),
-    "fd-mnist-v1": ("FD", "Fréchet distance, see above; lower is better"),
-    "nll": ("NLL", "mean negative log-likelihood of held-out data, in nats; lower is better"),
-    "bits-per-dim": ("bits/dim", "the same, in bits for each pixel; lower is better"),
-    "elbo": ("−ELBO", "an upper bound on the NLL, in nats; lower is better"),
-    "iwae-5000": ("NLL, 5,000 importance samples", "a tighter upper bound on the NLL, in nats; lower is better"),
-    "kl": ("KL", "Kullback–Leibler divergence KL(data ‖ model), in nats; 0 is best"),
-    "mode-coverage": (
-        "modes covered",
-        "modes of a known mixture that get at least a tenth of their share",
-    ),
-    "high-quality": ("near a mode", "share of samples within three standard deviations of a mode; higher is better"),
-    "recall": ("recall", "share of real images within the manifold of the samples; higher is better"),
-    "precision": ("precision", "share of samples within the manifold of real images; higher is better"),
-    "coverage": ("coverage", "share of neighbourhoods of real images that contain a sample; higher is better"),
-    "class-accuracy": ("class accuracy", "share of samples that a classifier puts in the class asked for"),
-    "noisy-accuracy": ("noisy accuracy", "accuracy of a classifier over all levels of noise; higher is better"),
-    "mmd": ("squared MMD", "squared maximum mean discrepancy, an unbiased estimate: about 0 for real data"),
+LABELS = {
+    "r-mnist-v1": "relative FD",
+    "fd-mnist-v1": "FD",
+    "nll": "NLL",
+    "bits-per-dim": "bits/dim",
+    "elbo": "−ELBO",
+    "iwae-5000": "NLL, 5,000 importance samples",
+    "kl": "KL",
+    "mode-coverage": "modes covered",
+    "high-quality": "near a mode",
+    "class-accuracy": "class accuracy",
+    "noisy-accuracy": "noisy accuracy",
+    "mmd": "squared MMD",
 }
-"""What the tables call a metric, and what it means."""
+"""Short names of metrics in the tables; other metrics have their registered names there."""
+
 BASELINES = {
     "floor": "real test data",
     "entropy": "entropy of the data",
@@ -90,11 +70,13 @@ def families() -> Iterator[str]:
     yield "| family | what it is | models | what it can do | paper |"
     yield "|---|---|---|---|---|"
     for family in plugins.load().catalogue.all("family"):
-        count = sum(entry.family == family.name for entry in entries)
-        text, paper = PAPERS[family.name]
-        name = f"[`{family.name}`](docs/models.md#{family.name})"
-        summary = re.sub(r" \([^()]*\d{4}[^()]*\)$", "", family.summary)
-        yield f"| {name} | {summary} | {count or ''} | {', '.join(abilities(family))} | {link(paper, text)} |"
+        own = [entry for entry in entries if entry.family == family.name]
+        papers = Counter(entry.paper for entry in own)
+        paper = PAPERS.get(family.name) or (papers.most_common(1)[0][0] if papers else "")
+        cited = CITATION.search(family.summary)
+        name, summary = f"[`{family.name}`](docs/models.md#{family.name})", CITATION.sub("", family.summary)
+        reference = link(paper, cited[1] if cited else "")
+        yield f"| {name} | {summary} | {len(own) or ''} | {', '.join(abilities(family))} | {reference} |"
 
 
 def abilities(family: Component) -> list[str]:
@@ -143,7 +125,7 @@ def numbers(entry: Entry) -> str:
 
 def number(row: Evaluation) -> str:
     """One measured number: ``NLL 0.311 ± 0.008 nats (entropy of the data 0.289)``."""
-    label = METRICS[row.metric][0]
+    label = LABELS.get(row.metric, row.metric)
     value = row.text() if row.stderr else f"{row.value:g} ± 0"
     value = value.removesuffix(f" {row.unit}") if row.unit in (label, "modes") else value
     baselines = ", ".join(f"{BASELINES.get(name, name)} {anchor:.4g}" for name, anchor in row.anchors.items())
@@ -155,9 +137,9 @@ def metrics() -> Iterator[str]:
     used = {row.metric for entry in central() for row in entry.evaluations}
     yield "| in the tables | metric | what it says |"
     yield "|---|---|---|"
-    for name, (label, meaning) in METRICS.items():
-        if name in used:
-            yield f"| {label} | `{name}` | {meaning} |"
+    for metric in plugins.load().catalogue.all("metric"):
+        if metric.name in used:
+            yield f"| {LABELS.get(metric.name, metric.name)} | `{metric.name}` | {metric.summary} |"
 
 
 GROUPS: Sequence[tuple[str, Sequence[str]]] = (

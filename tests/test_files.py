@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from zoo_core.datasets.reading import read_samples
-from zoo_core.errors import DataError, IncompatibleError
-from zoo_core.files import formats
+from zoo_core.errors import DataError, IncompatibleError, ZooError
+from zoo_core.files import folders, formats
 from zoo_core.interfaces import Column, Ragged, SampleSpace
 from zoo_core.saving.samples import save_one, save_samples
 
@@ -364,3 +364,19 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
         save_samples(torch.zeros(2, 3), str(tmp_path / "x.csv"), SPACES["points"])
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
     assert (tmp_path / "x.csv").read_text() == "before"
+
+
+def test_a_folder_that_may_not_replace_another_leaves_it_as_it_is(tmp_path):
+    """Another process writes to the same place while the folder is being filled."""
+    place = tmp_path / "place"
+
+    def write():
+        with folders.whole_folder(place, replace=False) as beside:
+            (beside / "mine").write_text("", encoding="utf-8")
+            place.mkdir()
+            (place / "theirs").write_text("", encoding="utf-8")
+
+    with pytest.raises(ZooError, match="what was there is unchanged"):
+        write()
+    assert [file.name for file in place.iterdir()] == ["theirs"]
+    assert list(tmp_path.iterdir()) == [place]

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo_core import plugins, registry
-from zoo_core.errors import RegistryError, WeightsError, ZooError
+from zoo_core.errors import PluginError, RegistryError, WeightsError, ZooError
 from zoo_core.evaluation import measurements
 from zoo_core.fetching import bundled
 from zoo_core.fetching.references import entry_of
@@ -59,7 +59,12 @@ def release(entry: Entry, weights: Path, *, adopt: bool = False) -> Entry:
     model = build(entry)
     fill(model, weights_file.parse(content, name=str(file)), str(file))
     count = sum(t.numel() for t in model.state_dict().values())
-    folder = Path(package_folders(entry.plugin)[0]) / "weights" / entry.id
+    packages = package_folders(entry.plugin)
+    if not packages:
+        raise PluginError(
+            f"{entry.id}: no plugin {entry.plugin!r} is installed to carry the weights; correct its 'plugin'"
+        )
+    folder = Path(packages[0]) / "weights" / entry.id
     entry = replace(entry, parameters=count, facts=read_facts(model))
     return replace(entry, weights=replace(snapshot.save(folder, entry, model.state_dict()), bundled=True))
 

@@ -47,7 +47,7 @@ def new(name: str, folder: Path) -> Path:
     home = folder / f"zoo-{name}"
     if os.path.lexists(home):
         raise ZooError(f"{home} is there already, and nothing is overwritten; choose another name, or another --dir")
-    with whole_folder(home) as beside:
+    with whole_folder(home, replace=False) as beside:
         for path, text in files(name):
             place = beside / path
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -17,41 +17,44 @@ from zoo_core.errors import ZooError
 
 __all__ = ["VERBS", "cli", "main"]
 
-VERBS = {
-    "list": ("list_models", "List the models of the registry."),
-    "info": ("info", "Show all that is known about a model."),
-    "load": ("load", "Load a model, draw one sample as a test, and describe it."),
-    "sample": ("sample", "Draw samples into a picture, a file or a folder."),
-    "translate": ("translate", "Translate samples in files from one domain to another."),
-    "eval": ("eval", "Measure the likelihood or the sample quality of a model."),
-    "compare": ("compare", "Compare models: sample quality against network evaluations."),
-    "train": ("train", "Train a model from its recipe, or a variant of it."),
-    "plot": ("plot", "Plot a model: its density, its samples, its training."),
-    "export": ("export", "Write a model in another library's format."),
-    "publish": ("publish", "Upload a model to the Hub, and pin the commit."),
-    "download": ("download", "Fetch and verify weights for later, offline use."),
-    "verify": ("verify", "Compare the weights on this machine with the registry's hashes."),
-    "cache": ("cache", "Show or delete the weights in the Hub's cache."),
-    "families": ("components", "List the families of models."),
-    "samplers": ("components", "List the samplers, or those that fit a model."),
-    "objectives": ("components", "List the training objectives, or those that fit a model."),
-    "metrics": ("components", "List the metrics, or those that fit a model."),
-    "datasets": ("components", "List the data sets."),
-    "plugins": ("plugins", "List the plugins, diagnose one, or write a new one."),
-    "registry": ("registry", "Check a registry file, or print the JSON Schema of such files."),
-    "env": ("env", "Show versions, folders and settings."),
-    "completion": ("completion", "Print a completion script for a shell."),
-}
-"""The verbs, each with its module and its summary; they are listed here so that ``zoo --help`` imports no verb."""
-
 SECTIONS = {
-    "Use a model": ("list", "info", "load", "sample", "translate", "plot", "export"),
-    "Measure models": ("eval", "compare"),
-    "Train and publish": ("train", "publish"),
-    "See what is installed": ("families", "samplers", "objectives", "metrics", "datasets", "plugins"),
-    "This machine": ("download", "verify", "cache", "registry", "env", "completion"),
+    "Use a model": {
+        "list": ("list_models", "List the models of the registry."),
+        "info": ("info", "Show all that is known about a model."),
+        "load": ("load", "Load a model, draw one sample as a test, and describe it."),
+        "sample": ("sample", "Draw samples into a picture, a file or a folder."),
+        "translate": ("translate", "Translate samples in files from one domain to another."),
+        "plot": ("plot", "Plot a model: its density, its samples, its training."),
+        "export": ("export", "Write a model in another library's format."),
+    },
+    "Measure models": {
+        "eval": ("eval", "Measure the likelihood or the sample quality of a model."),
+        "compare": ("compare", "Compare models: sample quality against network evaluations."),
+    },
+    "Train and publish": {
+        "train": ("train", "Train a model from its recipe, or a variant of it."),
+        "publish": ("publish", "Upload a model to the Hub, and pin the commit."),
+    },
+    "See what is installed": {
+        "families": ("components", "List the families of models."),
+        "samplers": ("components", "List the samplers, or those that fit a model."),
+        "objectives": ("components", "List the training objectives, or those that fit a model."),
+        "metrics": ("components", "List the metrics, or those that fit a model."),
+        "datasets": ("components", "List the data sets."),
+        "plugins": ("plugins", "List the plugins, diagnose one, or write a new one."),
+    },
+    "This machine": {
+        "download": ("download", "Fetch and verify weights for later, offline use."),
+        "verify": ("verify", "Compare the weights on this machine with the registry's hashes."),
+        "cache": ("cache", "Show or delete the weights in the Hub's cache."),
+        "registry": ("registry", "Check a registry file, or print the JSON Schema of such files."),
+        "env": ("env", "Show versions, folders and settings."),
+        "completion": ("completion", "Print a completion script for a shell."),
+    },
 }
-"""The verbs as ``zoo --help`` groups them."""
+"""The verbs as ``zoo --help`` groups them, each with its module and its summary: the help imports no verb."""
+
+VERBS = {name: verb for section in SECTIONS.values() for name, verb in section.items()}
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such name, 4 bad weights or
@@ -79,9 +82,9 @@ class LazyGroup(click.Group):
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, names in SECTIONS.items():
+        for title, verbs in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, VERBS[name][1]) for name in names])
+                formatter.write_dl([(name, summary) for name, (_, summary) in verbs.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -30,7 +30,7 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
     from zoo_core.files.formats import default_target
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import describe, load_with_weights
-    from zoo_core.lookup.compatibility import family_of, fitting
+    from zoo_core.lookup.compatibility import fitting
     from zoo_core.sampling import plain_condition, quick_sampler, sample
 
     model, fetched = load_with_weights(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
@@ -64,7 +64,7 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
             }
         )
         return
-    family = family_of(entry)
+    family = plugins.family_of(entry)
     fits = [c for c, why in fitting(entry, plugins.load().catalogue.all("sampler")) if why is None]
     default = f" (default {entry.sampler.name})" if entry.sampler else ""
     pin = f"@{fetched.revision[:12]}" if fetched.revision else ""

@@ -15,7 +15,7 @@ from zoo_core.cli.output import json_option, print_json, progress, warn_about_pl
 from zoo_core.errors import DivergenceError, IncompatibleError, RegistryError
 from zoo_core.fetching.references import entry_of
 from zoo_core.files.formats import PICTURES, check_source, check_target, is_folder, is_one_picture
-from zoo_core.lookup.compatibility import facts_of, family_of
+from zoo_core.lookup.compatibility import facts_of
 
 if TYPE_CHECKING:
     from zoo_core.interfaces import SampleSpace, Values
@@ -82,7 +82,7 @@ def command(
     for file in files:
         check_source(file)
     entry = entry_of(name, offline=offline)
-    if "Translator" not in facts_of(entry, family_of(entry)):
+    if "Translator" not in facts_of(entry, plugins.family_of(entry)):
         known = ", ".join(_translators()[:8]) or "none that is installed"
         raise IncompatibleError(f"{name} is a {entry.family}, which cannot translate; those that can: {known}")
     model = load(entry, device=device, dtype=dtype, offline=offline, weights_from=weights_from)

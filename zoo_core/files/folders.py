@@ -57,11 +57,12 @@ def write_folder(place: Path, files: Mapping[str, bytes]) -> None:
 
 
 @contextmanager
-def whole_folder(place: Path) -> Iterator[Path]:
+def whole_folder(place: Path, *, replace: bool = True) -> Iterator[Path]:
     """Gives an empty folder to fill, which takes its place when the block ends without an error.
 
     Args:
-        place: path of the folder; one that is there is replaced in one step.
+        place: path of the folder.
+        replace: whether a folder that is there is replaced, in one step; otherwise it is an error.
 
     Raises:
         ZooError: the folder cannot be written; what was there is unchanged.
@@ -73,7 +74,10 @@ def whole_folder(place: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
         yield beside
-        _put(beside, place)
+        if replace:
+            _put(beside, place)
+        else:
+            beside.rename(place)  # which fails if another process has written it meanwhile
     except OSError as err:
         raise ZooError(f"cannot write {place}: {err.strerror or err}; what was there is unchanged") from err
     finally:

@@ -152,18 +152,7 @@ def factory_of(entry: Entry) -> Callable[..., Any]:
     Raises:
         PluginError: no installed plugin registered the family; nothing is imported then.
     """
-    found = plugins.load()
-    family = next((c for c in found.catalogue.all("family") if c.name == entry.family), None)
-    if family is None:
-        for record in found.records:
-            if record.distribution == entry.plugin and record.status != "loaded":
-                raise PluginError(f"{entry.id} needs {entry.plugin}: {record.line()}")
-        if all(record.distribution != entry.plugin for record in found.records):
-            who = entry.plugin or "a plugin that its config.json does not name"
-            hint = f"; pip install {entry.plugin}" if entry.plugin else ""
-            raise PluginError(f"{entry.id} is provided by {who}, which is not installed{hint}")
-        raise PluginError(f"{entry.id}: {entry.plugin} registers no family {entry.family!r}; zoo families lists them")
-    factory: Callable[..., Any] = resolve(family.target)
+    factory: Callable[..., Any] = resolve(plugins.family_of(entry).target)
     return factory
 
 

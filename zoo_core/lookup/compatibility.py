@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zoo_core import plugins
-from zoo_core.errors import PluginError
 from zoo_core.plugins.catalogue import Component
 from zoo_core.registry.entry import Entry, FromFolder
 
-__all__ = ["FACTS", "facts_of", "family_of", "fitting", "misfit"]
+__all__ = ["FACTS", "facts_of", "fitting", "misfit"]
 
 FACTS = {
     "image": "images",
@@ -104,22 +103,8 @@ def misfit(component: Component, entry: Entry, family: Component) -> str | None:
 
 def fitting(entry: Entry, components: Iterable[Component]) -> list[tuple[Component, str | None]]:
     """Pairs each component with the reason why it does not fit the model; the reason is ``None`` if it fits."""
-    family = family_of(entry)
+    family = plugins.family_of(entry)
     return [(component, misfit(component, entry, family)) for component in components]
-
-
-def family_of(entry: Entry) -> Component:
-    """Finds the component that a plugin registered for the family of an entry.
-
-    Raises:
-        PluginError: the plugin is not loaded.
-    """
-    for component in plugins.load().catalogue.all("family"):
-        if component.name == entry.family:
-            return component
-    raise PluginError(
-        f"{entry.id} is provided by {entry.plugin}, which is not loaded; pip install {entry.plugin}, or see zoo plugins"
-    )
 
 
 def _is_known_anyway(requirement: str) -> bool:

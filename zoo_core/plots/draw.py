@@ -40,7 +40,7 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
     """
     plot = plugins.load().catalogue.get("plot", kind)
     entry = model.entry
-    if entry is not None and (reason := compatibility.misfit(plot, entry, compatibility.family_of(entry))):
+    if entry is not None and (reason := compatibility.misfit(plot, entry, plugins.family_of(entry))):
         raise IncompatibleError(f"plot {kind!r} {reason}")
     if out.suffix.lower() not in SUFFIXES or not out.resolve().parent.is_dir():
         raise IncompatibleError(

@@ -30,9 +30,10 @@ from zoo_core import installed, registry
 from zoo_core.errors import PluginError
 from zoo_core.installed import PluginRecord, disabled, discover
 from zoo_core.plugins import builtin, explain, hookspecs
-from zoo_core.plugins.catalogue import Catalogue
+from zoo_core.plugins.catalogue import Catalogue, Component
+from zoo_core.registry.entry import Entry
 
-__all__ = ["Plugins", "culprit", "load", "reset"]
+__all__ = ["Plugins", "culprit", "family_of", "load", "reset"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,28 @@ def load() -> Plugins:
     if os.environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0") and plugins.bad():
         raise PluginError(plugins.bad()[0].line())
     return plugins
+
+
+def family_of(entry: Entry) -> Component:
+    """Finds the family of an entry among those that installed plugins registered.
+
+    Raises:
+        PluginError: no installed plugin registered the family; the message says which one would.
+    """
+    found = load()
+    for component in found.catalogue.all("family"):
+        if component.name == entry.family:
+            return component
+    for record in found.records:
+        if record.distribution == entry.plugin:
+            if record.status != "loaded":
+                raise PluginError(f"{entry.id} needs {entry.plugin}: {record.line()}")
+            raise PluginError(
+                f"{entry.id}: {entry.plugin} registers no family {entry.family!r}; zoo families lists them"
+            )
+    who = entry.plugin or "a plugin that its config.json does not name"
+    hint = f"; pip install {entry.plugin}" if entry.plugin else ""
+    raise PluginError(f"{entry.id} is provided by {who}, which is not installed{hint}")
 
 
 def reset() -> None:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import ZooError
+from zoo_core.paths import broadcast
 
 __all__ = ["EULER", "HEUN", "MIDPOINT", "RK4", "ByRows", "Field", "Solution", "Tableau"]
 __all__ += ["adams", "dormand_prince", "runge_kutta"]
@@ -174,7 +175,6 @@ def dormand_prince(
     Raises:
         ZooError: a sample has not arrived after ``most`` steps, or is no longer finite.
     """
-    shape = (-1, *[1] * (y.ndim - 1))
     direction = 1.0 if end >= start else -1.0
     length = abs(end - start)
     arrived, rows, field = y.clone(), torch.arange(len(y), device=y.device), f
@@ -192,7 +192,7 @@ def dormand_prince(
             rows, u, h, y, slope = (part[~done] for part in (rows, u, h, y, slope))
             field = f.rows(rows)
         h = torch.minimum(h, length - u)
-        step = (direction * h).to(y.dtype).view(shape)
+        step = broadcast((direction * h).to(y.dtype), y)
         slopes = [slope]
         for node, row in zip(_DP5.nodes[1:], _DP5.matrix[1:], strict=True):
             slopes.append(field(start + direction * (u + node * h), _sum(y, step, row, slopes)))
@@ -205,7 +205,7 @@ def dormand_prince(
             raise ZooError("the solution of the differential equation is no longer finite; try a smaller rtol and atol")
         accepted = size <= 1.0
         u = torch.where(accepted, torch.where(length - u - h < 1e-12 * length, length, u + h), u)
-        chosen = accepted.view(shape)
+        chosen = broadcast(accepted, y)
         y, slope = torch.where(chosen, new, y), torch.where(chosen, slopes[-1], slope)
         h = h * (0.9 * size.clamp(min=1e-10) ** -0.2).clamp(0.2, 5.0)
     raise ZooError(

@@ -34,5 +34,5 @@ def export(name: str, form: str, folder: Path, *, force: bool = False) -> None:
     assert entry is not None
     if entry.family not in exporter.families:
         raise IncompatibleError(f"format {form!r} is for {', '.join(exporter.families)}; {name} is a {entry.family}")
-    with whole_folder(folder) as beside:
+    with whole_folder(folder, replace=force) as beside:
         resolve(exporter.target)(model, dict(entry.config), beside)

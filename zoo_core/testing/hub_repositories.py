@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,7 @@ class Repo:
         return next((c for c in self.commits if c[0] == revision), None)
 
 
-class Repositories:
+class Repositories(ABC):
     """The repositories of a Hub, and its answers to requests.
 
     Args:
@@ -63,9 +64,9 @@ class Repositories:
         self._corrupt: set[str] = set()
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """The address of the Hub."""
-        raise NotImplementedError
 
     def add_repo(self, repo_id: str, files: dict[str, bytes], *, private: bool = False, gated: bool = False) -> str:
         """Adds a commit to a repository, which is created if it does not exist, and returns the commit's hash."""

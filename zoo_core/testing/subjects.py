@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,7 +28,7 @@ LONG = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Subject(ABC):
     """A part of a plugin that checks are run on.
 
     Attributes:
@@ -37,8 +38,9 @@ class Subject:
     name: str
 
     @property
+    @abstractmethod
     def kind(self) -> Kind:
-        raise NotImplementedError
+        """The kind of part."""
 
     @property
     def capabilities(self) -> tuple[str, ...]:

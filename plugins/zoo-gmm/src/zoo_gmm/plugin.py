@@ -14,7 +14,7 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.family(
         "gmm",
         "zoo_gmm.model:GaussianMixture",
-        "Gaussian mixtures with full, tied, diagonal or spherical covariances",
+        "Gaussian mixtures with full, tied, diagonal or spherical covariances (Dempster et al. 1977)",
         capabilities=can,
     )
     catalogue.objective(
