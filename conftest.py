@@ -1,4 +1,4 @@
-"""What all tests have in common: no network but loopback, and marks that sort them into tiers.
+"""What all tests have in common: no network but loopback, one seed, and marks that sort them into tiers.
 
 | tier         | runs                                                                     |
 |--------------|--------------------------------------------------------------------------|
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -63,3 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("process")
         if speaks_of_a_large_model(item):
             item.add_marker("large")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Seeds torch before every test and its fixtures, so that new weights do not depend on which tests ran before."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(0)
