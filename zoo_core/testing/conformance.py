@@ -24,6 +24,7 @@ from zoo_core import plugins
 from zoo_core.errors import PluginError
 from zoo_core.testing.check import CHECKS, Check
 from zoo_core.testing.checks import (
+    completing,
     conditions,
     datasets,
     denoiser,
@@ -59,6 +60,7 @@ MODULES = (
     density,
     discrete,
     energy,
+    completing,
     lengths,
     latent,
     denoiser,
