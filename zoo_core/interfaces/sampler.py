@@ -75,6 +75,7 @@ class Sampler(ABC, Generic[M]):
             noise and data.
         takes_noise: whether it can begin at :attr:`Call.noise`.
         guides: whether it applies :attr:`Call.guidance`.
+        completes: whether it can complete samples that are known in part, by :meth:`complete`.
     """
 
     name: ClassVar[str]
@@ -82,6 +83,7 @@ class Sampler(ABC, Generic[M]):
     adds_noise: ClassVar[bool] = False
     takes_noise: ClassVar[bool] = False
     guides: ClassVar[bool] = False
+    completes: ClassVar[bool] = False
 
     def fits(self, model: M) -> str | None:
         """Says why this sampler, with its options, does not fit a model that has what it needs; ``None`` if it does.
@@ -120,6 +122,20 @@ class Sampler(ABC, Generic[M]):
     @abstractmethod
     def draw(self, model: M, call: Call) -> Values:
         """Draws one sample per stream, ``(n, *model.space.shape)`` on the model's side, from a model that fits."""
+
+    def complete(self, model: M, x: Values, known: Tensor, call: Call) -> Values:
+        """Draws what is unknown of samples given what is known; for a sampler that ``completes``.
+
+        Args:
+            model: model that fits.
+            x: samples on the model's side, ``(n, *space.shape)``; unknown values are not read.
+            known: mask of the known values of each sample, bool of the shape of ``x``.
+            call: request with a stream for each sample.
+
+        Raises:
+            IncompatibleError: the sampler completes no samples.
+        """
+        raise IncompatibleError(f"sampler {self.name!r} completes no samples")
 
     def sample(self, model: Model, streams: Streams, **call: Any) -> Any:
         """Checks that this sampler fits the model, and draws; the keyword arguments are those of :class:`Call`.

@@ -38,6 +38,7 @@ from zoo_core.testing.checks import (
     registry,
     samplers,
     sampling,
+    statistics,
     training,
     weights,
 )
@@ -66,6 +67,7 @@ MODULES = (
     denoiser,
     metrics,
     training,
+    statistics,
     samplers,
     datasets,
 )

@@ -32,7 +32,9 @@ INTEGRAL_SLACK = 2e-3
 def _is_exact(subject: ModelSubject) -> bool:
     """Says whether log p is exact and can be computed some ten thousand times: a small model stands for a large one."""
     model = subject.plan
-    return not subject.is_large and isinstance(model, Density) and model.log_prob_is == "exact" and not model.many_passes
+    return (
+        not subject.is_large and isinstance(model, Density) and model.log_prob_is == "exact" and not model.many_passes
+    )
 
 
 @check("model", needs=("Completer",))
@@ -160,9 +162,9 @@ def check_completions_leave_the_distribution_invariant(subject: ModelSubject) ->
 
 @check("model", needs=("Density",), when=lambda s: _is_exact(s) and s.plan.takes_missing and _is_real(s.plan))
 def check_missing_values_are_integrated_out(subject: ModelSubject) -> None:
-    """``log_prob`` of a row with NaN is log ∫ p(x) over the missing value, within 0.002 nats; without any value it is 0.
+    """``log_prob`` of a row with NaN is log ∫ p(x) over the missing value, within 0.002 nats.
 
-    Other rows of the batch do not change.
+    Of a row without any value it is 0, and other rows of the batch do not change.
     """
     model = subject.model
     assert isinstance(model, Density)
