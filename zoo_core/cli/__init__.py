@@ -24,6 +24,7 @@ SECTIONS = {
         "load": ("load", "Load a model, draw one sample as a test, and describe it."),
         "sample": ("sample", "Draw samples into a picture, a file or a folder."),
         "translate": ("translate", "Translate samples in files from one domain to another."),
+        "fill": ("fill", "Complete samples in files: missing cells, a masked part, the end of a sequence."),
         "plot": ("plot", "Plot a model: its density, its samples, its training."),
         "export": ("export", "Write a model in another library's format."),
     },

@@ -14,7 +14,7 @@ from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import DataError, IncompatibleError
 from zoo_core.interfaces import Ragged, SampleSpace, Values
 
-__all__ = ["MASKS", "REGIONS", "known_part", "mask_of"]
+__all__ = ["MASKS", "REGIONS", "known_part", "lengthened", "mask_of"]
 
 REGIONS = ("left", "right", "top", "bottom", "border")
 """Parts of an image that have a name: the halves, and what is around the middle half of its height and width."""
@@ -80,6 +80,30 @@ def known_part(x: Values, mask: str | Sequence[float] | None, space: SampleSpace
         padding[0], padding[x.axis] = x.mask.shape
         known |= ~x.mask.view(padding)
     return known
+
+
+def lengthened(x: Values, length: int) -> tuple[Ragged, Tensor]:
+    """Makes all samples of open length as long as ``length``, with unknown values where they ended.
+
+    Returns:
+        The samples, and the mask of what is known, of the shape of their numbers.
+
+    Raises:
+        IncompatibleError: samples have a fixed length, or one is longer.
+    """
+    if not isinstance(x, Ragged):
+        raise IncompatibleError(f"length = {length}; samples of this model have a fixed length, so leave it out")
+    longest = int(x.lengths.max())
+    if length < longest:
+        raise IncompatibleError(f"length = {length}, but a sample has {longest} steps; give at least as many")
+    shape = list(x.data.shape)
+    shape[x.axis] = length - shape[x.axis]
+    data = torch.cat([x.data, x.data.new_zeros(shape)], x.axis) if shape[x.axis] > 0 else x.data
+    longer = Ragged(data.narrow(x.axis, 0, length), torch.full_like(x.lengths, length), x.axis)
+    view = [1] * data.ndim
+    view[0], view[x.axis] = len(x), length
+    known = torch.arange(length) < x.lengths[:, None]
+    return longer, known.view(view).expand(longer.data.shape).clone()
 
 
 def _listed(values: Sequence[float], shape: Sequence[int]) -> Tensor:
