@@ -19,7 +19,7 @@ FLOORS = (
     {"fetching", "pictures", "processes", "samplers"},
     {"loading", "lookup"},
     {"datasets", "sampling", "saving"},
-    {"evaluation", "filling", "plots", "training", "translation"},
+    {"coding", "evaluation", "filling", "plots", "training", "translation"},
     {"authoring", "scoring", "testing"},
     {"cli"},
 )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "data_for",
+    "data_of",
     "default_metrics",
     "describe",
     "evaluate",
@@ -59,12 +60,21 @@ def data_for(model: Model, metric: Metric[Any]) -> DataSet:
     Raises:
         IncompatibleError: the model has no recipe that names its data.
     """
+    return data_of(model, _SPLIT[metric.uses])
+
+
+def data_of(model: Model, split: str) -> DataSet:
+    """Loads a split, ``train`` or ``test``, of the data that a model was trained on.
+
+    Raises:
+        IncompatibleError: the model has no recipe that names its data.
+    """
     if model.entry is None or "data" not in model.entry.recipe:
         raise IncompatibleError(
             f"{type(model).__name__} has no recipe that names its data; give the data set with data=…"
         )
     recipe = dict(model.entry.recipe["data"])
-    return datasets.load(recipe["name"], split=_SPLIT[metric.uses], classes=recipe.get("classes"))
+    return datasets.load(recipe["name"], split=split, classes=recipe.get("classes"))
 
 
 def misfit_of(model: Model, metric: Metric[Any], data: DataSet | None = None) -> str | None:

@@ -1,23 +1,21 @@
 """The four interfaces (model, objective, sampler, metric) and the types that they exchange."""
 
 from zoo_core.interfaces.batch import Batch
-from zoo_core.interfaces.condition import Condition
-from zoo_core.interfaces.condition_spec import ConditionSpec
-from zoo_core.interfaces.dataset import DataSet
-from zoo_core.interfaces.metric import Metric, Result
-from zoo_core.interfaces.model import (
-    CAPABILITIES,
+from zoo_core.interfaces.capabilities import (
     Completer,
     Denoiser,
     Density,
     DirectSampler,
     EnergyBased,
     LatentVariable,
-    Model,
+    Scorer,
     Translator,
-    can,
-    capabilities,
 )
+from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.condition_spec import ConditionSpec
+from zoo_core.interfaces.dataset import DataSet
+from zoo_core.interfaces.metric import Metric, Result
+from zoo_core.interfaces.model import CAPABILITIES, Model, can, capabilities
 from zoo_core.interfaces.objective import Examples, GradientObjective, Loss, StatisticsObjective
 from zoo_core.interfaces.sampler import Call, Frame, Observer, Sampler
 from zoo_core.interfaces.space import Column, SampleSpace
@@ -52,6 +50,7 @@ __all__ = [
     "Result",
     "SampleSpace",
     "Sampler",
+    "Scorer",
     "StatisticsObjective",
     "Streams",
     "Translator",
