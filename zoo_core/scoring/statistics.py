@@ -207,4 +207,4 @@ def _nll(model: Model, seen: Seen) -> Tensor:
 def _compressed(image: Any) -> int:
     """Returns the bytes of an image compressed without loss, as it is or as differences of neighbours."""
     rows: Sequence[Any] = (image, np.diff(image, axis=-1, prepend=0), np.diff(image, axis=-2, prepend=0))
-    return min(len(zlib.compress(np.ascontiguousarray(each).tobytes(), 9)) for each in rows)
+    return min(len(zlib.compress(np.ascontiguousarray(each).tobytes(), 6)) for each in rows)
