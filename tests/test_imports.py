@@ -34,6 +34,10 @@ LISTING = [
     ["completion", "bash"],
     ["load", "--help"],
     ["sample", "--help"],
+    ["fill", "--help"],
+    ["score", "--help"],
+    ["encode", "--help"],
+    ["decode", "--help"],
 ]
 
 RUN = """

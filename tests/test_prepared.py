@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,22 @@ from torch import Tensor
 
 from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Condition, ConditionSpec, DataSet, Density, Model, Ragged, SampleSpace, Streams, Values
+from zoo_core.interfaces import (
+    Batch,
+    Condition,
+    ConditionSpec,
+    DataSet,
+    Density,
+    Examples,
+    Model,
+    Ragged,
+    SampleSpace,
+    StatisticsObjective,
+    Streams,
+    Values,
+)
 from zoo_core.training.examples import TrainingBatches
+from zoo_core.training.statistics import fit
 
 
 class Plain(Model):
@@ -184,3 +199,59 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
     assert prepared.rows(torch.tensor([0, 2])).x.tolist() == [[0.0, 0.0], [0.0, 0.0]]
     with pytest.raises(IncompatibleError, match="has 6 examples, fewer than batch = 7; lower batch"):
         TrainingBatches(prepared.model, prepared.data, 0, 7)
+
+
+def test_nan_is_a_missing_value_to_those_who_say_so_and_infinity_to_nobody() -> None:
+    space, x = SampleSpace("points", (2,)), torch.tensor([[1.0, torch.nan], [2.0, 3.0], [torch.nan, torch.nan]])
+    data, model = DataSet("holes", "train", x), Dense(space)
+    with pytest.raises(IncompatibleError, match="in 2 of 3 examples; leave them out, or where they are missing take a"):
+        Prepared(model, data).rows(torch.arange(3))
+    model.takes_missing = True
+    seen = Prepared(model, data).rows(torch.arange(3)).x
+    assert torch.equal(seen.isnan(), x.isnan())
+    endless = DataSet("endless", "train", torch.tensor([[1.0, torch.inf]]))
+    with pytest.raises(IncompatibleError, match=r"not finite in 1 of 1 examples; leave them out$"):
+        Prepared(model, endless).rows(torch.arange(1))
+
+
+def test_the_column_weight_is_the_weights_of_the_examples() -> None:
+    """Unless the model is conditioned on a thing of that name; negative and infinite weights are refused."""
+    space = SampleSpace("points", (2,))
+    data = DataSet("heavy", "train", torch.zeros(4, 2), {"weight": torch.tensor([0, 1, 2, 5])})
+    batch = Prepared(Dense(space), data).rows(torch.tensor([3, 1]))
+    assert batch.weights is not None
+    assert (batch.weights.tolist(), batch.weights.dtype, batch.condition) == ([5.0, 1.0], torch.float64, None)
+    conditioned = Plain(space, {"weight": ConditionSpec("vector")})
+    floats = replace(data, columns={"weight": torch.ones(4)})
+    assert Prepared(conditioned, floats).rows(torch.arange(2)).weights is None
+    for wrong in (-1.0, torch.inf, torch.nan):
+        with pytest.raises(IncompatibleError, match=r"heavy has weight = .*; expected numbers of at least 0"):
+            Prepared(Dense(space), replace(data, columns={"weight": torch.tensor([1.0, 1.0, wrong, 1.0])}))
+
+
+def test_a_step_draws_rows_in_proportion_to_their_weights() -> None:
+    """4,000 rows of weights 0, 1, 2 and 5, within five standard errors; the same rows at every call."""
+    data = DataSet("heavy", "train", torch.arange(4.0)[:, None].expand(4, 2), {"weight": torch.tensor([0, 1, 2, 5])})
+    batches = TrainingBatches(Dense(SampleSpace("points", (2,))), data, seed=0, batch=4)
+    rows = torch.cat([batches.rows(step) for step in range(1000)])
+    share = torch.bincount(rows, minlength=4) / 4000
+    for seen, expected in zip(share.tolist(), (0, 1 / 8, 2 / 8, 5 / 8), strict=True):
+        assert abs(seen - expected) <= 5 * (expected * (1 - expected) / 4000) ** 0.5
+    assert torch.equal(batches.rows(3), batches.rows(3))
+    assert batches.batch(0, range(4), torch.device("cpu")).weights is None  # they are in the frequencies
+
+
+def test_a_fit_refuses_weights_that_its_objective_would_ignore() -> None:
+    class Ignores(StatisticsObjective):
+        def initialise(self, model: Model, data: Examples, seed: int) -> None: ...
+        def statistics(self, model: Model, batch: Batch) -> dict[str, Tensor]:
+            return {"log_likelihood": torch.zeros(()), "count": torch.ones(())}
+
+        def maximise(self, model: Model, statistics: Mapping[str, Tensor]) -> None: ...
+
+    model = Dense(SampleSpace("points", (2,)))
+    model.register_buffer("something", torch.zeros(1))
+    data = DataSet("heavy", "train", torch.zeros(4, 2), {"weight": torch.ones(4)})
+    with pytest.raises(IncompatibleError, match="heavy has a column 'weight', and Ignores uses no weights"):
+        fit(model, Prepared(model, data), Ignores())
+    fit(model, Prepared(model, replace(data, columns={})), Ignores())
