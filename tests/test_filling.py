@@ -101,16 +101,17 @@ class Mute(Model, DirectSampler):
 
 @pytest.mark.long
 def test_a_path_model_is_completed_by_its_conditional_distribution_with_a_mask_for_each_row():
-    """Even rows lack x₂ and odd rows x₁; given 1.5 the other is N(ρ·1.5, 1 − ρ²): mean to 0.06, variance to 15 %."""
-    model, n = Correlated(), 4000
+    """Even rows lack x₂ and odd rows x₁; given 1.5 the other is N(ρ·1.5, 1 − ρ²): mean to 0.12, variance to 25 %,
+    five standard errors of 800 samples."""
+    model, n = Correlated(), 1600
     x = torch.full((n, 2), 1.5)
     x[::2, 1] = x[1::2, 0] = math.nan
     [made] = fill(model, x, resamplings=40)
     known = ~torch.isnan(x)
     assert torch.equal(made[known], x[known])
     for hidden in (made[::2, 1], made[1::2, 0]):
-        assert abs(hidden.mean().item() - RHO * 1.5) < 0.06
-        assert abs(hidden.var().item() / (1 - RHO**2) - 1) < 0.15
+        assert abs(hidden.mean().item() - RHO * 1.5) < 0.12
+        assert abs(hidden.var().item() / (1 - RHO**2) - 1) < 0.25
     assert describe(model, known) == "by inpaint"
 
 
@@ -119,12 +120,12 @@ def test_completion_c_of_sample_i_depends_on_the_seed_c_and_i_only():
     x[:, 1] = math.nan
     x[3] = 2.0  # nothing is missing here
     model = Correlated()
-    three = fill(model, x, n=3, seed=4, steps=10)
-    again = fill(model, x[:7], n=2, seed=4, steps=10, batch_size=3)
+    three = fill(model, x, n=3, seed=4, steps=4)
+    again = fill(model, x[:7], n=2, seed=4, steps=4, batch_size=3)
     for one, other in zip(three, again, strict=False):
         assert torch.allclose(one[:7], other, rtol=0, atol=1e-6)
     assert not torch.equal(three[0], three[1])
-    assert not torch.equal(three[0], fill(model, x, seed=5, steps=10)[0])
+    assert not torch.equal(three[0], fill(model, x, seed=5, steps=4)[0])
     assert torch.equal(three[2][3], x[3])
     assert len(three[0][:, 1].unique()) == 10
 

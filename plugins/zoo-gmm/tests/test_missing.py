@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -77,9 +78,9 @@ def test_the_density_of_an_incomplete_row_is_the_marginal(covariance):
         spread = torch.stack([S[K][:, K] for S in sigma])
         terms = torch.distributions.MultivariateNormal(model.means[:, K], spread).log_prob(row[K])
         assert torch.logsumexp(terms + model.log_weights, 0).item() == pytest.approx(value.item(), abs=1e-9)
-    row = drawn(model, 1).expand(60_001, 4).clone()
-    row[:, 2] = torch.linspace(-60, 60, 60_001, dtype=torch.float64)
-    integral = model.log_prob(row).exp().sum().item() * 0.002
+    row = drawn(model, 1).expand(12_001, 4).clone()
+    row[:, 2] = torch.linspace(-30, 30, 12_001, dtype=torch.float64)
+    integral = model.log_prob(row).exp().sum().item() * 0.005
     row[:, 2] = math.nan
     assert model.log_prob(row[:1]).item() == pytest.approx(math.log(integral), abs=1e-6)
     assert torch.allclose(model.responsibilities(x).sum(1), torch.ones(60, dtype=torch.float64))
@@ -182,12 +183,12 @@ def several(model: GaussianMixture, holes: Tensor, count: int) -> Tensor:
 @pytest.mark.parametrize("covariance", FORMS)
 def test_the_likelihood_of_incomplete_weighted_data_never_falls(covariance):
     """And it is the likelihood: the statistic is Σ w log p(x_K)."""
-    x = with_holes(drawn(truth(), 600), 0.3)
-    weights = torch.rand(600, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    x = with_holes(drawn(truth(), 300), 0.3)
+    weights = torch.rand(300, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     model, em = GaussianMixture([4], 3, covariance), ExpectationMaximisation(reg=0.0)
     em.initialise(model, InFloat64(model, x, weights), 0)
     history = []
-    for _ in range(30):
+    for _ in range(12):
         statistics = em.statistics(model, Batch(x, weights=weights))
         assert statistics["log_likelihood"].item() == pytest.approx((weights * model.log_prob(x)).sum().item())
         assert statistics["count"].item() == pytest.approx(weights.sum().item())
@@ -204,7 +205,7 @@ def test_a_maximum_has_no_gradient(covariance):
     x = with_holes(drawn(truth(), 120), 0.3)
     x = x[~torch.isnan(x).all(1)]
     model = GaussianMixture([4], 2, covariance)
-    fit(model, InFloat64(model, x), ExpectationMaximisation(reg=0.0), iterations=1000, tolerance=1e-12)
+    fit(model, InFloat64(model, x), ExpectationMaximisation(reg=0.0), iterations=500, tolerance=1e-11)
     means = model.means.clone().requires_grad_()
     sigma, total = model.covariances(), torch.zeros((), dtype=torch.float64)
     for row in x:
@@ -213,7 +214,7 @@ def test_a_maximum_has_no_gradient(covariance):
         terms = torch.distributions.MultivariateNormal(means[:, K], spread).log_prob(row[K])
         total = total + torch.logsumexp(terms + model.log_weights, 0)
     (gradient,) = torch.autograd.grad(total / len(x), means)
-    assert gradient.abs().max() < 1e-4
+    assert gradient.abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("covariance", FORMS)
@@ -303,11 +304,11 @@ def test_it_beats_mean_imputation(share):
 
 
 def test_incomplete_data_in_batches_are_the_data():
-    x = with_holes(drawn(truth(), 400), 0.3)
+    x = with_holes(drawn(truth(), 200), 0.3)
     whole, parts = GaussianMixture([4], 3), GaussianMixture([4], 3)
-    options = {"iterations": 8, "tolerance": 0.0}
+    options = {"iterations": 4, "tolerance": 0.0}
     one = fit(whole, InFloat64(whole, x), ExpectationMaximisation(), **options)
-    assert fit(parts, InFloat64(parts, x), ExpectationMaximisation(), batch=33, **options) == pytest.approx(
+    assert fit(parts, InFloat64(parts, x), ExpectationMaximisation(), batch=67, **options) == pytest.approx(
         one, abs=1e-9
     )
 
@@ -324,3 +325,33 @@ def test_what_cannot_be_fitted_is_said():
     with pytest.raises(ZooError, match="there are 0 examples"):
         ExpectationMaximisation().initialise(model, InFloat64(model, drawn(truth(), 50), few.weights), 0)
     assert replace(few, weights=None).weights is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wine", "breast_cancer", "diabetes"])
+def test_fills_of_real_tables_are_as_close_as_those_of_imputers(name):
+    """With 30 % of the cells missing, over three seeds: the RMSE of the mean of 30 fills, in standard deviations of the
+    columns, is at most 1 % above the best of scikit-learn's IterativeImputer, KNNImputer and means of columns."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+
+    data = getattr(datasets, f"load_{name}")().data
+    whole = torch.from_numpy((data - data.mean(0)) / data.std(0))
+    errors: dict[str, float] = {}
+    for seed in range(3):
+        x = with_holes(whole, 0.3, seed)
+        hidden = torch.isnan(x)
+        model = GaussianMixture([x.shape[1]], 2)
+        objective = ExpectationMaximisation(reg=1e-2, shrinkage=0.02)
+        fit(model, InFloat64(model, x), objective, restarts=2, tolerance=1e-3)
+        found = {"fills": several(model, x, 30).mean(0)}
+        for imputer in (IterativeImputer(random_state=seed), KNNImputer(), SimpleImputer()):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                found[type(imputer).__name__] = torch.from_numpy(imputer.fit_transform(x.numpy()))
+        for who, filled in found.items():
+            errors[who] = errors.get(who, 0.0) + (filled - whole)[hidden].square().mean().sqrt().item() / 3
+    print(name, {who: round(error, 3) for who, error in errors.items()})
+    assert errors["fills"] <= 1.01 * min(errors.values())

@@ -160,7 +160,9 @@ def check_completions_leave_the_distribution_invariant(subject: ModelSubject) ->
     )
 
 
-@check("model", needs=("Density",), when=lambda s: _is_exact(s) and s.plan.takes_missing and _is_real(s.plan))
+@check(
+    "model", needs=("Density",), when=lambda s: _is_exact(s) and s.plan.takes_missing and _is_real(s.plan), long=True
+)
 def check_missing_values_are_integrated_out(subject: ModelSubject) -> None:
     """``log_prob`` of a row with NaN is log ∫ p(x) over the missing value, within 0.002 nats.
 
