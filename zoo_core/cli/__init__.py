@@ -32,6 +32,7 @@ SECTIONS = {
         "compare": ("compare", "Compare models: sample quality against network evaluations."),
     },
     "Train and publish": {
+        "data": ("data", "Say what a folder, an array or a table of yours is."),
         "train": ("train", "Train a model from its recipe, or a variant of it."),
         "publish": ("publish", "Upload a model to the Hub, and pin the commit."),
     },

@@ -127,7 +127,7 @@ def command(
         check_trajectory(trajectory)
     model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
-    space = model.space
+    space = model.space.user
     target = default_target(space.kind, file_stem(name), count) if out is None else out
     check_target(target, space, count)
     if trajectory is not None:
@@ -139,7 +139,7 @@ def command(
     def watch(start: int, frame: Frame) -> None:
         stride = max(1, frame.steps // _FILM_FRAMES)
         if start == 0 and ((frame.steps - frame.step) % stride == 0 or frame.step == 1):
-            film.append(render(space.to_user(frame.state).cpu(), space))
+            film.append(render(model.space.to_user(frame.state).cpu(), space))
 
     began = time.perf_counter()
     settings: dict[str, Any] = {

@@ -7,7 +7,7 @@
 | black and white (``binarises``)    | 1 with probability v/(L − 1), else 0 (dynamic)       | binarised by chance     |
 | nothing (no density)               | v/(L − 1), scaled                                    | L levels                |
 
-Numbers and tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones
+The columns of a reader's own table or array are encoded as :mod:`zoo_core.interfaces.columns` says.  Other numbers and tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones
 unchanged.  Every draw belongs to a stream: of the row in evaluation, of the step and the row in training.
 """
 
@@ -25,11 +25,13 @@ from zoo_core.interfaces.values import finite_rows
 
 __all__ = ["Prepared", "Treatment", "check_fit", "protocol", "treatment"]
 
-Treatment = Literal["none", "scaled", "dequantised", "binarised"]
+Treatment = Literal["none", "scaled", "dequantised", "binarised", "encoded"]
 
 
 def treatment(model: Model, data: DataSet) -> Treatment:
     """Says which treatment the data get before the model sees them."""
+    if model.space.encoding is not None:
+        return "encoded"
     if model.binarises:
         return "binarised"
     if data.levels is None:
@@ -45,14 +47,16 @@ def protocol(model: Model, data: DataSet) -> str:
         "scaled": grey,
         "dequantised": f"{grey}, uniformly dequantised",
         "binarised": ", binarised by chance (dynamic binarisation)",
+        "encoded": ", each column in units of its standard deviation",
     }[treatment(model, data)]
 
 
 def check_fit(model: Model, data: DataSet) -> None:
     """Raises :class:`IncompatibleError` where the data do not belong to the model's sample space."""
     found = data.sample_space
-    if not model.space.holds(found):
-        raise IncompatibleError(f"{data.name} has examples of {found.words()}; the model's are {model.space.words()}")
+    if not model.space.user.holds(found):
+        words = model.space.user.words()
+        raise IncompatibleError(f"{data.name} has examples of {found.words()}; the model's are {words}")
     first = data.rows(torch.arange(min(1, len(data)))).x
     if data.levels is None and not first.is_floating_point() and first.dtype != torch.int64:
         raise IncompatibleError(f"{data.name} has {first.dtype} and no levels; say levels = 256 of 8-bit images")
@@ -93,7 +97,8 @@ class Prepared:
     @property
     def draws(self) -> bool:
         """Whether the treatment draws noise."""
-        return self.treatment in ("dequantised", "binarised")
+        encoding = self.model.space.encoding
+        return self.treatment in ("dequantised", "binarised") or (encoding is not None and encoding.draws)
 
     def noise(self, which: Tensor, dtype: torch.dtype = torch.float64) -> Streams:
         """Returns the random streams of some rows, which do not depend on the batch that they are read in."""
@@ -123,6 +128,9 @@ class Prepared:
             raise IncompatibleError(
                 f"{self.data.name} has values that are not finite in {bad} of {len(stored)} examples"
             )
+        if self.model.space.encoding is not None:
+            assert isinstance(stored, Tensor)
+            return self.model.space.encoding.encode(stored, noise)
         if self.treatment == "none":
             return stored.float() if isinstance(stored, Tensor) and stored.dtype != torch.int64 else stored
         if not isinstance(stored, Tensor):

@@ -20,7 +20,8 @@ from zoo_core.interfaces.model import (
 )
 from zoo_core.interfaces.objective import Examples, GradientObjective, Loss, StatisticsObjective
 from zoo_core.interfaces.sampler import Call, Frame, Observer, Sampler
-from zoo_core.interfaces.space import Column, SampleSpace
+from zoo_core.interfaces.columns import Column, Encoding
+from zoo_core.interfaces.space import SampleSpace
 from zoo_core.interfaces.values import Ragged, Values
 from zoo_core.paths import GaussianPath, Prediction
 from zoo_core.randomness import Streams
@@ -37,6 +38,7 @@ __all__ = [
     "Denoiser",
     "Density",
     "DirectSampler",
+    "Encoding",
     "EnergyBased",
     "Examples",
     "Frame",

@@ -7,7 +7,7 @@ objective names the capability that it needs, and this determines what fits what
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import torch
@@ -22,6 +22,7 @@ from zoo_core.paths import GaussianPath, Prediction, PredictionType
 from zoo_core.randomness import Streams
 
 if TYPE_CHECKING:
+    from zoo_core.interfaces.dataset import DataSet
     from zoo_core.registry.entry import Entry
 
 __all__ = [
@@ -61,6 +62,27 @@ class Model(nn.Module):
     discrete: bool = False
     binarises: bool = False
     entry: Entry | None = None
+
+    @classmethod
+    def config_for(cls, config: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
+        """Adapts a config to other data than it was written for.
+
+        Sets ``shape``, and ``classes`` where the config has it, unless a family overrides it.
+
+        Args:
+            config: keyword arguments of the constructor.
+            data: data set to train on.
+            shape: shape of an example inside the model.
+
+        Raises:
+            IncompatibleError: no config of the family fits the data.
+        """
+        adapted = dict(config)
+        if "shape" in adapted:
+            adapted["shape"] = list(shape)
+        if "classes" in adapted and data.y is not None:
+            adapted["classes"] = max(len(data.names.get("label", ())), int(data.y.max()) + 1)
+        return adapted
 
     @property
     def players(self) -> Mapping[str, nn.Module]:

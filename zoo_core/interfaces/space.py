@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, cast
 
+from torch import Tensor
+
+from zoo_core.interfaces.columns import Column, Encoding
 from zoo_core.interfaces.values import X, map_values
 
-__all__ = ["Column", "Kind", "SampleSpace"]
+__all__ = ["Kind", "SampleSpace"]
 
 Kind = Literal["image", "points", "sequence", "tokens", "audio", "table"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        name: header of the column.
-        type: ``"number"``, ``"integer"``, or ``"category"``, whose values are codes 0 … len(categories) − 1.
-        categories: names of the codes of a category.
-    """
-
-    name: str
-    type: Literal["number", "integer", "category"] = "number"
-    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +30,8 @@ class SampleSpace:
         vocabulary: number of different tokens.
         rate: samples per second of a recording.
         columns: names and types of a table's columns, one per number of a sample.
+        encoding: conversion between a user's columns and the numbers inside the model, for a model of a user's own
+            table or array; ``None`` where users see the model's numbers.
 
     Raises:
         ValueError: the fields contradict each other.
@@ -54,6 +44,7 @@ class SampleSpace:
     vocabulary: int | None = None
     rate: int | None = None
     columns: tuple[Column, ...] = ()
+    encoding: Encoding | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if sum(size is None for size in self.shape) > 1:
@@ -73,6 +64,16 @@ class SampleSpace:
     def of(cls, shape: Sequence[int], low: float | None = None, high: float | None = None) -> SampleSpace:
         """Makes a space of images in [low, high] for a shape of three axes, of unbounded points for any other."""
         return cls("image", tuple(shape), low, high) if len(shape) == 3 else cls("points", tuple(shape))
+
+    @property
+    def user(self) -> SampleSpace:
+        """The space that users see: of the encoding's columns where there is one, else this space."""
+        if self.encoding is None:
+            return self
+        columns = self.encoding.columns
+        if self.encoding.table:
+            return SampleSpace("table", (len(columns),), columns=columns)
+        return SampleSpace("points", (len(columns),))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -106,14 +107,18 @@ class SampleSpace:
         return f"{self.kind} {sizes}{extra}"
 
     def to_user(self, x: X) -> X:
-        """Maps the model's range to [0, 1] and clamps, where the space is bounded."""
+        """Maps the model's range to [0, 1] and clamps, where the space is bounded; decodes a user's columns."""
+        if self.encoding is not None:
+            return cast(X, self.encoding.decode(cast(Tensor, x)))
         low, high = self.low, self.high
         if low is None or high is None:
             return x
         return map_values(x, lambda data: ((data - low) / (high - low)).clamp(0.0, 1.0))
 
     def from_user(self, x: X) -> X:
-        """Maps [0, 1] to the model's range, where the space is bounded."""
+        """Maps [0, 1] to the model's range, where the space is bounded; encodes a user's columns."""
+        if self.encoding is not None:
+            return cast(X, self.encoding.encode(cast(Tensor, x)))
         low, high = self.low, self.high
         if low is None or high is None:
             return x

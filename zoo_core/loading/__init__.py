@@ -14,6 +14,7 @@ from zoo_core.fetching.references import entry_of
 from zoo_core.interfaces import Model, capabilities
 from zoo_core.loading import weights_file
 from zoo_core.loading.dry_build import rehearse
+from zoo_core.loading.reader import attach_reader
 from zoo_core.plugins.catalogue import resolve
 from zoo_core.registry.entry import Entry
 
@@ -143,6 +144,7 @@ def _built(entry: Entry, factory: Callable[..., Any], seed: int = 0) -> Model:
             "report it to the plugin's authors"
         )
     model.entry = entry
+    attach_reader(model, entry)
     return model
 
 

@@ -44,6 +44,7 @@ def save_samples(samples: Values, target: str, space: SampleSpace) -> None:
         IncompatibleError: the target cannot hold such samples.
         OSError: the file cannot be written; an existing file is not changed.
     """
+    space = space.user
     check_target(target, space, len(samples))
     if is_folder(target):
         _save_folder(samples, Path(target), space)
@@ -171,10 +172,12 @@ def _numbers(values: Tensor) -> Any:
 
 def _cell(column: Column, value: float) -> Any:
     """Converts a value of a table to the type of its column; a value that has no equivalent there stays a number."""
+    if column.type == "date":
+        return column.text(value)
+    if math.isnan(value):
+        return ""
     if column.type == "number" or not float(value).is_integer():
         return value
-    if column.type == "integer":
-        return int(value)
     return column.categories[int(value)] if 0 <= value < len(column.categories) else int(value)
 
 
