@@ -48,7 +48,9 @@ def reading_options(function: Any) -> Any:
             callback=_size,
             help="Pixels to which all pictures are brought.  [default: their own size, at most 128×128]",
         ),
-        click.option("--leave-out", multiple=True, metavar="COLUMN", help="Column of a table that is not read; may be repeated."),
+        click.option(
+            "--leave-out", multiple=True, metavar="COLUMN", help="Column of a table that is not read; may be repeated."
+        ),
         click.option("--label", metavar="COLUMN", help="Column of a table that holds each row's class."),
     ):
         function = option(function)

@@ -117,7 +117,9 @@ def command(
     if source is not None and dataset is not None:
         raise click.UsageError(f"--data {source} and --dataset {dataset} are one setting; leave one out")
     if source is None and (label or leave_out or size or held_out):
-        raise click.UsageError("--label, --leave-out, --size and --held-out say how your own data are read; give --data")
+        raise click.UsageError(
+            "--label, --leave-out, --size and --held-out say how your own data are read; give --data"
+        )
     changes = with_flags(changes, seed=seed)
     warn_about_plugins()
     from zoo_core.training import Options, train
@@ -135,15 +137,15 @@ def command(
         base = read_recipe(Path(name)) if name.endswith(".toml") else registry.load().get(name)
         if not base.recipe:
             raise IncompatibleError(f"{base.id} has no recipe to train it by; zoo info {base.id} shows what it has")
+    target: Target | None = None
     if source is not None:
         target = Target.own(source, label=label, leave_out=leave_out, size=size, held_out=held_out)
         for note in target.notes:
             say(note)
-    elif dataset is not None:
-        changes = with_flags(changes, dataset=("data.name", dataset)) if base is not None else changes
-        target = Target.registered(dataset) if base is None else None
+    elif base is None:
+        target = Target.registered(str(dataset))
     else:
-        target = None
+        changes = with_flags(changes, dataset=("data.name", dataset))
 
     def made(wanted: dict[str, Any], tell: Callable[[str], None]) -> Entry:
         if base is None:
@@ -156,7 +158,9 @@ def command(
     if minutes is not None:
         from zoo_core.training.budget import in_minutes
 
-        entry = in_minutes(entry, folder, minutes, device, lambda more: made({**more, **changes}, lambda line: None), say)
+        entry = in_minutes(
+            entry, folder, minutes, device, lambda more: made({**more, **changes}, lambda line: None), say
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_recipe(folder, entry)
     train(entry, folder, Options(device, max_steps, checkpoint_every, samples_every))

@@ -7,13 +7,16 @@
 | black and white (``binarises``)    | 1 with probability v/(L − 1), else 0 (dynamic)       | binarised by chance     |
 | nothing (no density)               | v/(L − 1), scaled                                    | L levels                |
 
-The columns of a reader's own table or array are encoded as :mod:`zoo_core.interfaces.columns` says.  Other numbers and tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones
-unchanged.  Every draw belongs to a stream: of the row in evaluation, of the step and the row in training.
+The columns of a reader's own table or array are encoded as :mod:`zoo_core.interfaces.columns` says.  Other numbers and
+tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones unchanged.
+Every draw belongs to a stream: of the row in evaluation, of the step and the row in training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -23,7 +26,7 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Density, Model, Streams, Values
 from zoo_core.interfaces.values import finite_rows
 
-__all__ = ["Prepared", "Treatment", "check_fit", "protocol", "treatment"]
+__all__ = ["Prepared", "Treatment", "check_fit", "encoded", "protocol", "treatment"]
 
 Treatment = Literal["none", "scaled", "dequantised", "binarised", "encoded"]
 
@@ -42,6 +45,8 @@ def treatment(model: Model, data: DataSet) -> Treatment:
 def protocol(model: Model, data: DataSet) -> str:
     """Describes the treatment in words that continue a sentence: ``", 256 levels, uniformly dequantised"``."""
     grey = "" if data.levels is None else f", {data.levels} levels"
+    if model.space.cropped is not None:
+        grey = f", padded with black to {model.space.words()}{grey}"
     return {
         "none": "",
         "scaled": grey,
@@ -62,6 +67,23 @@ def check_fit(model: Model, data: DataSet) -> None:
         raise IncompatibleError(f"{data.name} has {first.dtype} and no levels; say levels = 256 of 8-bit images")
     if data.levels is not None and (model.space.low is None or model.space.high is None):
         raise IncompatibleError(f"{data.name} has grey levels, but {type(model).__name__} is not bounded")
+
+
+def encoded(model: Model, data: DataSet) -> DataSet:
+    """Returns a reader's own table or array as the numbers inside a model, for metrics that compare samples.
+
+    Other data are returned as they are.
+    """
+    encoding = model.space.encoding
+    if encoding is None or data.sample_space == model.space:
+        return data
+    other = None if data.split_of is None else partial(_encoded_split, model, data.split_of)
+    x = encoding.encode(data.rows(torch.arange(len(data))).x)
+    return replace(data, x=x, space=model.space, split_of=other)
+
+
+def _encoded_split(model: Model, split_of: Callable[[str], DataSet], split: str) -> DataSet:
+    return encoded(model, split_of(split))
 
 
 class Prepared:
@@ -128,6 +150,8 @@ class Prepared:
             raise IncompatibleError(
                 f"{self.data.name} has values that are not finite in {bad} of {len(stored)} examples"
             )
+        if self.model.space.cropped is not None and isinstance(stored, Tensor):
+            stored = self.model.space.padded(stored)
         if self.model.space.encoding is not None:
             assert isinstance(stored, Tensor)
             return self.model.space.encoding.encode(stored, noise)

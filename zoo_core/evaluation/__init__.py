@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo_core import datasets, plugins
-from zoo_core.datasets.prepared import Prepared
+from zoo_core.datasets.prepared import Prepared, encoded
 from zoo_core.errors import DivergenceError, IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Metric, Model, Result, Sampler, Streams
 from zoo_core.interfaces.values import finite_rows
@@ -63,8 +63,9 @@ def data_for(model: Model, metric: Metric[Any]) -> DataSet:
         raise IncompatibleError(
             f"{type(model).__name__} has no recipe that names its data; give the data set with data=…"
         )
-    recipe = dict(model.entry.recipe["data"])
-    return datasets.load(recipe["name"], split=_SPLIT[metric.uses], classes=recipe.get("classes"))
+    named = {key: value for key, value in model.entry.recipe["data"].items() if key not in ("n", "split")}
+    data = datasets.load(**named, split=_SPLIT[metric.uses])
+    return encoded(model, data) if metric.uses == "samples" else data
 
 
 def misfit_of(model: Model, metric: Metric[Any], data: DataSet | None = None) -> str | None:
@@ -165,7 +166,8 @@ def evaluate_all(
     references: dict[str, DataSet] = {}
     for metric in found:
         if metric.uses not in references:
-            references[metric.uses] = data or data_for(model, metric)
+            given = data if data is None or metric.uses == "data" else encoded(model, data)
+            references[metric.uses] = given or data_for(model, metric)
     groups: dict[tuple[str, int], list[int]] = {}
     for i, metric in enumerate(found):
         reference = references[metric.uses]
@@ -269,6 +271,8 @@ def _sample_batches(
             first = start + int((~finite).nonzero()[0])
             more = "try more steps, or another sampler" if hasattr(sampler, "steps") else "try --dtype float64"
             raise DivergenceError(f"sample {first} is not finite with {describe(sampler)}; {more}")
+        if model.space.encoding is not None:
+            x = model.space.from_user(x)
         if data.levels is not None:
             x = (x * (data.levels - 1)).round() / (data.levels - 1)
         yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=model.state_dtype)

@@ -1,6 +1,7 @@
 """The four interfaces (model, objective, sampler, metric) and the types that they exchange."""
 
 from zoo_core.interfaces.batch import Batch
+from zoo_core.interfaces.columns import Column, Encoding
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.dataset import DataSet
@@ -20,7 +21,6 @@ from zoo_core.interfaces.model import (
 )
 from zoo_core.interfaces.objective import Examples, GradientObjective, Loss, StatisticsObjective
 from zoo_core.interfaces.sampler import Call, Frame, Observer, Sampler
-from zoo_core.interfaces.columns import Column, Encoding
 from zoo_core.interfaces.space import SampleSpace
 from zoo_core.interfaces.values import Ragged, Values
 from zoo_core.paths import GaussianPath, Prediction

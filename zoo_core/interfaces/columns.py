@@ -1,11 +1,11 @@
 """Columns of a user's table, and the reversible conversion between their cells and the numbers that a model sees.
 
-| column                 | inside the model                                             | back                            |
-|------------------------|--------------------------------------------------------------|---------------------------------|
-| ``number``             | (v − mean)/std                                               | clipped to the range, rounded   |
-| ``integer``, ``date``  | (v + u − mean)/std, u ~ U[−½, ½)                             | clipped, to the nearest integer |
-| ``category`` of K      | K numbers: 1 at its place, else −1; plus u ~ U[−½, ½) each   | place of the greatest number    |
-| ``constant``           | no number                                                    | the constant                    |
+| column                | inside the model                                            | back                          |
+|-----------------------|-------------------------------------------------------------|-------------------------------|
+| ``number``            | (v − mean)/std                                              | clipped to the range, rounded |
+| ``integer``, ``date`` | (v + u − mean)/std, u ~ U[−½, ½)                            | clipped, to nearest integer   |
+| ``category`` of K     | K numbers: 1 at its place, else −1; plus u ~ U[−½, ½) each  | place of the greatest number  |
+| ``constant``          | no number                                                   | the constant                  |
 
 The noise u is drawn for models whose density is of real numbers, as grey levels are dequantised.  A missing cell is NaN
 on both sides.  Dates are days since 1970-01-01, or seconds where the column has times.
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -89,7 +90,8 @@ class Column:
         Raises:
             TypeError: the table has an unknown key, or no name.
         """
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Encoding:
         ends = [0]
         for column in self.columns:
             ends.append(ends[-1] + column.width)
-        return [slice(start, stop) for start, stop in zip(ends, ends[1:], strict=False)]
+        return [slice(start, stop) for start, stop in pairwise(ends)]
 
     @property
     def draws(self) -> bool:
@@ -172,5 +174,9 @@ class Encoding:
                 continue
             values = (inside.squeeze(1) * column.std + column.mean).clamp(column.low, column.high)
             whole = column.type in ("integer", "date")
-            cells.append(values.round(decimals=0 if whole else column.digits or 0) if whole or column.digits is not None else values)
+            cells.append(
+                values.round(decimals=0 if whole else column.digits or 0)
+                if whole or column.digits is not None
+                else values
+            )
         return torch.stack(cells, 1)

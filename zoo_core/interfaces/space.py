@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from torch import Tensor
+from torch.nn import functional
 
 from zoo_core.interfaces.columns import Column, Encoding
 from zoo_core.interfaces.values import X, map_values
@@ -32,6 +33,8 @@ class SampleSpace:
         columns: names and types of a table's columns, one per number of a sample.
         encoding: conversion between a user's columns and the numbers inside the model, for a model of a user's own
             table or array; ``None`` where users see the model's numbers.
+        cropped: height and width that users see of a model whose images are larger, since networks halve them; the rest
+            is black, to the right and below; ``None`` where users see the whole image.
 
     Raises:
         ValueError: the fields contradict each other.
@@ -45,6 +48,7 @@ class SampleSpace:
     rate: int | None = None
     columns: tuple[Column, ...] = ()
     encoding: Encoding | None = field(default=None, compare=False)
+    cropped: tuple[int, int] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if sum(size is None for size in self.shape) > 1:
@@ -68,6 +72,8 @@ class SampleSpace:
     @property
     def user(self) -> SampleSpace:
         """The space that users see: of the encoding's columns where there is one, else this space."""
+        if self.cropped is not None:
+            return replace(self, shape=(self.shape[0], *self.cropped), cropped=None)
         if self.encoding is None:
             return self
         columns = self.encoding.columns
@@ -110,6 +116,9 @@ class SampleSpace:
         """Maps the model's range to [0, 1] and clamps, where the space is bounded; decodes a user's columns."""
         if self.encoding is not None:
             return cast(X, self.encoding.decode(cast(Tensor, x)))
+        if self.cropped is not None:
+            height, width = self.cropped
+            x = cast(X, cast(Tensor, x)[..., :height, :width])
         low, high = self.low, self.high
         if low is None or high is None:
             return x
@@ -119,7 +128,17 @@ class SampleSpace:
         """Maps [0, 1] to the model's range, where the space is bounded; encodes a user's columns."""
         if self.encoding is not None:
             return cast(X, self.encoding.encode(cast(Tensor, x)))
+        x = cast(X, self.padded(cast(Tensor, x))) if self.cropped is not None else x
         low, high = self.low, self.high
         if low is None or high is None:
             return x
         return map_values(x, lambda data: low + (high - low) * data)
+
+    def padded(self, images: Tensor) -> Tensor:
+        """Adds black to the right and below, up to the size that the model has, where users see a part of it."""
+        if self.cropped is None:
+            return images
+        height, width = self.shape[1:]
+        assert height is not None
+        assert width is not None
+        return functional.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))

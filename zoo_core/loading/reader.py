@@ -25,8 +25,17 @@ def attach_reader(model: Model, entry: Entry) -> None:
         if "columns" in reader:
             encoding = Encoding.of(reader["columns"], reader.get("kind") == "table")
             if model.space.shape != (encoding.width,):
-                raise ValueError(f"its columns take {encoding.width} numbers, the model's space is {model.space.words()}")
+                raise ValueError(
+                    f"its columns take {encoding.width} numbers, the model's space is {model.space.words()}"
+                )
             model.space = replace(model.space, encoding=encoding)
+        if "padded" in reader:
+            height, width = (int(side) for side in (reader["height"], reader["width"]))
+            if list(model.space.shape[1:]) != list(reader["padded"]) or not (
+                1 <= height <= reader["padded"][0] and 1 <= width <= reader["padded"][1]
+            ):
+                raise ValueError(f"padded = {reader['padded']}; the model's space is {model.space.words()}")
+            model.space = replace(model.space, cropped=(height, width))
         label = model.conditions.get("label")
         names = tuple(map(str, reader.get("labels", ())))
         if label is not None and names and label.classes == len(names):

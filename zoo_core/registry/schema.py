@@ -172,9 +172,7 @@ DATA = {
     "path": Key(str, "folder, archive or file of the reader's own data, or hf:ORG/SET@REVISION [a registered set]"),
     "sha256": Key(str, "fingerprint that the data at the path must have", False, r"[0-9a-f]{64}", "64 hex digits"),
     "held_out": Key(float, "share of the reader's own examples that is kept for testing [0.1]"),
-    "missing": Key(
-        str, "what is done with rows that have missing cells [keep]", False, "keep|drop", "keep or drop"
-    ),
+    "missing": Key(str, "what is done with rows that have missing cells [keep]", False, "keep|drop", "keep or drop"),
     "reader": Key(dict, "how the reader's own files become numbers, and back [found when they are read]"),
 }
 

@@ -58,7 +58,9 @@ def in_minutes(
     if checkpoint.latest(folder / "checkpoints") is not None and (folder / NAME).is_file():
         begun = read_recipe(folder / NAME)
         if (begun.family, begun.recipe["data"]) != (entry.family, entry.recipe["data"]):
-            raise IncompatibleError(f"{folder} has a run of {begun.id} on other data; choose another --out, or remove it")
+            raise IncompatibleError(
+                f"{folder} has a run of {begun.id} on other data; choose another --out, or remove it"
+            )
         say(f"goes on with {folder / NAME}, whose budget was chosen when the run began")
         return begun
     return made(_budget(entry, minutes, device, say))

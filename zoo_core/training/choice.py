@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo_core import registry
@@ -13,6 +13,9 @@ from zoo_core.registry.entry import Entry
 from zoo_core.registry.spellings import in_one_spelling
 from zoo_core.training.target import Target
 from zoo_core.training.variants import Say, varied
+
+_MULTIPLES = (4, 8, 16)
+"""Numbers that the sides of images are made multiples of, in turn, where no network takes them as they are."""
 
 __all__ = ["candidates_of", "families_for", "for_data", "on_data"]
 
@@ -49,10 +52,10 @@ def for_data(family: str, target: Target, changes: Mapping[str, Any], say: Say =
     """
     candidates = candidates_of(family, target)
     reasons = []
-    for entry in candidates:
+    for entry, one in [(e, t) for t in _padded(target) for e in candidates]:
         lines: list[str] = []
         try:
-            made = on_data(entry, target, changes, lines.append)
+            made = on_data(entry, one, changes, lines.append)
         except (IncompatibleError, WeightsError) as err:
             reasons.append(str(err) if str(err).startswith(entry.id) else f"{entry.id}: {err}")
             continue
@@ -66,6 +69,14 @@ def for_data(family: str, target: Target, changes: Mapping[str, Any], say: Say =
     more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
     words = target.data.sample_space.words()
     raise IncompatibleError(f"no recipe of {family} fits {target.name} ({words}): {'; '.join(reasons[:3])}{more}")
+
+
+def _padded(target: Target) -> Iterator[Target]:
+    """Yields the target, and images of it that are padded so that networks can halve them."""
+    yield target
+    for multiple in _MULTIPLES:
+        if (padded := target.padded(multiple)) is not None:
+            yield padded
 
 
 def candidates_of(family: str, target: Target) -> list[Entry]:

@@ -98,20 +98,34 @@ class Target:
     @property
     def shape(self) -> tuple[int | None, ...]:
         """The shape of an example inside a model."""
-        return (self.encoding.width,) if self.encoding else self.data.sample_space.shape
+        if self.encoding:
+            return (self.encoding.width,)
+        padded = self.table.get("reader", {}).get("padded")
+        shape = self.data.sample_space.shape
+        return (shape[0], *padded) if padded else shape
 
     @cached_property
     def missing(self) -> bool:
         """Whether some rows have missing cells."""
         if self.encoding is None:
             return False
-        parts = torch.arange(len(self.data)).split(65536)
+        parts = torch.split(torch.arange(len(self.data)), 65536)
         return not all(bool(finite_rows(self.data.rows(part).x).all()) for part in parts)
 
     def changes(self) -> dict[str, Any]:
         """Returns the keys of a recipe that name the data, for :func:`zoo_core.training.variants.changed`."""
         unset = dict.fromkeys(("classes", "n", "path", "sha256", "held_out", "reader", "missing"))
         return {f"data.{key}": value for key, value in {**unset, **self.table}.items()}
+
+    def padded(self, multiple: int) -> Target | None:
+        """Adds black to images so that their sides are multiples of a number; ``None`` where they are already."""
+        if self.kind != "image" or not self.is_own:
+            return None
+        sides = [-(-int(side or 1) // multiple) * multiple for side in self.data.sample_space.shape[1:]]
+        if sides == list(self.data.sample_space.shape[1:]):
+            return None
+        reader = {**self.table["reader"], "padded": sides}
+        return replace(self, table={**self.table, "reader": reader})
 
     def without_missing(self) -> Target:
         """Leaves out the rows with missing cells."""

@@ -51,9 +51,7 @@ def changed(entry: Entry, changes: Mapping[str, Any], say: Say = lambda line: No
     return varied(entry, changes, Target.registered(str(name)), say)
 
 
-def varied(
-    entry: Entry, changes: Mapping[str, Any], target: Target | None, say: Say = lambda line: None
-) -> Entry:
+def varied(entry: Entry, changes: Mapping[str, Any], target: Target | None, say: Say = lambda line: None) -> Entry:
     """Makes an entry with other values as :func:`changed` does, and on other data where a target is given."""
     old = entry.recipe.get("data", {}).get("name", "")
     follows = dict(changes)
@@ -76,7 +74,10 @@ def varied(
         return entry
     for key in made.config:
         if made.config[key] != entry.config.get(key) and f"config.{key}" not in changes and target is not None:
-            say(f"config.{key} = {json.dumps(made.config[key])}, as {target.name} has it ({entry.id} has {entry.config.get(key)})")
+            say(
+                f"config.{key} = {json.dumps(made.config[key])}, as {target.name} has it ({entry.id} has "
+                f"{entry.config.get(key)})"
+            )
     name = target.name if target else str(old)
     start = made.recipe.get("start")
     inherited = start is not None and "start" not in changes

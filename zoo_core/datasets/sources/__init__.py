@@ -1,6 +1,6 @@
-"""Reads a reader's own data: a folder or zip of pictures or recordings, an array, a table, a text, a set on the Hub.
+"""Reads a reader's own data: a folder or zip of pictures or recordings, an array, a table, a text, a set of the Hub.
 
-:func:`look` says what a source is and how it is read; what it decides is written into the recipe (``data.reader``), from
+:func:`look` says what a source is and how it is read.  What it decides is written into the recipe (``data.reader``), by
 which :func:`load` reads the same examples again.
 """
 
@@ -65,9 +65,7 @@ def look(
     return _look_at(path.suffix.lower(), Tree(path.parent, (path.name,), False), path.name, label, leave_out, size)
 
 
-def _look_into(
-    tree: Tree, label: str | None, leave_out: Sequence[str], size: tuple[int, int] | None
-) -> Found:
+def _look_into(tree: Tree, label: str | None, leave_out: Sequence[str], size: tuple[int, int] | None) -> Found:
     """Says what the files of a folder or archive are: the most common kind of them."""
     from zoo_core.datasets.sources import arrays, pictures, series, tables
 
@@ -90,7 +88,9 @@ def _look_into(
     found = pictures.find_pictures(tree, groups["pictures"], size)
     others = [n for n in tree.names if n not in set(groups["pictures"]) and not n.lower().endswith(_LATER)]
     if others:
-        found = replace(found, notes=[*found.notes, f"{len(others)} other files are not read, such as {others[0][:60]!r}"])
+        found = replace(
+            found, notes=[*found.notes, f"{len(others)} other files are not read, such as {others[0][:60]!r}"]
+        )
     return found
 
 
@@ -118,7 +118,8 @@ def _look_at(
     if suffix in series.SOUNDS:
         raise DataError(f"{where} is one recording; expected a folder of at least two")
     raise DataError(
-        f"{where} is of an unknown type; expected .npy, .npz, .safetensors, .csv, .tsv, .parquet, .txt, .zip or a folder"
+        f"{where} is of an unknown type; expected .npy, .npz, .safetensors, .csv, .tsv, .parquet, .txt, .zip, or a "
+        "folder of pictures or recordings"
     )
 
 
@@ -166,7 +167,7 @@ def load(
 
     if sha256 is not None and (now := fingerprint(path)) != sha256:
         raise DataError(
-            f"{path} is not what the model was trained on: its fingerprint is {now[:12]}…, the recipe's {sha256[:12]}…; "
+            f"{path} is not what the model was trained on: its fingerprint is {now[:12]}…, not {sha256[:12]}…; "
             "put the data back, or train on the new ones with --data"
         )
     reader = reader or {}
@@ -212,7 +213,9 @@ def _recoded(found: Found, reader: Mapping[str, Any], path: str) -> dict[str, An
         if column.type == "category":
             known = {text: float(i) for i, text in enumerate(column.categories)}
             if unknown := [text for text in here.categories if text not in known]:
-                raise DataError(f"{path}, column {column.name!r}: {unknown[0]!r} is unknown; the model knows {', '.join(known)}")
+                raise DataError(
+                    f"{path}, column {column.name!r}: {unknown[0]!r} is unknown; the model knows {', '.join(known)}"
+                )
             codes = torch.tensor([known[text] for text in here.categories], dtype=torch.float64)
             there = ~values.isnan()
             values = values.clone()
@@ -263,9 +266,11 @@ def complete_rows(data: DataSet) -> DataSet:
     Raises:
         DataError: no row is left.
     """
-    there = torch.cat([finite_rows(data.rows(part).x) for part in torch.arange(len(data)).split(65536)])
+    there = torch.cat([finite_rows(data.rows(part).x) for part in torch.split(torch.arange(len(data)), 65536)])
     if not there.any():
-        raise DataError(f"every row of {data.name} has a missing cell; fill them first, or use a family that takes them")
+        raise DataError(
+            f"every row of {data.name} has a missing cell; fill them first, or use a family that takes them"
+        )
     return data.take(there.nonzero().squeeze(1))
 
 

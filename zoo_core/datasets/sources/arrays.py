@@ -8,7 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -111,7 +111,7 @@ def _opened(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     else:
         from safetensors import safe_open
 
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         found = {k: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for k, t in tensors.items()}
     values = next((found[name] for name in _VALUES if name in found), None)
@@ -169,7 +169,10 @@ def _points(values: np.ndarray, path: str, notes: Notes) -> tuple[dict[str, Any]
         count += there.sum(0)
         total += near.sum(0)
         square += (near**2).sum(0)
-        low, high = np.fmin(low, np.nanmin(np.where(there, part, np.inf), 0)), np.fmax(high, np.nanmax(np.where(there, part, -np.inf), 0))
+        low, high = (
+            np.fmin(low, np.nanmin(np.where(there, part, np.inf), 0)),
+            np.fmax(high, np.nanmax(np.where(there, part, -np.inf), 0)),
+        )
         whole = whole and values.dtype.kind != "f"
     if not count.all():
         raise DataError(f"{path}: column {int((count == 0).argmax())} has no number at all; take it out")
@@ -182,8 +185,10 @@ def _points(values: np.ndarray, path: str, notes: Notes) -> tuple[dict[str, Any]
         if low[i] == high[i]:
             columns.append(Column(f"x{i}", "constant", low=float(low[i]), high=float(high[i])))
         else:
-            kind = "integer" if whole else "number"
-            columns.append(Column(f"x{i}", kind, (), float(low[i]), float(high[i]), float(mean[i] + shift[i]), float(std[i])))  # type: ignore[arg-type]
+            kind: Literal["integer", "number"] = "integer" if whole else "number"
+            columns.append(
+                Column(f"x{i}", kind, (), float(low[i]), float(high[i]), float(mean[i] + shift[i]), float(std[i]))
+            )
     if not any(column.width for column in columns):
         raise DataError(f"{path} has the same numbers in every row; expected examples that differ")
     if constant := [column.name for column in columns if not column.width]:
@@ -210,13 +215,13 @@ def _space(values: np.ndarray) -> SampleSpace:
     return SampleSpace("points", (values.shape[1],))
 
 
-def _columns(
-    labels: np.ndarray | None, count: int, path: str
-) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]]]:
+def _columns(labels: np.ndarray | None, count: int, path: str) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]]]:
     if labels is None:
         return {}, {}
     if labels.shape != (count,) or labels.dtype.kind not in "iuUb":
-        raise DataError(f"{path} has labels of shape {labels.shape}, {labels.dtype}; expected {count} integers or texts")
+        raise DataError(
+            f"{path} has labels of shape {labels.shape}, {labels.dtype}; expected {count} integers or texts"
+        )
     known, which = np.unique(labels, return_inverse=True)
     if len(known) > max(2, count // 2):
         raise DataError(f"{path} has {len(known)} different labels for {count} examples; expected fewer classes")

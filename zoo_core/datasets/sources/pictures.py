@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
 from zoo_core.datasets.sources.found import Found, Notes
-from zoo_core.datasets.sources.tree import Tree
+from zoo_core.datasets.sources.tree import Files
 from zoo_core.errors import DataError
 
 __all__ = ["SUFFIXES", "Pictures", "find_pictures"]
@@ -30,7 +30,7 @@ SPLITS = {"train": "train", "training": "train", "test": "test", "val": "test", 
 _DAMAGE = (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError)
 
 
-def find_pictures(tree: Tree, names: Sequence[str], size: tuple[int, int] | None = None) -> Found:
+def find_pictures(tree: Files, names: Sequence[str], size: tuple[int, int] | None = None) -> Found:
     """Says what the pictures of a tree are, and how they are read.
 
     Args:
@@ -73,7 +73,9 @@ def find_pictures(tree: Tree, names: Sequence[str], size: tuple[int, int] | None
     x: Any = made
     if len(names) * made.bytes <= KEPT:
         x = made[torch.arange(len(names))]
-    return Found("image", reader, x, columns, {"label": tuple(labels)} if labels else {}, 256, None, notes.lines, splits)
+    return Found(
+        "image", reader, x, columns, {"label": tuple(labels)} if labels else {}, 256, None, notes.lines, splits
+    )
 
 
 class Pictures:
@@ -85,7 +87,7 @@ class Pictures:
         reader: shape of an example (``channels``, ``height``, ``width``), and ``fit``.
     """
 
-    def __init__(self, tree: Tree, names: Sequence[str], reader: Mapping[str, Any]) -> None:
+    def __init__(self, tree: Files, names: Sequence[str], reader: Mapping[str, Any]) -> None:
         self.tree, self.names = tree, names
         self.mode = "L" if reader["channels"] == 1 else "RGB"
         self.channels, self.size = int(reader["channels"]), (int(reader["height"]), int(reader["width"]))
@@ -122,7 +124,13 @@ def eight_bits(image: Image.Image) -> Image.Image:
     """Converts a picture of any mode to 8 bits a channel, without transparency, which becomes white."""
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, np.float64)
-        most = 1.0 if image.mode == "F" and values.max(initial=0.0) <= 1.0 else 65535.0 if values.max(initial=0) > 255 else 255.0
+        most = (
+            1.0
+            if image.mode == "F" and values.max(initial=0.0) <= 1.0
+            else 65535.0
+            if values.max(initial=0) > 255
+            else 255.0
+        )
         return Image.fromarray((values.clip(0, most) * (255.0 / most)).round().astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = image.convert("RGBA")
@@ -131,7 +139,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return image if image.mode in ("L", "RGB") else image.convert("RGB" if image.mode != "1" else "L")
 
 
-def _header(tree: Tree, name: str, notes: Notes) -> tuple[int, int, bool]:
+def _header(tree: Files, name: str, notes: Notes) -> tuple[int, int, bool]:
     """Returns height and width after turning, and whether the picture has colours."""
     try:
         with tree.open(name) as file, Image.open(file) as image:
@@ -157,8 +165,8 @@ def _header(tree: Tree, name: str, notes: Notes) -> tuple[int, int, bool]:
         raise _damaged(tree, name, err) from err
 
 
-def _damaged(tree: Tree, name: str, err: Exception) -> DataError:
-    reason = " ".join(str(err).replace(repr(str(tree.root)), "").split())[:120] or type(err).__name__
+def _damaged(tree: Files, name: str, err: Exception) -> DataError:
+    reason = " ".join(str(err).split())[:120] or type(err).__name__
     return DataError(f"{tree.path(name)} cannot be read as a picture ({reason}); mend it or take it out")
 
 
@@ -176,17 +184,16 @@ def _common(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _labels(
-    tree: Tree, names: Sequence[str], notes: Notes
+    tree: Files, names: Sequence[str], notes: Notes
 ) -> tuple[Sequence[str], list[int], tuple[list[int], list[int]] | None]:
     """Returns the names of the labels, the label of each picture, and the rows of a split that folders make."""
     parts = [PurePosixPath(name).parts for name in names]
     splits = None
     tops = {part[0].lower() for part in parts if len(part) > 1}
-    if tops and all(len(part) > 1 for part in parts) and len({SPLITS.get(top) for top in tops} - {None}) == 2:
-        if all(top in SPLITS for top in tops):
-            sides = [SPLITS[part[0].lower()] for part in parts]
-            splits = ([i for i, s in enumerate(sides) if s == "train"], [i for i, s in enumerate(sides) if s == "test"])
-            parts = [part[1:] for part in parts]
+    if all(len(part) > 1 for part in parts) and {SPLITS.get(top) for top in tops} == {"train", "test"}:
+        sides = [SPLITS[part[0].lower()] for part in parts]
+        splits = ([i for i, s in enumerate(sides) if s == "train"], [i for i, s in enumerate(sides) if s == "test"])
+        parts = [part[1:] for part in parts]
     written = _metadata(tree, names, notes)
     found = written or [part[-2] if len(part) > 1 else "" for part in parts]
     known = sorted(set(found))
@@ -198,7 +205,7 @@ def _labels(
     return known, [numbers[name] for name in found], splits
 
 
-def _metadata(tree: Tree, names: Sequence[str], notes: Notes) -> list[str] | None:
+def _metadata(tree: Files, names: Sequence[str], notes: Notes) -> list[str] | None:
     """Reads the labels of ``metadata.csv``, whose column ``file_name`` names the pictures."""
     if "metadata.csv" not in tree.names:
         return None

@@ -39,7 +39,9 @@ def find_recordings(tree: Tree, names: Sequence[str]) -> Found:
             with tree.open(name) as file:
                 values, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32", always_2d=True)
         except (RuntimeError, OSError, ValueError) as err:
-            raise DataError(f"{tree.path(name)} cannot be read as a recording ({str(err)[:80]}); mend it or take it out") from err
+            raise DataError(
+                f"{tree.path(name)} cannot be read as a recording ({str(err)[:80]}); mend it or take it out"
+            ) from err
         if not len(values):
             raise DataError(f"{tree.path(name)} has no sound; take it out")
         first = first or (rate, values.shape[1])
@@ -57,7 +59,8 @@ def find_recordings(tree: Tree, names: Sequence[str]) -> Found:
         reader["labels"] = list(words["label"])
     seconds = sum(row.shape[1] for row in rows) / rate
     notes = Notes()
-    notes.add(f"{seconds:.1f} seconds of sound, {min(r.shape[1] for r in rows) / rate:.2f} … {max(r.shape[1] for r in rows) / rate:.2f} each")
+    lengths = [row.shape[1] / rate for row in rows]
+    notes.add(f"{seconds:.1f} seconds of sound, {min(lengths):.2f} … {max(lengths):.2f} each")
     space = SampleSpace("audio", (channels, None), rate=rate)
     return Found("audio", reader, Ragged.of(rows, 2), columns, words, None, space, notes.lines)
 

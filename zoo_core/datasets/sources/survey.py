@@ -86,7 +86,7 @@ def survey(found: Found) -> Survey:
     low, high, missing, duplicates = float("inf"), float("-inf"), 0, 0
     seen: set[bytes] = set()
     shape: tuple[int | None, ...] = ()
-    for part in torch.arange(count).split(_PART):
+    for part in torch.split(torch.arange(count), _PART):
         rows = found.x[part]
         values = rows.padded_with(0).data if isinstance(rows, Ragged) else rows
         if values.is_floating_point():
@@ -118,10 +118,12 @@ def _classes(found: Found) -> dict[str, int]:
 def _described(column: Column) -> str:
     name = " ".join(column.name.split())[:40]
     if column.type == "category":
-        return f"{name}: {len(column.categories)} categories, {', '.join(column.categories[:6])}{' …' if len(column.categories) > 6 else ''}"
+        some = ", ".join(column.categories[:6]) + (" …" if len(column.categories) > 6 else "")
+        return f"{name}: {len(column.categories)} categories, {some}"
     if column.type == "constant":
         return f"{name}: always {column.categories[0] if column.categories else f'{column.low:g}'}"
     if column.type == "date":
-        assert column.low is not None and column.high is not None
+        assert column.low is not None
+        assert column.high is not None
         return f"{name}: {column.text(column.low)} … {column.text(column.high)}"
     return f"{name}: {column.type}s {column.low:.6g} … {column.high:.6g}"

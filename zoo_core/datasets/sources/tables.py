@@ -103,7 +103,9 @@ def _frame(file: IO[bytes], path: str) -> pandas.DataFrame:
         raise DataError(f"{path} is not UTF-8 text (byte {err.start}); save it as UTF-8") from err
     except (ValueError, OSError, ImportError, pandas.errors.ParserError) as err:
         reason = " ".join(str(err).split())[:150]
-        raise DataError(f"{path} cannot be read as a table ({reason}); expected a header and rows of equal length") from err
+        raise DataError(
+            f"{path} cannot be read as a table ({reason}); expected a header and rows of equal length"
+        ) from err
     frame.columns = [str(name) for name in frame.columns]
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -124,8 +126,21 @@ def _read_text(pandas: Any, text: str, sep: str | None) -> pandas.DataFrame:
     sep = sep or (dialect.delimiter if dialect else ",")
     head = next(csv.reader(io.StringIO(text), delimiter=sep))
     plain = all(_is_number(cell) for cell in head) and any(cell.strip() for cell in head)
-    frame = pandas.read_csv(io.StringIO(text), sep=sep, header=None, skiprows=0 if plain else _lines(text, sep), skip_blank_lines=True, index_col=False, names=range(len(head)), dtype_backend="numpy_nullable")
-    frame.columns = [f"x{i}" for i in range(len(head))] if plain else [name.strip() or f"column {i + 1}" for i, name in enumerate(head)]
+    frame = pandas.read_csv(
+        io.StringIO(text),
+        sep=sep,
+        header=None,
+        skiprows=0 if plain else _lines(text, sep),
+        skip_blank_lines=True,
+        index_col=False,
+        names=range(len(head)),
+        dtype_backend="numpy_nullable",
+    )
+    frame.columns = (
+        [f"x{i}" for i in range(len(head))]
+        if plain
+        else [name.strip() or f"column {i + 1}" for i, name in enumerate(head)]
+    )
     return frame
 
 
@@ -169,9 +184,7 @@ def _column(series: pandas.Series, name: str, path: str, notes: Notes) -> Column
     return Column(name, "category", tuple(known))
 
 
-def _numeric(
-    values: np.ndarray, name: str, path: str, notes: Notes, kind: str = "number", unit: str = ""
-) -> Column:
+def _numeric(values: np.ndarray, name: str, path: str, notes: Notes, kind: str = "number", unit: str = "") -> Column:
     if not np.isfinite(values).all():
         row = int((~np.isfinite(values)).argmax())
         raise DataError(f"{path}, column {name!r}: {values[row]} is not finite; leave the cell empty, or the row out")
@@ -180,7 +193,9 @@ def _numeric(
         notes.add(f"column {name!r} has one value, which every sample gets")
         return Column(name, "constant", low=low, high=high)
     whole = bool((values == np.round(values)).all()) and max(abs(low), abs(high)) < 2**53
-    digits = next((d for d in range(1, _DIGITS + 1) if np.allclose(values, np.round(values, d), rtol=0, atol=1e-12)), None)
+    digits = next(
+        (d for d in range(1, _DIGITS + 1) if np.allclose(values, np.round(values, d), rtol=0, atol=1e-12)), None
+    )
     mean, std = float(values.mean()), float(values.std())
     if kind == "date":
         return Column(name, "date", low=low, high=high, mean=mean, std=std, unit=unit)
@@ -249,7 +264,9 @@ def _classes(series: pandas.Series, name: str, path: str) -> tuple[torch.Tensor,
     texts = series.astype("string").tolist()
     known = sorted(set(texts), key=lambda text: (not _is_number(text), float(text) if _is_number(text) else 0.0, text))
     if len(known) > max(2, len(texts) // 2):
-        raise DataError(f"{path}, column {name!r} has {len(known)} different values in {len(texts)} rows; expected classes")
+        raise DataError(
+            f"{path}, column {name!r} has {len(known)} different values in {len(texts)} rows; expected classes"
+        )
     numbers = {text: i for i, text in enumerate(known)}
     return torch.tensor([numbers[text] for text in texts]), tuple(known)
 

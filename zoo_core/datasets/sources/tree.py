@@ -8,17 +8,30 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from zoo_core.errors import DataError
 
-__all__ = ["Tree"]
+__all__ = ["Files", "Tree"]
 
 MOST = 8 * 2**30
 """Greatest size of an archive's contents, in bytes."""
 SWELLING = 200
 """Greatest ratio of an archive's contents to the archive, for contents of more than 64 MB."""
 _SMALL = 64 * 2**20
+
+
+class Files(Protocol):
+    """Files by their names: a folder, an archive, or a column of pictures."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def open(self, name: str) -> IO[bytes]:
+        """Opens a file for reading."""
+
+    def path(self, name: str) -> str:
+        """Returns the path of a file for a message."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,9 @@ def _check(root: Path, infos: list[zipfile.ZipInfo]) -> None:
             raise DataError(f"{root} is encrypted; unpack it, and name the folder")
     size, packed = sum(info.file_size for info in infos), max(sum(info.compress_size for info in infos), 1)
     if size > MOST:
-        raise DataError(f"{root} holds {size / 2**30:.1f} GiB, more than {MOST // 2**30}; unpack it, and name the folder")
+        raise DataError(
+            f"{root} holds {size / 2**30:.1f} GiB, more than {MOST // 2**30}; unpack it, and name the folder"
+        )
     if size > _SMALL and size > SWELLING * packed:
         raise DataError(
             f"{root} swells from {packed / 2**20:.1f} to {size / 2**20:.0f} MiB, {size // packed} times; expected at "

@@ -28,7 +28,7 @@ def _check(model: Model, data: DataSet, *, known: bool) -> None:
         raise IncompatibleError(f"a divergence {reason}")
     if data.levels is not None:
         raise IncompatibleError(f"{data.name} has discrete levels; this metric needs continuous points")
-    if known and _true_log_prob(data, data.tensor[:1]) is None:
+    if known and _true_log_prob(data, data.rows(torch.arange(1)).x) is None:
         raise IncompatibleError(f"the density of {data.name} is not known")
 
 

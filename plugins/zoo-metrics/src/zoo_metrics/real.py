@@ -103,8 +103,10 @@ def some(data: DataSet, n: int, purpose: str) -> DataSet:
 
 
 def test_split(data: DataSet) -> DataSet | None:
-    """Loads the test split with the same classes; ``None`` for data that are not registered."""
+    """Loads the test split with the same classes; ``None`` for data that have none."""
     try:
+        if data.split_of is not None:
+            return data.split_of("test")
         whole = datasets.load(data.name, "test")
     except UnknownNameError:
         return None

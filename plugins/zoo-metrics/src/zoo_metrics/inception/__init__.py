@@ -64,8 +64,8 @@ class InceptionDistance(FrechetDistance):
         super().__init__("inception-2015-12-05")
 
     def check(self, model: Model, data: DataSet) -> None:
-        if data.levels is None or data.tensor.shape[1] != 3:
-            shape = tuple(data.tensor.shape[1:])
+        if data.levels is None or data.sample_space.shape[0] != 3:
+            shape = data.sample_space.shape
             raise IncompatibleError(
                 f"Inception's features are of RGB images; {data.name} has examples of shape {shape}"
             )
