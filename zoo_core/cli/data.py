@@ -26,14 +26,14 @@ def command(
       zoo data measurements.csv --label species --leave-out id
       zoo data embeddings.npy --json
     """
-    from zoo_core.datasets.sources import look, table_of
+    from zoo_core.datasets.sources import Reading, look, table_of
     from zoo_core.datasets.sources.fingerprint import fingerprint
     from zoo_core.datasets.sources.survey import survey
     from zoo_core.training.choice import families_for
     from zoo_core.training.target import Target
 
     warn_about_plugins()
-    found = look(source, label=label, leave_out=leave_out, size=size)
+    found = look(source, Reading(label, leave_out, size))
     facts = survey(found)
     sha256 = fingerprint(source)
     families = families_for(Target.found(found, table_of(source, found, sha256)))

@@ -122,6 +122,7 @@ def command(
         )
     changes = with_flags(changes, seed=seed)
     warn_about_plugins()
+    from zoo_core.datasets.sources import Reading
     from zoo_core.training import Options, train
     from zoo_core.training.choice import for_data, on_data
     from zoo_core.training.recipe_file import read_recipe, write_recipe
@@ -139,7 +140,7 @@ def command(
             raise IncompatibleError(f"{base.id} has no recipe to train it by; zoo info {base.id} shows what it has")
     target: Target | None = None
     if source is not None:
-        target = Target.own(source, label=label, leave_out=leave_out, size=size, held_out=held_out)
+        target = Target.own(source, Reading(label, leave_out, size), held_out)
         for note in target.notes:
             say(note)
     elif base is None:

@@ -13,7 +13,7 @@ import torch
 from zoo_core import datasets
 from zoo_core.datasets import sources
 from zoo_core.datasets.sources.fingerprint import fingerprint
-from zoo_core.datasets.sources.found import Found
+from zoo_core.datasets.sources.found import Found, Reading
 from zoo_core.interfaces import DataSet, Encoding
 from zoo_core.interfaces.values import finite_rows
 
@@ -44,27 +44,19 @@ class Target:
         return cls({"name": name}, datasets.load(name, n=64))
 
     @classmethod
-    def own(
-        cls,
-        source: str | Path,
-        *,
-        label: str | None = None,
-        leave_out: Sequence[str] = (),
-        size: tuple[int, int] | None = None,
-        held_out: float | None = None,
-    ) -> Target:
+    def own(cls, source: str | Path, how: Reading | None = None, held_out: float | None = None) -> Target:
         """Looks at a reader's own data.
 
         Args:
             source: path, or ``hf:ORG/SET@REVISION``.
-            label, leave_out, size: arguments of :func:`zoo_core.datasets.sources.look`.
+            how: what is said about how they are read; nothing unless given.
             held_out: share of the examples for testing; a tenth unless given.
 
         Raises:
             DataError: they cannot be read.
         """
         share = sources.HELD_OUT if held_out is None else held_out
-        found = sources.look(source, label=label, leave_out=leave_out, size=size)
+        found = sources.look(source, how)
         table = sources.table_of(source, found, fingerprint(source), share)
         return cls.found(found, table)
 

@@ -7,7 +7,7 @@ which :func:`load` reads the same examples again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.sources.found import Found
+from zoo_core.datasets.sources.found import Found, Reading
 from zoo_core.datasets.sources.tree import Tree
 from zoo_core.errors import DataError, IncompatibleError
-from zoo_core.interfaces import DataSet
+from zoo_core.interfaces import Column, DataSet
 from zoo_core.interfaces.values import finite_rows
 from zoo_core.randomness import generator
 
-__all__ = ["HELD_OUT", "complete_rows", "divided", "load", "look", "name_of", "table_of"]
+__all__ = ["HELD_OUT", "Reading", "complete_rows", "divided", "load", "look", "name_of", "table_of"]
 
 HELD_OUT = 0.1
 """Share of the examples that is held out for testing, where the source does not say which are."""
@@ -30,42 +30,35 @@ _LATER = (".json", ".csv", ".txt", ".md")
 """Types of files that may lie beside pictures or recordings."""
 
 
-def look(
-    source: str | Path,
-    *,
-    label: str | None = None,
-    leave_out: Sequence[str] = (),
-    size: tuple[int, int] | None = None,
-) -> Found:
+def look(source: str | Path, how: Reading | None = None) -> Found:
     """Says what a source is, how it is read, and what is worth knowing about it.
 
     Args:
         source: path of a folder, a zip archive or a file; or ``hf:ORG/SET@REVISION``.
-        label: column of a table that holds each row's class.
-        leave_out: columns of a table that are not read.
-        size: height and width of images, in pixels; chosen from the pictures unless given.
+        how: what is said about how it is read; nothing unless given.
 
     Raises:
         DataError: the source is missing, empty, damaged or of an unknown kind.
         PluginError: a library that reads such files is not installed.
     """
+    how = how or Reading()
     if str(source).startswith("hf:"):
         from zoo_core.datasets.sources.hub_sets import find_hub_set
 
-        return find_hub_set(str(source), label, leave_out, size)
+        return find_hub_set(str(source), how)
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(f"there is no {path}; expected a folder, a zip archive or a file of data")
     if path.is_dir() or path.suffix.lower() == ".zip":
-        return _look_into(Tree.of(path), label, leave_out, size)
+        return _look_into(Tree.of(path), how)
     if not path.is_file():
         raise DataError(f"{path} is no file and no folder; expected data")
     if not path.stat().st_size:
         raise DataError(f"{path} is empty; expected data")
-    return _look_at(path.suffix.lower(), Tree(path.parent, (path.name,), False), path.name, label, leave_out, size)
+    return _look_at(path.suffix.lower(), Tree(path.parent, (path.name,), False), path.name, how)
 
 
-def _look_into(tree: Tree, label: str | None, leave_out: Sequence[str], size: tuple[int, int] | None) -> Found:
+def _look_into(tree: Tree, how: Reading) -> Found:
     """Says what the files of a folder or archive are: the most common kind of them."""
     from zoo_core.datasets.sources import arrays, pictures, series, tables
 
@@ -77,7 +70,7 @@ def _look_into(tree: Tree, label: str | None, leave_out: Sequence[str], size: tu
     if not groups["pictures"] and not groups["recordings"]:
         files = [n for n in groups["files"] if PurePosixPath(n).name != "metadata.csv"]
         if len(files) == 1:
-            return _look_at(PurePosixPath(files[0]).suffix.lower(), tree, files[0], label, leave_out, size)
+            return _look_at(PurePosixPath(files[0]).suffix.lower(), tree, files[0], how)
         has = f"{len(tree.names)} files, such as {tree.names[0][:60]!r}" if tree.names else "no files"
         raise DataError(
             f"{tree.root} has {has}; expected pictures ({', '.join(pictures.SUFFIXES[:3])} …), recordings (.wav), or "
@@ -85,7 +78,7 @@ def _look_into(tree: Tree, label: str | None, leave_out: Sequence[str], size: tu
         )
     if len(groups["recordings"]) > len(groups["pictures"]):
         return series.find_recordings(tree, groups["recordings"])
-    found = pictures.find_pictures(tree, groups["pictures"], size)
+    found = pictures.find_pictures(tree, groups["pictures"], how.size)
     others = [n for n in tree.names if n not in set(groups["pictures"]) and not n.lower().endswith(_LATER)]
     if others:
         found = replace(
@@ -94,17 +87,15 @@ def _look_into(tree: Tree, label: str | None, leave_out: Sequence[str], size: tu
     return found
 
 
-def _look_at(
-    suffix: str, tree: Tree, name: str, label: str | None, leave_out: Sequence[str], size: tuple[int, int] | None
-) -> Found:
+def _look_at(suffix: str, tree: Tree, name: str, how: Reading) -> Found:
     """Says what one file is."""
     from zoo_core.datasets.sources import arrays, pictures, series, tables
 
     where = tree.path(name)
     if suffix in tables.SUFFIXES:
         with tree.open(name) as file:
-            return tables.find_table(file, where, label, leave_out)
-    if label or leave_out:
+            return tables.find_table(file, where, how)
+    if how.label or how.leave_out:
         raise DataError(f"{where} is no table; only tables have columns to name as labels or to leave out")
     if suffix in arrays.SUFFIXES:
         if tree.zipped:
@@ -172,12 +163,14 @@ def load(
         )
     reader = reader or {}
     size = (int(reader["height"]), int(reader["width"])) if reader.get("kind") == "image" else None
-    found = look(path, label=reader.get("label"), leave_out=tuple(reader.get("leave_out", ())), size=size)
+    columns = tuple(Column.of(one) for one in reader.get("columns", ())) if reader.get("kind") == "table" else ()
+    how = Reading(reader.get("label"), tuple(reader.get("leave_out", ())), size, columns)
+    found = look(path, how)
     return divided(_as_read(found, reader, path), name, split, held_out, missing)
 
 
 def _as_read(found: Found, reader: Mapping[str, Any], path: str) -> Found:
-    """Checks that a source is of the reader's kind, and numbers its labels and categories as the reader does."""
+    """Checks that a source is of the reader's kind, and numbers its labels as the reader does."""
     if not reader:
         return found
     kinds = found.kind, reader.get("kind")
@@ -185,8 +178,6 @@ def _as_read(found: Found, reader: Mapping[str, Any], path: str) -> Found:
         raise DataError(f"{path} has {_words(found.reader)}; the model was trained on {_words(reader)}")
     if found.kind == "image" and found.reader["channels"] < reader["channels"]:
         found = replace(found, x=_InColour(found.x))
-    if found.kind == "table" and found.reader["columns"] != reader["columns"]:
-        found = replace(found, **_recoded(found, reader, path))
     wanted, has = tuple(reader.get("labels", ())), found.names.get("label", ())
     if wanted and has and wanted != has:
         if unknown := sorted(set(has) - set(wanted)):
@@ -196,32 +187,6 @@ def _as_read(found: Found, reader: Mapping[str, Any], path: str) -> Found:
         assert isinstance(label, Tensor)
         found = replace(found, columns={**found.columns, "label": places[label]}, names={"label": wanted})
     return found
-
-
-def _recoded(found: Found, reader: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Converts the codes of a table's categories to those of the reader's columns."""
-    from zoo_core.interfaces import Column, SampleSpace
-
-    mine = {column["name"]: (i, Column.of(column)) for i, column in enumerate(found.reader["columns"])}
-    columns = tuple(Column.of(column) for column in reader["columns"])
-    out = []
-    for column in columns:
-        if column.name not in mine:
-            raise DataError(f"{path} has no column {column.name!r} that can be read; the model was trained with it")
-        place, here = mine[column.name]
-        values = found.x[:, place]
-        if column.type == "category":
-            known = {text: float(i) for i, text in enumerate(column.categories)}
-            if unknown := [text for text in here.categories if text not in known]:
-                raise DataError(
-                    f"{path}, column {column.name!r}: {unknown[0]!r} is unknown; the model knows {', '.join(known)}"
-                )
-            codes = torch.tensor([known[text] for text in here.categories], dtype=torch.float64)
-            there = ~values.isnan()
-            values = values.clone()
-            values[there] = codes[values[there].long()]
-        out.append(values)
-    return {"x": torch.stack(out, 1), "space": SampleSpace("table", (len(columns),), columns=columns)}
 
 
 class _InColour:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo_core.interfaces import SampleSpace, Values
+from zoo_core.interfaces import Column, SampleSpace, Values
 
-__all__ = ["Found", "Notes"]
+__all__ = ["Found", "Notes", "Reading"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,23 @@ class Found:
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user, or the reader of a model, says about how a source is read.
+
+    Attributes:
+        label: column of a table that holds each row's class.
+        leave_out: columns of a table that are not read.
+        size: height and width of images, in pixels; chosen from the pictures unless given.
+        columns: columns of a table, as they were found before; found anew unless given.
+    """
+
+    label: str | None = None
+    leave_out: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    columns: tuple[Column, ...] = ()
 
 
 class Notes:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
 from typing import Any
 
-from zoo_core.datasets.sources.found import Found
+from zoo_core.datasets.sources.found import Found, Reading
 from zoo_core.errors import DataError, NetworkError, PluginError
 from zoo_core.fetching.hub_client import is_offline
 
 __all__ = ["find_hub_set", "fingerprint"]
 
 
-def find_hub_set(reference: str, label: str | None, leave_out: Sequence[str], size: tuple[int, int] | None) -> Found:
+def find_hub_set(reference: str, how: Reading) -> Found:
     """Says what a data set of the Hub is, and reads it: pictures where a column has them, else a table.
 
     Args:
         reference: ``hf:ORG/SET``, with ``@REVISION`` for a commit or tag, and ``#CONFIG`` for one of its parts.
-        label, leave_out, size: arguments of :func:`zoo_core.datasets.sources.look`.
+        how: what is said about how it is read.
 
     Raises:
         PluginError: the library is not installed.
@@ -29,13 +28,13 @@ def find_hub_set(reference: str, label: str | None, leave_out: Sequence[str], si
     rows = _rows(reference)
     pictures = [name for name, feature in rows.features.items() if type(feature).__name__ == "Image"]
     if pictures:
-        return _pictures(rows, pictures[0], label, size)
+        return _pictures(rows, pictures[0], how)
     from zoo_core.datasets.sources.tables import find_table
 
     content = io.BytesIO()
     rows.to_parquet(content)
     content.seek(0)
-    return find_table(content, f"{reference}.parquet", label, leave_out)
+    return find_table(content, f"{reference}.parquet", how)
 
 
 def fingerprint(reference: str) -> str:
@@ -62,12 +61,12 @@ def _rows(reference: str) -> Any:
     return found["train"] if "train" in found else next(iter(found.values()))
 
 
-def _pictures(rows: Any, column: str, label: str | None, size: tuple[int, int] | None) -> Found:
+def _pictures(rows: Any, column: str, how: Reading) -> Found:
     """Reads a column of pictures, as a folder of them would be read."""
     from zoo_core.datasets.sources.pictures import find_pictures
 
     names = [name for name, feature in rows.features.items() if type(feature).__name__ == "ClassLabel"]
-    label = label or (names[0] if names else None)
+    label = how.label or (names[0] if names else None)
     if label is not None and label not in rows.features:
         raise DataError(f"the set has no column {label!r}; its columns are {', '.join(rows.features)}")
     folders = ["" for _ in range(len(rows))]
@@ -77,7 +76,7 @@ def _pictures(rows: Any, column: str, label: str | None, size: tuple[int, int] |
         folders = [feature.int2str(v) if hasattr(feature, "int2str") else str(v) for v in values]
     digits = len(str(len(rows)))
     order = {f"{folder}/{i:0{digits}d}.png".lstrip("/"): i for i, folder in enumerate(folders)}
-    return find_pictures(_Decoded(rows, column, order), list(order), size)
+    return find_pictures(_Decoded(rows, column, order), list(order), how.size)
 
 
 class _Decoded:

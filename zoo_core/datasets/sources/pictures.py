@@ -211,7 +211,7 @@ def _metadata(tree: Files, names: Sequence[str], notes: Notes) -> list[str] | No
         return None
     where = tree.path("metadata.csv")
     with tree.open("metadata.csv") as file:
-        rows = list(csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline="")))
+        rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig"), newline="")))
     columns = list(rows[0]) if rows else []
     if "file_name" not in columns or len(columns) < 2:
         raise DataError(f"{where} has the columns {', '.join(columns) or 'none'}; expected file_name and a label")

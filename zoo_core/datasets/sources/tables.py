@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from zoo_core.datasets.sources.found import Found, Notes
+from zoo_core.datasets.sources.found import Found, Notes, Reading
 from zoo_core.errors import DataError, PluginError
 from zoo_core.interfaces import Column, Encoding, SampleSpace
 
@@ -24,29 +24,29 @@ CATEGORIES = 50
 _DIGITS = 6
 
 
-def find_table(file: IO[bytes], path: str, label: str | None = None, leave_out: Sequence[str] = ()) -> Found:
+def find_table(file: IO[bytes], path: str, how: Reading) -> Found:
     """Says what a table's columns are, and reads them.
 
     Args:
         file: file, open for reading.
         path: its path, whose suffix says the format.
-        label: name of the column that holds each row's class, which becomes a condition.
-        leave_out: names of columns that are not read.
+        how: columns that are labels or are left out; all columns, where they were found before.
 
     Raises:
         DataError: the file is no table, has no rows, or a column cannot be used.
         PluginError: pandas is not installed.
     """
     frame, notes = _frame(file, path), Notes()
-    for name in (*leave_out, *([label] if label else ())):
+    label = how.label
+    for name in (*how.leave_out, *([label] if label else ())):
         if name not in frame.columns:
             raise DataError(f"{path} has no column {name!r}; its columns are {_listed(frame.columns)}")
     columns: dict[str, torch.Tensor] = {}
     names: dict[str, tuple[str, ...]] = {}
     if label is not None:
         columns["label"], names["label"] = _classes(frame[label], label, path)
-    kept, dropped = [], [*leave_out, *([label] if label else ())]
-    for name in frame.columns:
+    kept, dropped = list(how.columns), [*how.leave_out, *([label] if label else ())]
+    for name in frame.columns if not how.columns else ():
         if name in dropped:
             continue
         if (column := _column(frame[name], name, path, notes)) is None:
@@ -116,41 +116,28 @@ def _frame(file: IO[bytes], path: str) -> pandas.DataFrame:
 
 
 def _read_text(pandas: Any, text: str, sep: str | None) -> pandas.DataFrame:
-    """Reads CSV with a header, keeping duplicate names as they are; without a header columns are x0, x1 …"""
-    import csv
-
+    """Reads CSV, with the names of its header as they are, twice or empty too; without a header they are x0, x1 …"""
+    lines = io.StringIO(text, newline="")
     try:
-        dialect = csv.Sniffer().sniff(text[:20000], delimiters=",;\t") if sep is None else None
+        sep = sep or csv.Sniffer().sniff(text[:20000], delimiters=",;\t").delimiter
     except csv.Error:
-        dialect = None
-    sep = sep or (dialect.delimiter if dialect else ",")
-    head = next(csv.reader(io.StringIO(text), delimiter=sep))
-    plain = all(_is_number(cell) for cell in head) and any(cell.strip() for cell in head)
+        sep = ","
+    head = next(csv.reader(lines, delimiter=sep))  # reads the lines of the header, of which names may have several
+    if all(_is_number(cell) for cell in head):
+        lines.seek(0)
+        names = [f"x{i}" for i in range(len(head))]
+    else:
+        names = [name.strip() or f"column {i + 1}" for i, name in enumerate(head)]
+    rest = lines.read()
+    if not rest.strip():
+        return pandas.DataFrame(columns=names)
     frame = pandas.read_csv(
-        io.StringIO(text),
-        sep=sep,
-        header=None,
-        skiprows=0 if plain else _lines(text, sep),
-        skip_blank_lines=True,
-        index_col=False,
-        names=range(len(head)),
-        dtype_backend="numpy_nullable",
+        io.StringIO(rest), sep=sep, header=None, index_col=False, names=range(len(head)), dtype_backend="numpy_nullable"
     )
-    frame.columns = (
-        [f"x{i}" for i in range(len(head))]
-        if plain
-        else [name.strip() or f"column {i + 1}" for i, name in enumerate(head)]
-    )
+    if frame.shape[1] != len(head):
+        raise ValueError(f"{frame.shape[1]} cells in a row, and {len(head)} in the header")
+    frame.columns = names
     return frame
-
-
-def _lines(text: str, sep: str) -> int:
-    """Counts the lines of the header, whose names may have line breaks in quotes."""
-    import csv
-
-    reader = csv.reader(io.StringIO(text), delimiter=sep)
-    next(reader)
-    return reader.line_num
 
 
 def _column(series: pandas.Series, name: str, path: str, notes: Notes) -> Column | None:
@@ -282,8 +269,3 @@ def _is_number(text: str) -> bool:
 def _listed(names: Any) -> str:
     shown = [str(name)[:30] for name in list(names)[:12]]
     return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-
-
-def reader_columns(reader: Mapping[str, Any]) -> Encoding:
-    """Reads the encoding of a reader."""
-    return Encoding.of(reader["columns"], reader["kind"] == "table")
