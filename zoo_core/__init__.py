@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from zoo_core.plugins.catalogue import Catalogue
     from zoo_core.plugins.hookspecs import hookimpl
     from zoo_core.sampling import sample
+    from zoo_core.training.fit import fit
 
 __version__ = "0.1.0"
-__all__ = ["Catalogue", "ZooError", "find", "hookimpl", "info", "load", "sample"]
+__all__ = ["Catalogue", "ZooError", "find", "fit", "hookimpl", "info", "load", "sample"]
 
 _HOMES = {
     "Catalogue": "plugins.catalogue",
     "ZooError": "errors",
     "find": "lookup",
+    "fit": "training.fit",
     "hookimpl": "plugins.hookspecs",
     "info": "lookup",
     "load": "loading",

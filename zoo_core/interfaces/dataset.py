@@ -107,6 +107,16 @@ class DataSet:
         return x
 
     @cached_property
+    def is_black_and_white(self) -> bool:
+        """Whether images have one channel and hardly any grey: the mean of 4p(1 − p) is below 0.1, p the grey value."""
+        if self.levels is None or self.sample_space.shape[0] != 1:
+            return False
+        grey = self.rows(torch.arange(min(256, len(self)))).x
+        assert isinstance(grey, Tensor)
+        p = grey.float() / (self.levels - 1)
+        return bool((4 * p * (1 - p)).mean() < 0.1)
+
+    @cached_property
     def sample_space(self) -> SampleSpace:
         """The sample space of the examples: ``space``, or what the first example implies."""
         if self.space is not None:

@@ -41,6 +41,7 @@ def in_minutes(
     device: str,
     made: Callable[[Mapping[str, Any]], Entry],
     say: Say,
+    data: DataSet | None = None,
 ) -> Entry:
     """Makes an entry that trains in a number of minutes on this machine; a run that has begun keeps its recipe.
 
@@ -51,6 +52,7 @@ def in_minutes(
         device: device to train on.
         made: function that makes the entry with other values, as :func:`zoo_core.training.variants.changed` does.
         say: function that is called with a line about the choice.
+        data: examples for training; the recipe's unless given.
 
     Raises:
         IncompatibleError: the folder has a run on other data.
@@ -63,16 +65,16 @@ def in_minutes(
             )
         say(f"goes on with {folder / NAME}, whose budget was chosen when the run began")
         return begun
-    return made(_budget(entry, minutes, device, say))
+    return made(_budget(entry, minutes, device, say, data))
 
 
-def _budget(entry: Entry, minutes: float, device: str, say: Say) -> dict[str, Any]:
+def _budget(entry: Entry, minutes: float, device: str, say: Say, data: DataSet | None) -> dict[str, Any]:
     """Returns the number of steps that fit, and sizes of the network where it has to be smaller."""
     recipe = Recipe.of(entry.recipe)
     if not isinstance(objective(recipe), GradientObjective):
         say("--minutes changes nothing here: this objective stops when the likelihood no longer grows")
         return {}
-    data = datasets.load(**recipe.data)
+    data = data or datasets.load(**recipe.data)
     chosen: dict[str, Any] = {}
     config, seconds = entry.config, _seconds_per_step(entry, data, device)
     while minutes * 60 * SHARE / seconds < ENOUGH:

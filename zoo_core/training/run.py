@@ -56,13 +56,14 @@ class Options:
     samples_every: int = 1000
 
 
-def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
+def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet | None = None) -> Model:
     """Runs an entry's recipe, or resumes an interrupted run.
 
     Args:
         entry: registry entry with a recipe, whose plugin is installed.
         out: folder of the run, made if it does not exist.
         options: device, checkpoints and pictures; see :class:`Options`.
+        data: examples to train on; those that the recipe names unless given.
 
     Returns:
         The trained model in evaluation mode, with EMA weights where the recipe has ``ema``.
@@ -77,7 +78,7 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
     model = begin(entry, recipe)
     if isinstance(goal, GradientObjective) and (reason := goal.fits(model)) is not None:
         raise IncompatibleError(f"objective {recipe.objective!r} {reason}")
-    data = datasets.load(**recipe.data)
+    data = data or datasets.load(**recipe.data)
     processes = Processes(options.device, recipe.precision)  # type: ignore[arg-type]
     try:
         out.mkdir(parents=True, exist_ok=True)

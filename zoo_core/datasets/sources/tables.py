@@ -16,7 +16,7 @@ from zoo_core.interfaces import Column, Encoding, SampleSpace
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["SUFFIXES", "cells", "find_table"]
+__all__ = ["SUFFIXES", "cells", "find_table", "from_frame"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 CATEGORIES = 50
@@ -36,8 +36,12 @@ def find_table(file: IO[bytes], path: str, how: Reading) -> Found:
         DataError: the file is no table, has no rows, or a column cannot be used.
         PluginError: pandas is not installed.
     """
-    frame, notes = _frame(file, path), Notes()
-    label = how.label
+    return from_frame(_frame(file, path), path, how)
+
+
+def from_frame(frame: pandas.DataFrame, path: str, how: Reading) -> Found:
+    """Says what the columns of a pandas table are, and reads them, as :func:`find_table` does of a file's."""
+    notes, label = Notes(), how.label
     for name in (*how.leave_out, *([label] if label else ())):
         if name not in frame.columns:
             raise DataError(f"{path} has no column {name!r}; its columns are {_listed(frame.columns)}")

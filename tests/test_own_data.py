@@ -1,0 +1,217 @@
+"""Readers' own data, every family, every verb: trains a few steps, saves, loads, samples, measures, or says why not."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import zoo_core
+from zoo_core import registry
+from zoo_core.cli import cli
+from zoo_core.datasets.sources import Reading
+from zoo_core.errors import IncompatibleError
+from zoo_core.evaluation import evaluate
+from zoo_core.interfaces import Density, can
+from zoo_core.interfaces.values import finite_rows
+from zoo_core.sampling import quick_sampler, sample
+from zoo_core.saving.samples import save_samples
+from zoo_core.training import Options, train
+from zoo_core.training.choice import families_for, for_data
+from zoo_core.training.recipe_file import read_recipe, write_recipe
+from zoo_core.training.target import Target
+
+KINDS = ("rgb", "grey", "odd", "points", "table", "text", "voices")
+FAMILIES = sorted({entry.family for entry in registry.load().find() if entry.recipe})
+IMAGES = {
+    "ddpm", "flow-matching", "gan", "glow", "gmm", "maf", "ncsn", "realnvp", "resampled-glow", "score-sde", "vae"
+}  # fmt: skip
+POINTS = {"cnf", "consistency", "ddpm", "flow-matching", "gan", "gmm", "nsf", "realnvp", "score-sde", "vae"}
+FIT = {"rgb": IMAGES | {"noisy-classifier"}, "grey": IMAGES, "odd": IMAGES, "points": POINTS, "table": POINTS}
+"""Families that learn each kind; every other one says why not."""
+
+
+def blobs(count: int, height: int, width: int, channels: int) -> np.ndarray:
+    """Draws bright discs at random places."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:height, :width]
+    images = []
+    for _ in range(count):
+        cy, cx, colour = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(0.3, 1, channels)
+        disc = np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (height / 3) ** 2)
+        images.append((255 * disc[..., None] * colour).astype(np.uint8))
+    return np.stack(images)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> dict[str, Path]:
+    """One source of each kind, with 40 examples."""
+    root = tmp_path_factory.mktemp("own")
+    for i, image in enumerate(blobs(40, 32, 32, 3)):
+        place = root / "rgb" / "ab"[i % 2] / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place)
+    (root / "grey").mkdir()
+    for i, image in enumerate(blobs(40, 24, 40, 1)):
+        Image.fromarray(image[..., 0]).save(root / "grey" / f"{i}.png")
+    np.save(root / "odd.npy", blobs(40, 17, 31, 1)[..., 0])
+    rng = np.random.default_rng(1)
+    np.save(root / "points.npy", rng.normal(size=(40, 3)) * [1, 30, 500] + [0, 100, -7])
+    with (root / "table.csv").open("w") as file:
+        rows = csv.writer(file)
+        rows.writerow(["size", "count", "kind", "day"])
+        for i in range(40):
+            rows.writerow(
+                [
+                    f"{rng.normal(5, 2):.2f}",
+                    rng.poisson(3),
+                    ["red", "green", "blue"][i % 3],
+                    f"2024-01-{1 + i % 28:02d}",
+                ]
+            )
+    (root / "text.txt").write_text("\n".join("to be or not to be"[: 5 + i % 9] for i in range(40)))
+    for i in range(6):
+        place = root / "voices" / "ab"[i % 2] / f"{i}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(place), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes(rng.integers(-9999, 9999, 400 + i).astype("<i2").tobytes())
+    names = {"odd": "odd.npy", "points": "points.npy", "table": "table.csv", "text": "text.txt"}
+    return {kind: root / names.get(kind, kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def targets(sources) -> dict[str, Target]:
+    return {kind: Target.own(path) for kind, path in sources.items()}
+
+
+def changes_for(entry_family: str) -> dict[str, object]:
+    """Values that make a few steps quick."""
+    if entry_family == "gmm":
+        return {"iterations": 2, "restarts": 1, "config.components": 1, "config.covariance": "diagonal"}
+    return {"batch": 8} | ({"objective_options.proposals": 8} if entry_family == "resampled-glow" else {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_family_on_every_kind(family, kind, targets, tmp_path):
+    target = targets[kind]
+    reason = dict(families_for(target))[family]
+    if reason is not None or not (target.is_own and family in FIT.get(kind, ())):
+        with pytest.raises(IncompatibleError) as refused:
+            for_data(family, target, changes_for(family))
+        assert family in str(refused.value)
+        assert "\n" not in str(refused.value)
+        assert family not in FIT.get(kind, ())
+        return
+    entry = for_data(family, target, changes_for(family))
+    train(entry, tmp_path, Options(max_steps=2, samples_every=0), target.data)
+    model = zoo_core.load(str(tmp_path / "model"))
+    assert model.entry.recipe["data"]["sha256"] == target.table["sha256"]
+    if can(model, Density) and not model.many_passes:
+        assert np.isfinite(evaluate(model, "nll", n=4).value)
+    if model.entry.sampler is None:
+        return
+    x = sample(model, 2, sampler=quick_sampler(model, 3))
+    assert tuple(x.shape[1:]) == tuple(target.data.sample_space.shape)
+    assert finite_rows(x).all()
+    suffix = "png" if target.data.sample_space.kind == "image" else "csv"
+    save_samples(x, str(tmp_path / f"out.{suffix}"), model.space)
+    if suffix == "csv":
+        rows = list(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
+        assert len(rows) == 3
+        if kind == "table":
+            assert rows[0] == ["size", "count", "kind", "day"]
+            assert rows[1][1].lstrip("-").isdigit()
+            assert rows[1][2] in ("red", "green", "blue")
+            assert rows[1][3].startswith("2024-01-")
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_zoo_data_says_what_a_source_is(sources):
+    said = run("data", str(sources["table"]))
+    assert "table 4" in said
+    assert "kind: 3 categories, blue, green, red" in said
+    assert "fingerprint  sha256 " in said
+    assert "gmm" in said.split("families")[1]
+    assert "none yet" in run("data", str(sources["text"]))
+
+
+@pytest.mark.long
+def test_a_recipe_file_is_the_run(sources, tmp_path):
+    target = Target.own(sources["table"], Reading(label="kind"))
+    entry = for_data("gmm", target, {"config.components": 2, "restarts": 1, "iterations": 3})
+    written = write_recipe(tmp_path, entry)
+    again = read_recipe(written)
+    assert (again.config, again.recipe, again.id) == (entry.config, entry.recipe, "gmm-table")
+    table = tomllib.loads(written.read_text())
+    assert table["models"]["gmm-table"]["recipe"]["data"]["reader"]["label"] == "kind"
+    one, two = (train(e, tmp_path / name, Options(samples_every=0)) for name, e in (("a", entry), ("b", again)))
+    assert all(torch.equal(one.state_dict()[k], v) for k, v in two.state_dict().items())
+
+
+@pytest.mark.long
+def test_fit_learns_an_array_in_the_users_units():
+    """A Gaussian fitted to an array has its mean and covariance: 5 standard errors of 5,000 draws."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 2)) @ np.array([[30, 5], [0, 2]]) + 100
+    model = zoo_core.fit("gmm", x, config={"components": 1}, restarts=1, iterations=3)
+    drawn = zoo_core.sample(model, 5000).numpy()
+    assert np.allclose(drawn.mean(0), x.mean(0), atol=5 * x.std(0).max() / np.sqrt(5000))
+    assert np.allclose(np.cov(drawn.T), np.cov(x.T), rtol=0.1)
+    assert drawn.min() >= x.min(), "nothing is drawn outside of the range that was seen"
+
+
+def test_fit_takes_tables_and_integers_back(sources):
+    import pandas
+
+    frame = pandas.read_csv(sources["table"])
+    model = zoo_core.fit("gmm", frame, config={"components": 1}, restarts=1, iterations=2)
+    assert [column.name for column in model.space.user.columns] == list(frame.columns)
+    drawn = zoo_core.sample(model, 50)
+    assert torch.equal(drawn[:, 1], drawn[:, 1].round())
+    assert drawn[:, 1].max() <= frame["count"].max()
+
+
+def test_a_family_that_does_not_fit_says_why(targets):
+    with pytest.raises(IncompatibleError, match="nsf-moons is not a model of image"):
+        for_data("nsf", targets["rgb"], {})
+
+
+def test_missing_cells_are_left_out_for_families_that_take_none(tmp_path):
+    rows = "".join(f"{i}.5,{'' if i == 3 else i * 2}\n" for i in range(30))
+    (tmp_path / "t.csv").write_text(f"a,b\n{rows}")
+    said: list[str] = []
+    entry = for_data("nsf", Target.own(tmp_path / "t.csv"), {}, said.append)
+    assert entry.recipe["data"]["missing"] == "drop"
+    assert any("left out" in line for line in said)
+
+
+@pytest.mark.long
+def test_a_budget_sets_the_steps_and_the_size(targets, tmp_path):
+    from zoo_core.training.budget import in_minutes
+
+    target = targets["points"]
+    entry = for_data("ddpm", target, {"batch": 8})
+    said: list[str] = []
+    chosen = in_minutes(
+        entry, tmp_path, 0.01, "cpu", lambda more: for_data("ddpm", target, {"batch": 8, **more}), said.append
+    )
+    assert 1 <= chosen.recipe["steps"] < 5000
+    assert chosen.config["network"]["width"] < entry.config["network"]["width"]
+    assert "steps of" in said[0]
