@@ -6,8 +6,6 @@ downloads.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,9 +50,7 @@ def load(
     if path is not None:
         from zoo_core.datasets import sources
 
-        own = sources.load(name, split, path, **reading)
-        other = partial(load, name, classes=classes, path=path, **reading)
-        return replace(_part(own, classes, n), split_of=other)
+        return _part(sources.load(name, split, path, **reading), classes, n)
     component = plugins.load().catalogue.get("dataset", name)
     target = resolve(component.target)
     whose = f"data set {name!r} of {component.plugin}"

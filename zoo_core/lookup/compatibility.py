@@ -45,6 +45,7 @@ FACTS = {
     "chains": "persistent chains that ship with the weights",
     "conditional": "a condition",
     "sampled": "a default sampler",
+    "own": "data of your own",
     "one-class": "data of one class",
     "some-classes": "data of some of the classes",
     "log": "the log of its training run in its folder",
@@ -52,7 +53,7 @@ FACTS = {
 """Facts that a component can require besides capabilities and ``data:NAME``, with their descriptions for messages."""
 
 
-_FROM_ENTRY = ("sampled", "log", "one-class", "some-classes")
+_FROM_ENTRY = ("sampled", "own", "log", "one-class", "some-classes")
 """Facts that follow from any entry, even if its ``facts`` are missing."""
 
 
@@ -68,6 +69,8 @@ def facts_of(entry: Entry, family: Component) -> frozenset[str]:
     data = entry.recipe.get("data", {})
     if name := data.get("name", entry.dataset):
         known.add(f"data:{name}")
+    if "reader" in data:
+        known.add("own")
     classes = data.get("classes")
     if classes is not None:
         known.add("one-class" if len(classes) == 1 else "some-classes")

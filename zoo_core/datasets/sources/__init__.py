@@ -6,9 +6,11 @@ which :func:`load` reads the same examples again.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -154,6 +156,19 @@ def load(
     Raises:
         DataError: the source cannot be read, or has changed.
     """
+    found = _read(path, json.dumps(dict(reader or {}), sort_keys=True), sha256)
+    return divided(found, name, split, held_out, missing)
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, reader: str, sha256: str | None) -> Found:
+    """Reads a source once for both splits, and for all metrics of a run.
+
+    Args:
+        path: path of the source.
+        reader: reader, in JSON.
+        sha256: fingerprint that the source must have; then it cannot have changed since it was read.
+    """
     from zoo_core.datasets.sources.fingerprint import fingerprint
 
     if sha256 is not None and (now := fingerprint(path)) != sha256:
@@ -161,12 +176,11 @@ def load(
             f"{path} is not what the model was trained on: its fingerprint is {now[:12]}…, not {sha256[:12]}…; "
             "put the data back, or train on the new ones with --data"
         )
-    reader = reader or {}
-    size = (int(reader["height"]), int(reader["width"])) if reader.get("kind") == "image" else None
-    columns = tuple(Column.of(one) for one in reader.get("columns", ())) if reader.get("kind") == "table" else ()
-    how = Reading(reader.get("label"), tuple(reader.get("leave_out", ())), size, columns)
-    found = look(path, how)
-    return divided(_as_read(found, reader, path), name, split, held_out, missing)
+    known = json.loads(reader)
+    size = (int(known["height"]), int(known["width"])) if known.get("kind") == "image" else None
+    columns = tuple(Column.of(one) for one in known.get("columns", ())) if known.get("kind") == "table" else ()
+    how = Reading(known.get("label"), tuple(known.get("leave_out", ())), size, columns)
+    return _as_read(look(path, how), known, path)
 
 
 def _as_read(found: Found, reader: Mapping[str, Any], path: str) -> Found:
@@ -220,9 +234,24 @@ def divided(found: Found, name: str, split: str, held_out: float = HELD_OUT, mis
         test = min(max(1, round(held_out * len(found))), len(found) - 1)
         order = torch.randperm(len(found), generator=generator(0, "held out", len(found)))
         rows = (order[:test] if split == "test" else order[test:]).sort().values
-    whole = DataSet(name, split, found.x, found.columns, found.names, found.levels, space=found.space)
+    other = Splits(found, name, held_out, missing)
+    whole = DataSet(name, split, found.x, found.columns, found.names, found.levels, space=found.space, split_of=other)
     data = whole.take(rows)
     return complete_rows(data) if missing == "drop" else data
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Returns the splits of what was found in a source; equal for equal settings of one source."""
+
+    found: Found = field(compare=False)
+    name: str
+    held_out: float
+    missing: str
+
+    def __call__(self, split: str) -> DataSet:
+        """Returns a split."""
+        return divided(self.found, self.name, split, self.held_out, self.missing)
 
 
 def complete_rows(data: DataSet) -> DataSet:

@@ -68,6 +68,8 @@ class Entropy(Metric[OfSamples]):
     uses = "samples"
 
     def check(self, model: Model, data: DataSet) -> None:
+        if model.space.encoding is not None:
+            raise IncompatibleError("samples of your own data are rounded to your units, where the density has none")
         _check(model, data, known=False)
 
     def by_default(self, model: Model) -> bool:

@@ -74,7 +74,7 @@ class InceptionDistance(FrechetDistance):
     def by_default(self, model: Model) -> bool:
         return False  # since it fetches 91 MiB
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, data: DataSet) -> Tensor:
         return features(x)
 
     def view(self, data: DataSet) -> Tensor:
