@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     help="Share of your own data that is kept for testing.  [default: 0.1]",
 )
 @click.option(
+    "--start",
+    metavar="MODEL",
+    help="Model whose weights training starts from; other channels, sizes and labels are adapted, and what was kept is "
+    "listed.",
+)
+@click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
     help="Time to train in: sets the number of steps, and makes the network smaller if they would be too few.",
@@ -81,6 +87,7 @@ def command(
     leave_out: tuple[str, ...],
     size: tuple[int, int] | None,
     held_out: float | None,
+    start: str | None,
     minutes: float | None,
     out: Path | None,
     device: str,
@@ -120,7 +127,7 @@ def command(
         raise click.UsageError(
             "--label, --leave-out, --size and --held-out say how your own data are read; give --data"
         )
-    changes = with_flags(changes, seed=seed)
+    changes = with_flags(changes, seed=seed, start=start)
     warn_about_plugins()
     from zoo_core.datasets.sources import Reading
     from zoo_core.training import Options, train

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from zoo_core import datasets
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.errors import IncompatibleError
+from zoo_core.errors import IncompatibleError, WeightsError
 from zoo_core.interfaces import DataSet, GradientObjective, Model, Ragged, StatisticsObjective
 from zoo_core.loading import build, fill, load
 from zoo_core.lookup.model_facts import read_facts
@@ -31,6 +32,7 @@ from zoo_core.training import checkpoint, identity
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
+from zoo_core.training.starting import adapted
 from zoo_core.training.statistics import fit
 
 __all__ = ["Options", "train"]
@@ -75,7 +77,9 @@ def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet
     options = options or Options()
     recipe = Recipe.of(entry.recipe)
     goal = objective(recipe)
-    model = begin(entry, recipe)
+    begun = checkpoint.latest(out / "checkpoints") is not None
+    said: list[str] = []
+    model = begin(entry, recipe, said.append)
     if isinstance(goal, GradientObjective) and (reason := goal.fits(model)) is not None:
         raise IncompatibleError(f"objective {recipe.objective!r} {reason}")
     data = data or datasets.load(**recipe.data)
@@ -83,8 +87,9 @@ def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet
     try:
         out.mkdir(parents=True, exist_ok=True)
         model.to(processes.device)
-        if recipe.start is not None and processes.first and checkpoint.latest(out / "checkpoints") is None:
-            print(f"zoo: {entry.id} starts from the weights of {recipe.start}", file=sys.stderr)
+        if recipe.start is not None and processes.first and not begun:
+            for line in (f"{entry.id} starts from the weights of {recipe.start}", *said):
+                print(f"zoo: {line}", file=sys.stderr)
         facts = {**identity.facts(entry), **_contents(data)}
         loop: Any = _descend if isinstance(goal, GradientObjective) else _fit
         trained, stopped = loop(model, data, goal, recipe, processes, out, options, facts)
@@ -96,15 +101,28 @@ def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet
     return trained.eval().requires_grad_(False)
 
 
-def begin(entry: Entry, recipe: Recipe) -> Model:
+def begin(entry: Entry, recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Model:
     """Builds the model before its first step: fresh, or with the verified weights that the recipe starts from.
 
+    Args:
+        entry: entry of the model.
+        recipe: its recipe.
+        say: function that is called with a line for each thing that was adapted, where the weights do not fit as they
+            are.
+
     Raises:
-        WeightsError: the weights of ``start`` do not fit this entry's config.
+        WeightsError: the weights of ``start`` do not fit this entry's config, and cannot be adapted to it.
     """
     model = build(entry, recipe.seed)
     if recipe.start is not None:
-        fill(model, model.started_from(load(recipe.start).state_dict()), f"start = {recipe.start!r}")
+        state = model.started_from(load(recipe.start).state_dict())
+        try:
+            fill(model, state, f"start = {recipe.start!r}")
+        except WeightsError:
+            start = adapted(build(entry, recipe.seed).state_dict(), state, recipe.start)
+            fill(model, start.state, f"start = {recipe.start!r}")
+            for line in start.lines():
+                say(line)
     return model
 
 

@@ -156,26 +156,27 @@ def load(
     Raises:
         DataError: the source cannot be read, or has changed.
     """
-    found = _read(path, json.dumps(dict(reader or {}), sort_keys=True), sha256)
+    from zoo_core.datasets.sources.fingerprint import fingerprint
+
+    now = fingerprint(path)
+    if sha256 is not None and now != sha256:
+        raise DataError(
+            f"{path} is not what the model was trained on: its fingerprint is {now[:12]}…, not {sha256[:12]}…; "
+            "put the data back, or train on the new ones with --data"
+        )
+    found = _read(path, json.dumps(dict(reader or {}), sort_keys=True), now)
     return divided(found, name, split, held_out, missing)
 
 
 @lru_cache(maxsize=2)
-def _read(path: str, reader: str, sha256: str | None) -> Found:
+def _read(path: str, reader: str, sha256: str) -> Found:
     """Reads a source once for both splits, and for all metrics of a run.
 
     Args:
         path: path of the source.
         reader: reader, in JSON.
-        sha256: fingerprint that the source must have; then it cannot have changed since it was read.
+        sha256: fingerprint of the source, so that it is read again once it has changed.
     """
-    from zoo_core.datasets.sources.fingerprint import fingerprint
-
-    if sha256 is not None and (now := fingerprint(path)) != sha256:
-        raise DataError(
-            f"{path} is not what the model was trained on: its fingerprint is {now[:12]}…, not {sha256[:12]}…; "
-            "put the data back, or train on the new ones with --data"
-        )
     known = json.loads(reader)
     size = (int(known["height"]), int(known["width"])) if known.get("kind") == "image" else None
     columns = tuple(Column.of(one) for one in known.get("columns", ())) if known.get("kind") == "table" else ()
