@@ -281,7 +281,7 @@ def test_one_thing_said_twice_is_a_wrong_command(run):
         ({"data": "mnist"}, "the recipe's data: expected object, found 'mnist'"),
         (
             {"data.size": 3},
-            "unknown key 'data.size'; its keys are classes, held_out, missing, n, name, path, reader, sha256, split",
+            "unknown key 'data.size'; its keys are classes, held_out, missing, n, name",
         ),
         ({"data.name": 3}, "unknown dataset '3'"),
         ({"data.classes": "3"}, "the recipe's data.classes: expected array"),
