@@ -20,7 +20,7 @@ FLOORS = (
     {"loading", "lookup"},
     {"datasets", "sampling", "saving"},
     {"evaluation", "plots", "training", "translation"},
-    {"authoring", "testing"},
+    {"authoring", "estimator", "testing"},
     {"cli"},
 )
 """The rooms (packages and single modules) of ``zoo_core``, from the ground up; CONTRIBUTING.md shows the same."""

@@ -125,6 +125,11 @@ class Encoding:
         return [slice(start, stop) for start, stop in pairwise(ends)]
 
     @property
+    def log_volume(self) -> float:
+        """The log of the user's units per unit inside a model, summed over the columns of numbers."""
+        return sum(math.log(column.std) for column in self.columns if column.width == 1)
+
+    @property
     def draws(self) -> bool:
         """Whether some column is dequantised by noise."""
         return any(column.type in ("integer", "category", "date") for column in self.columns)

@@ -230,9 +230,9 @@ def divided(found: Found, name: str, split: str, held_out: float = HELD_OUT, mis
         which = found.splits[split == "test"]
         rows = torch.tensor(which, dtype=torch.int64)
     else:
-        if not 0.0 < held_out < 1.0:
-            raise IncompatibleError(f"held_out = {held_out}; expected a share between 0 and 1")
-        test = min(max(1, round(held_out * len(found))), len(found) - 1)
+        if not 0.0 <= held_out < 1.0:
+            raise IncompatibleError(f"held_out = {held_out}; expected a share from 0 to below 1")
+        test = min(max(1, round(held_out * len(found))), len(found) - 1) if held_out else 0
         order = torch.randperm(len(found), generator=generator(0, "held out", len(found)))
         rows = (order[:test] if split == "test" else order[test:]).sort().values
     other = Splits(found, name, held_out, missing)
