@@ -93,7 +93,7 @@ def sample_shard(
     """
     if not 1 <= shard <= of:
         raise IncompatibleError(f"shard {shard} of {of}; expected a number from 1 to {of}")
-    if n < 1 or first < 0 or min(batch_size or 1, part_size or 1) < 1:
+    if n < 1 or first < 0 or any(size is not None and size < 1 for size in (batch_size, part_size)):
         raise IncompatibleError(
             f"n = {n}, first = {first}, batch_size = {batch_size}, part_size = {part_size}; expected positive numbers"
         )
