@@ -19,8 +19,8 @@ FLOORS = (
     {"fetching", "pictures", "processes", "samplers"},
     {"loading", "lookup"},
     {"datasets", "sampling", "saving"},
-    {"evaluation", "plots", "training", "translation"},
-    {"authoring", "estimator", "testing"},
+    {"evaluation", "plots", "sharding", "training", "translation"},
+    {"authoring", "estimator", "redrawing", "testing"},
     {"cli"},
 )
 """The rooms (packages and single modules) of ``zoo_core``, from the ground up; CONTRIBUTING.md shows the same."""

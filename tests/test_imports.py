@@ -34,6 +34,7 @@ LISTING = [
     ["completion", "bash"],
     ["load", "--help"],
     ["sample", "--help"],
+    ["again", "--help"],
 ]
 
 RUN = """

@@ -12,7 +12,7 @@ import torch
 
 from zoo_core import plugins
 from zoo_core.errors import ConditionError, IncompatibleError
-from zoo_core.interfaces import Call, Condition, Frame, Model, Ragged, Sampler, Streams, Values
+from zoo_core.interfaces import Call, Condition, Frame, Model, Ragged, Sampler, SampleSpace, Streams, Values
 from zoo_core.interfaces.values import cat
 from zoo_core.loading import load
 from zoo_core.plugins.catalogue import resolve
@@ -22,6 +22,7 @@ from zoo_core.processes import Processes
 __all__ = [
     "default_batch_size",
     "default_guidance",
+    "default_part_size",
     "make_sampler",
     "plain_condition",
     "quick_sampler",
@@ -86,6 +87,8 @@ def _made(kind: Any, name: str, options: Mapping[str, Any]) -> Sampler[Any]:
         sampler: Sampler[Any] = kind(**options)
     except (TypeError, ValueError) as err:
         raise IncompatibleError(f"sampler {name!r}: {err}") from err
+    defaults = {key: p.default for key, p in inspect.signature(kind).parameters.items() if p.default is not p.empty}
+    sampler.made_with = {**defaults, **options}
     return sampler
 
 
@@ -105,8 +108,23 @@ def default_batch_size(model: Model) -> int:
     on_gpu = model.device.type != "cpu"
     if model.space.kind == "image":
         return 1024 if on_gpu else 64
-    numbers = max(math.prod(model.space.sizes), 1) * (256 if model.space.open_axis else 1)
-    return max(64, min(16_384, 2**20 // numbers)) * (8 if on_gpu else 1)
+    return max(64, min(16_384, 2**20 // _numbers(model.space))) * (8 if on_gpu else 1)
+
+
+def default_part_size(space: SampleSpace) -> int:
+    """Chooses the number of samples in one file of a long run, about a million numbers, for every device the same.
+
+    It is a multiple of the batch size on a CPU, so that a run in parts has the batches of a run in one piece.
+    """
+    size = 64 if space.kind == "image" else max(64, min(16_384, 2**20 // _numbers(space)))
+    while 2 * size <= 16_384 and 2 * size * _numbers(space) <= 2**20:
+        size *= 2
+    return size
+
+
+def _numbers(space: SampleSpace) -> int:
+    """Counts the numbers of a sample; an open axis counts as 256."""
+    return max(math.prod(space.sizes), 1) * (256 if space.open_axis else 1)
 
 
 def quick_sampler(model: Model, steps: int) -> Sampler[Any]:
@@ -147,7 +165,8 @@ def sample(
         batch_size: number of samples drawn at once, which affects speed and memory only; chosen for the model unless
             given.
         condition: condition of the samples: a :class:`Condition` of ``n`` rows, or values by name.  A value is one for
-            all samples (``{"label": 3}``), or a list whose items are used in turn (``{"label": [0, 1]}``).
+            all samples (``{"label": 3}``), or a list whose items are used in turn (``{"label": [0, 1]}``): sample i has
+            item i modulo the length of the list.
         guidance: strength of guidance by the condition; 1 is the conditional model without guidance.  The model's
             default unless given.
         nfe: greatest number of network evaluations per sample, in place of ``steps``.
@@ -174,7 +193,7 @@ def sample(
     chosen.check(model)
     accepted = chosen.conditions(model)
     if isinstance(condition, Mapping):
-        condition = Condition.of(condition, accepted, n)
+        condition = Condition.of(condition, accepted, n, first)
     elif condition is not None:
         condition.check(accepted)
         if len(condition) != n:
@@ -240,7 +259,7 @@ def sample_in_processes(
     if isinstance(condition, Mapping):
         given = options.get("sampler")
         chosen = given if isinstance(given, Sampler) else make_sampler(model, given)
-        condition = Condition.of(condition, chosen.conditions(model), n)
+        condition = Condition.of(condition, chosen.conditions(model), n, first)
     rows: Values | None = None
     if part:
         mine = None if condition is None else condition.rows(slice(part.start, part.stop))

@@ -23,6 +23,7 @@ SECTIONS = {
         "info": ("info", "Show all that is known about a model."),
         "load": ("load", "Load a model, draw one sample as a test, and describe it."),
         "sample": ("sample", "Draw samples into a picture, a file or a folder."),
+        "again": ("again", "Make a file again, and say whether the result is the same."),
         "translate": ("translate", "Translate samples in files from one domain to another."),
         "plot": ("plot", "Plot a model: its density, its samples, its training."),
         "export": ("export", "Write a model in another library's format."),
@@ -46,7 +47,7 @@ SECTIONS = {
     },
     "This machine": {
         "download": ("download", "Fetch and verify weights for later, offline use."),
-        "verify": ("verify", "Compare the weights on this machine with the registry's hashes."),
+        "verify": ("verify", "Compare weights, or the files of a run, with their hashes."),
         "cache": ("cache", "Show or delete the weights in the Hub's cache."),
         "registry": ("registry", "Check a registry file, or print the JSON Schema of such files."),
         "env": ("env", "Show versions, folders and settings."),

@@ -8,11 +8,25 @@ from typing import Any
 
 import click
 
-__all__ = ["key_values", "placement", "reading_options", "sampler_options", "with_flags"]
+__all__ = [
+    "key_values",
+    "noted",
+    "placement",
+    "reading_options",
+    "sampler_options",
+    "weights_source",
+    "with_flags",
+]
+
+noted = click.option(
+    "--note/--no-note",
+    default=True,
+    help="Let files say how they were made, so that 'zoo again' makes them again.  [default: note]",
+)
 
 
-def placement(function: Any) -> Any:
-    """Adds the options of every verb that builds a model: its device, its number format, and its weights' source."""
+def weights_source(function: Any) -> Any:
+    """Adds the options that say where the weights of a model come from."""
     for option in (
         click.option(
             "--weights-from",
@@ -23,6 +37,15 @@ def placement(function: Any) -> Any:
             "cache and the Hub in turn.",
         ),
         click.option("--offline", is_flag=True, default=None, help="Make no network request, as with ZOO_OFFLINE=1."),
+    ):
+        function = option(function)
+    return function
+
+
+def placement(function: Any) -> Any:
+    """Adds the options of every verb that builds a model: its device, its number format, and its weights' source."""
+    function = weights_source(function)
+    for option in (
         click.option(
             "--dtype",
             metavar="TYPE",

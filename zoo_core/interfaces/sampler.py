@@ -75,6 +75,7 @@ class Sampler(ABC, Generic[M]):
             noise and data.
         takes_noise: whether it can begin at :attr:`Call.noise`.
         guides: whether it applies :attr:`Call.guidance`.
+        made_with: options that :func:`zoo_core.sampling.make_sampler` made it with, those with default values included.
     """
 
     name: ClassVar[str]
@@ -82,6 +83,7 @@ class Sampler(ABC, Generic[M]):
     adds_noise: ClassVar[bool] = False
     takes_noise: ClassVar[bool] = False
     guides: ClassVar[bool] = False
+    made_with: Mapping[str, Any] = {}
 
     def fits(self, model: M) -> str | None:
         """Says why this sampler, with its options, does not fit a model that has what it needs; ``None`` if it does.

@@ -173,7 +173,7 @@ def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | N
         if dtype not in DTYPES:
             raise IncompatibleError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
         dtype = DTYPES[dtype]
-    here = _devices()
+    here = devices()
     if device == "auto":
         device = here[1] if len(here) > 1 else "cpu"
     try:
@@ -189,7 +189,7 @@ def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | N
         raise IncompatibleError(f"cannot put the model on device {str(device)!r}: {reason}; try --device cpu") from err
 
 
-def _devices() -> list[str]:
+def devices() -> list[str]:
     """Lists the devices of this machine: ``cpu``, then the accelerator (``cuda``, ``mps`` …), numbered if several."""
     if not torch.accelerator.is_available() or (found := torch.accelerator.current_accelerator()) is None:
         return ["cpu"]

@@ -12,7 +12,17 @@ from typing import Any, ClassVar, TypeAlias
 
 from zoo_core.registry.spellings import in_one_spelling
 
-__all__ = ["Entry", "Evaluation", "FromFolder", "FromHub", "FromRegistry", "Origin", "SamplerChoice", "Weights"]
+__all__ = [
+    "Entry",
+    "Evaluation",
+    "FromFolder",
+    "FromHub",
+    "FromRegistry",
+    "Origin",
+    "SamplerChoice",
+    "Weights",
+    "typed",
+]
 
 
 @dataclass(frozen=True)
@@ -99,11 +109,11 @@ class Evaluation:
         for flag, value in (("--sampler", self.sampler), ("--steps", self.steps), ("--nfe", self.nfe)):
             words += [flag, str(value)] if value else []
         for key, value in self.options.items():
-            words += ["--set", f"{key}={_typed(value)}"]
+            words += ["--set", f"{key}={typed(value)}"]
         return shlex.join([*words, "--seed", str(self.seed)])
 
 
-def _typed(value: Any) -> str:
+def typed(value: Any) -> str:
     """Writes a value as it is typed after ``--set KEY=``: as JSON, or as a plain string that is not valid JSON."""
     if isinstance(value, str):
         try:
