@@ -23,7 +23,7 @@ from zoo_core.interfaces import Density, can
 from zoo_core.interfaces.values import finite_rows
 from zoo_core.sampling import quick_sampler, sample
 from zoo_core.saving.samples import save_samples
-from zoo_core.training import Options, train
+from zoo_core.training import Options, budget, train
 from zoo_core.training.choice import families_for, for_data
 from zoo_core.training.recipe_file import read_recipe, write_recipe
 from zoo_core.training.target import Target
@@ -202,16 +202,37 @@ def test_missing_cells_are_left_out_for_families_that_take_none(tmp_path):
     assert any("left out" in line for line in said)
 
 
-@pytest.mark.long
-def test_a_budget_sets_the_steps_and_the_size(targets, tmp_path):
-    from zoo_core.training.budget import in_minutes
-
-    target = targets["points"]
-    entry = for_data("ddpm", target, {"batch": 8})
-    said: list[str] = []
-    chosen = in_minutes(
-        entry, tmp_path, 0.01, "cpu", lambda more: for_data("ddpm", target, {"batch": 8, **more}), said.append
+def test_a_budget_sets_the_steps_and_the_size(targets, tmp_path, monkeypatch):
+    """A step of a machine takes 1 ms for each 16 of the network's width: 128, then 64, then 32 in a minute."""
+    monkeypatch.setattr(
+        budget, "_seconds_per_step", lambda entry, data, device: entry.config["network"]["width"] / 16e3
     )
-    assert 1 <= chosen.recipe["steps"] < 5000
-    assert chosen.config["network"]["width"] < entry.config["network"]["width"]
-    assert "steps of" in said[0]
+    target = targets["points"]
+    said: list[str] = []
+
+    def made(more):
+        return for_data("ddpm", target, {"batch": 8, **more})
+
+    def chosen(minutes):
+        return budget.in_minutes(made({}), tmp_path, minutes, "cpu", made, said.append)
+
+    assert (chosen(1).recipe["steps"], chosen(1).config["network"]["width"]) == (6750, 128)
+    assert (chosen(0.12).recipe["steps"], chosen(0.12).config["network"]["width"]) == (1620, 64)
+    assert chosen(1000).recipe["steps"] == 20000, "no more than the recipe's, of few examples"
+    assert said[0] == "6,750 steps of 8 ms in about 1.0 minutes"
+    assert said[2].endswith("a smaller network")
+
+
+def test_a_run_that_began_keeps_its_budget(targets, tmp_path):
+    target = targets["points"]
+    entry = for_data("gan", target, {"batch": 8, "steps": 2})
+    write_recipe(tmp_path, entry)
+    train(entry, tmp_path, Options(samples_every=0), target.data)
+    said: list[str] = []
+    again = budget.in_minutes(
+        for_data("gan", target, {"batch": 8}), tmp_path, 5, "cpu", lambda more: entry, said.append
+    )
+    assert again.recipe["steps"] == 2
+    other = for_data("gan", targets["table"], {"batch": 8})
+    with pytest.raises(IncompatibleError, match="on other data"):
+        budget.in_minutes(other, tmp_path, 5, "cpu", lambda more: entry, said.append)
