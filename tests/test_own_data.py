@@ -217,7 +217,7 @@ def test_a_budget_sets_the_steps_and_the_size(targets, tmp_path, monkeypatch):
         return budget.in_minutes(made({}), tmp_path, minutes, "cpu", made, said.append)
 
     assert (chosen(1).recipe["steps"], chosen(1).config["network"]["width"]) == (6750, 128)
-    assert (chosen(0.12).recipe["steps"], chosen(0.12).config["network"]["width"]) == (1620, 64)
+    assert (chosen(0.125).recipe["steps"], chosen(0.125).config["network"]["width"]) == (1687, 64)
     assert chosen(1000).recipe["steps"] == 20000, "no more than the recipe's, of few examples"
     assert said[0] == "6,750 steps of 8 ms in about 1.0 minutes"
     assert said[2].endswith("a smaller network")
