@@ -59,6 +59,10 @@ _OF_SAMPLES = {
         "neighbours:TwoSampleTest",
         "leave-one-out accuracy of 1-NN between samples and data; 0.5 is best",
     ),
+    "copies": (
+        "copies:Copies",
+        "share of samples closer to a training example than 99 % of held-out ones; 0.01 is held-out data",
+    ),
     "inception-score": (
         "classifier:InceptionScore",
         "Inception Score with the data set's own classifier (Salimans et al. 2016)",
@@ -122,6 +126,7 @@ _REQUIRES = {
     "density": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
     "coverage": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
     "two-sample-test": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "copies": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
     "inception-score": [*_COMPARED, _SHIPPED],
     "class-accuracy": [*_COMPARED, _SHIPPED, "conditional|one-class|some-classes"],
     "wasserstein": _COMPARED,
@@ -147,3 +152,9 @@ def zoo_register(catalogue: Catalogue) -> None:
         for name, (target, summary) in table.items():
             requires = _REQUIRES.get(name, [])
             catalogue.metric(name, f"zoo_metrics.{target}", summary, needs=needs, requires=requires)
+    catalogue.plot(
+        "copies",
+        "zoo_metrics.copies:pairs",
+        "the samples that are closest to training images, each above its nearest",
+        requires=["sampled", "image", "!black-and-white", _FEATURES],
+    )
