@@ -10,6 +10,9 @@
 The columns of a reader's own table or array are encoded as :mod:`zoo_core.interfaces.columns` says.  Other numbers and
 tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones unchanged.
 Every draw belongs to a stream: of the row in evaluation, of the step and the row in training.
+
+NaN is a missing value to a model that ``takes_missing``, and is refused otherwise.  A column ``weight`` of the data set
+has the weights of the examples.
 """
 
 from __future__ import annotations
@@ -26,7 +29,10 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Density, Model, Streams, Values
 from zoo_core.interfaces.values import finite_rows
 
-__all__ = ["Prepared", "Treatment", "check_fit", "encoded", "protocol", "treatment"]
+__all__ = ["WEIGHT", "Prepared", "Treatment", "check_fit", "encoded", "protocol", "treatment"]
+
+WEIGHT = "weight"
+"""Column of a data set that has the weights of its examples: numbers of at least 0, one per example."""
 
 Treatment = Literal["none", "scaled", "dequantised", "binarised", "encoded"]
 
@@ -97,9 +103,11 @@ class Prepared:
     Attributes:
         treatment: treatment of the examples.
         protocol: treatment in words that continue a sentence (``", 256 levels, uniformly dequantised"``).
+        weights: weights of the examples, ``(n,)`` in float64; ``None`` for equal weights.
 
     Raises:
-        IncompatibleError: the data do not fit the model's sample space, or lack a column that it is conditioned on.
+        IncompatibleError: the data do not fit the model's sample space, lack a column that it is conditioned on, or
+            have a weight below 0.
     """
 
     def __init__(self, model: Model, data: DataSet, seed: int = 0) -> None:
@@ -111,6 +119,7 @@ class Prepared:
                     f"the model is conditioned on {name!r}, and {data.name} has no such column (it has {has})"
                 )
         self.model, self.data, self.seed = model, data, seed
+        self.weights = None if WEIGHT in model.conditions else _weights(data)
         self.treatment, self.protocol = treatment(model, data), protocol(model, data)
 
     def __len__(self) -> int:
@@ -137,7 +146,7 @@ class Prepared:
         stored = self.data.rows(which)
         x = self.values(stored.x, self.noise(which) if noise is None and self.draws else noise)
         condition = stored.condition.only(self.model.conditions) if stored.condition is not None else None
-        return Batch(x, condition)
+        return Batch(x, condition, None if self.weights is None else self.weights[which])
 
     def values(self, stored: Values, noise: Streams | None) -> Values:
         """Converts stored values to the model's side.
@@ -145,10 +154,11 @@ class Prepared:
         Raises:
             IncompatibleError: numbers outside [0, 1] would have to be binarised.
         """
-        if not bool((finite := finite_rows(stored)).all()):
+        if not bool((finite := finite_rows(stored, missing=self.model.takes_missing)).all()):
             bad = int((~finite).sum())
             raise IncompatibleError(
-                f"{self.data.name} has values that are not finite in {bad} of {len(stored)} examples"
+                f"{self.data.name} has values that are not finite in {bad} of {len(stored)} examples; leave them out"
+                + ("" if self.model.takes_missing else ", or where they are missing take a family that allows it")
             )
         if self.model.space.cropped is not None and isinstance(stored, Tensor):
             stored = self.model.space.padded(stored)
@@ -183,3 +193,14 @@ class Prepared:
         step = size or max(len(self), 1)
         for start in range(0, len(self), step):
             yield self.rows(torch.arange(start, min(start + step, len(self))))
+
+
+def _weights(data: DataSet) -> Tensor | None:
+    column = data.columns.get(WEIGHT)
+    if not isinstance(column, Tensor):
+        return None
+    weights = column.double()
+    if not bool((right := weights.isfinite() & (weights >= 0)).all()):
+        wrong = weights[~right][0].item()
+        raise IncompatibleError(f"{data.name} has {WEIGHT} = {wrong:g}; expected numbers of at least 0")
+    return weights

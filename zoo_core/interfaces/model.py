@@ -52,6 +52,8 @@ class Model(nn.Module):
         discrete: whether ``log_prob`` is a probability of discrete values (8-bit images, tokens), not a density.
         binarises: whether ``log_prob`` is a probability of black and white pixels.  Training and evaluation then draw
             white with the grey level as its probability, and the model is given zeros and ones.
+        takes_missing: whether NaN in data means a missing value.  ``log_prob`` of a row with NaN is then that of its
+            other values, log ∫ p(x) over the missing ones, and its statistics objectives take such rows too.
         entry: registry entry that the model was built from, if any.
         players: parts that objectives train, by name (``{"generator": …, "critic": …}``); ``{"model": self}`` unless a
             family overrides it.
@@ -61,6 +63,7 @@ class Model(nn.Module):
     conditions: Mapping[str, ConditionSpec] = {}
     discrete: bool = False
     binarises: bool = False
+    takes_missing: bool = False
     entry: Entry | None = None
 
     @classmethod
@@ -263,17 +266,35 @@ class EnergyBased(ABC, Generic[X]):
 
 
 class Completer(ABC, Generic[X]):
-    """Can complete samples exactly: draws from p(x_unknown | x_known)."""
+    """Can complete samples exactly: draws from p(x_unknown | x_known).
+
+    Every sample has its own mask: a table lacks other cells in every row.
+    """
+
+    def completes(self, known: Tensor) -> str | None:
+        """Says why these masks cannot be completed exactly; ``None`` where they can, as all can unless overridden.
+
+        An autoregressive model of one order completes prefixes only.  The reason continues the sentence "this model …".
+
+        Args:
+            known: masks of the known coordinates, bool ``(n, *shape)``.
+        """
+        return None
 
     @abstractmethod
     def complete(self, x: X, known: Tensor, streams: Streams, *, condition: Condition | None = None) -> X:
         """Draws the unknown coordinates given the known ones.
 
         Args:
-            x: data, ``(n, *space.shape)``; the unknown coordinates are not read.
-            known: mask of the known coordinates, bool ``space.shape``, the same for all samples.
+            x: data on the model's side, ``(n, *space.shape)``; the unknown coordinates are not read.  Where the length
+                is open, the completed samples have the lengths of ``x``.
+            known: mask of the known coordinates of each sample, bool, of the shape of the (padded) numbers of ``x``;
+                all of a row may be known, or none.
             streams: random streams, one per sample.
             condition: condition of the samples, one row each.
+
+        Returns:
+            Samples, whose known coordinates are those of ``x`` to the bit.
         """
 
 

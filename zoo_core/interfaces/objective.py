@@ -97,7 +97,14 @@ class GradientObjective(ABC, Generic[M, X]):
 
 
 class StatisticsObjective(ABC, Generic[M, X]):
-    """Sums expected statistics over the data, then maximises: closed-form maximum likelihood, EM, Baum–Welch."""
+    """Sums expected statistics over the data, then maximises: closed-form maximum likelihood, EM, Baum–Welch.
+
+    Attributes:
+        weighs: whether :meth:`statistics` weighs the examples by ``batch.weights``; data with weights are refused by
+            those that do not.
+    """
+
+    weighs: bool = False
 
     @abstractmethod
     def initialise(self, model: M, data: Examples, seed: int) -> None:
@@ -113,7 +120,8 @@ class StatisticsObjective(ABC, Generic[M, X]):
     def statistics(self, model: M, batch: Batch[X]) -> dict[str, Tensor]:
         """Computes expected sufficient statistics of a batch, which add over batches and machines.
 
-        ``log_likelihood`` (the sum over the batch, nats) and ``count`` are among them.
+        ``log_likelihood`` (the sum over the batch, nats) and ``count`` are among them.  With weights they are sums of
+        weighted terms, and the count is the sum of the weights: an example of weight 2 counts as two equal ones.
         """
 
     @abstractmethod

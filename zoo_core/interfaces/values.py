@@ -175,8 +175,13 @@ def map_values(values: X, function: Callable[[Tensor], Tensor]) -> X:
     return cast(X, mapped)
 
 
-def finite_rows(values: Values) -> Tensor:
-    """Says of each row whether all of its numbers are finite, bool ``(n,)``; padding does not count."""
+def finite_rows(values: Values, *, missing: bool = False) -> Tensor:
+    """Says of each row whether all of its numbers are finite, bool ``(n,)``; padding does not count.
+
+    Args:
+        values: samples or examples.
+        missing: whether NaN is a missing value, and allowed.
+    """
     data = values.padded_with(0).data if isinstance(values, Ragged) else values
-    finite = torch.isfinite(data)
+    finite = ~torch.isinf(data) if missing else torch.isfinite(data)
     return finite.flatten(1).all(1) if data.ndim > 1 else finite

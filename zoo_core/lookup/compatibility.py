@@ -40,6 +40,7 @@ FACTS = {
     "many-passes": "a density that takes many passes through a network",
     "discrete": "a probability of discrete levels or tokens",
     "binarises": "a density of black and white images",
+    "missing": "data with missing values",
     "importance": "importance_log_prob(x, k, streams)",
     "encoder": "an encoder",
     "chains": "persistent chains that ship with the weights",

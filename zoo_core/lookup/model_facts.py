@@ -33,6 +33,7 @@ def read_facts(model: Model) -> tuple[str, ...]:
         "many-passes": can(model, Density) and model.many_passes,
         "discrete": model.discrete,
         "binarises": model.binarises,
+        "missing": model.takes_missing,
         "importance": hasattr(model, "importance_log_prob"),
         "encoder": isinstance(model, LatentVariable) and type(model).encode is not LatentVariable.encode,
         "chains": isinstance(model, EnergyBased) and model.persistent_chains() is not None,

@@ -1,6 +1,9 @@
 """The training batches of a run, in one random order per epoch, converted to the model's side batch by batch.
 
 Row ``i`` of step ``s`` depends on (seed, s, i) only, so resumed runs and runs in several processes see equal batches.
+
+Where the examples have weights, an epoch draws as many rows as there are, each with a probability in proportion to its
+weight, so that a gradient is on average that of the weighted loss.
 """
 
 from __future__ import annotations
@@ -51,8 +54,14 @@ class TrainingBatches:
         per_epoch = len(self.data) // self.size
         epoch, place = divmod(step, per_epoch)
         if epoch != self._epoch:
-            order = generator(self.seed, "data order", epoch)
-            self._epoch, self._order = epoch, torch.randperm(len(self.data), generator=order)
+            order, n, weights = generator(self.seed, "data order", epoch), len(self.data), self.prepared.weights
+            self._epoch = epoch
+            if weights is None:
+                self._order = torch.randperm(n, generator=order)
+            else:  # by inversion, which has no limit on the number of rows
+                total = weights.cumsum(0)
+                u = torch.rand(n, dtype=torch.float64, generator=order) * total[-1]
+                self._order = torch.searchsorted(total, u, right=True).clamp_max(n - 1)
         return self._order[place * self.size : (place + 1) * self.size]
 
     def batch(self, step: int, part: range, device: torch.device) -> Batch[Any]:
@@ -66,7 +75,7 @@ class TrainingBatches:
             x = batch.x.clone()
             x[mirrored] = x[mirrored].flip(-1)
             batch = replace(batch, x=x)
-        return replace(batch, step=step).to(device)
+        return replace(batch, step=step, weights=None).to(device)
 
     def first(self) -> Batch[Any]:
         """Reads the whole batch of the first step, the same in every process."""

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.datasets.prepared import Prepared
-from zoo_core.errors import ZooError
+from zoo_core.datasets.prepared import WEIGHT, Prepared
+from zoo_core.errors import IncompatibleError, ZooError
 from zoo_core.interfaces import Model, StatisticsObjective
 from zoo_core.processes import Processes
 from zoo_core.training import checkpoint
@@ -62,9 +62,14 @@ def fit(
         The mean log-likelihood before each iteration of the best restart, in nats.
 
     Raises:
+        IncompatibleError: the examples have weights, and the objective does not use them.
         ZooError: every restart failed.
         WeightsError: the checkpoint belongs to another run.
     """
+    if data.weights is not None and not objective.weighs:
+        raise IncompatibleError(
+            f"{data.data.name} has a column {WEIGHT!r}, and {type(objective).__name__} uses no weights; leave it out"
+        )
     run = _Run(model, folder, processes, facts or {})
     part = processes.part(len(data)) if processes else range(len(data))
     size = batch or max(len(part), 1)

@@ -216,23 +216,6 @@ def test_conditional_is_joint_over_marginal(covariance):
         assert torch.allclose(conditional, expected, atol=1e-8)
 
 
-def test_inpainting_draws_from_the_conditional():
-    """10,000 draws for one observation: mean and spread of the exact conditional within five standard errors."""
-    model, x = fitted()
-    known = torch.tensor([True, False, True])
-    row = x[0]
-    drawn = model.inpaint(row.expand(10_000, 3), known, Streams(0, "test", 0, 10_000, dtype=torch.float64))
-    assert torch.equal(drawn[:, known], row[known].expand(10_000, 2))
-    exact = model.conditional(row, known)
-    w, m = exact.log_weights.exp(), exact.means[:, 0]
-    mean = (w @ m).item()
-    variance = (w @ (exact.covariances()[:, 0, 0] + m.square())).item() - mean**2
-    assert drawn[:, 1].mean().item() == pytest.approx(mean, abs=5 * math.sqrt(variance / 10_000))
-    assert drawn[:, 1].var().item() == pytest.approx(variance, rel=0.15)
-    with pytest.raises(ValueError, match="marks all coordinates or none"):
-        model.inpaint(row[None], torch.ones(3, dtype=torch.bool), Streams(0, "test", 0, 1))
-
-
 def test_restarts_keep_the_best():
     x = blobs(k=3, seed=3)
     one, five = GaussianMixture([3], 5), GaussianMixture([3], 5)

@@ -11,7 +11,8 @@ Given the coordinates K of x, the other coordinates U have a mixture distributio
 
     w_j ∝ w_j N(x_K; μ_jK, Σ_jKK),    μ_U + Σ_UK Σ_KK⁻¹ (x_K − μ_K),    Σ_UU − Σ_UK Σ_KK⁻¹ Σ_KU,
 
-and a draw from it is a draw x̃ of component j, corrected for the known coordinates:  x̃_U + Σ_UK Σ_KK⁻¹ (x_K − x̃_K).
+which is exact for every row and every set of missing cells (:mod:`zoo_gmm.incomplete` has the formulas in whitened
+coordinates).  Hence NaN in data is a missing value: log p of such a row is that of its known cells.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from zoo_core.interfaces import Condition, Density, DirectSampler, Model, SampleSpace, Streams
+from zoo_core.interfaces import Completer, Condition, Density, DirectSampler, Model, SampleSpace, Streams
+from zoo_gmm.incomplete import blocks, missing_rows
 
 __all__ = ["Covariance", "GaussianMixture"]
 
@@ -32,7 +34,7 @@ FEW = 8
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 
 
-class GaussianMixture(Model, Density, DirectSampler):
+class GaussianMixture(Model, Density, DirectSampler, Completer):
     """A mixture of Gaussians, computed in float64 for data of every type.
 
     Args:
@@ -48,6 +50,7 @@ class GaussianMixture(Model, Density, DirectSampler):
     triangle of L_j ``(k or 1, D(D+1)/2)``, the diagonal of L_j ``(k, D)``, or one number each ``(k, 1)``.
     """
 
+    takes_missing = True
     log_weights: Tensor
     means: Tensor
     scale: Tensor
@@ -101,13 +104,17 @@ class GaussianMixture(Model, Density, DirectSampler):
 
     def covariances(self) -> Tensor:
         """Computes the dense covariances Σ_j, ``(k, D, D)`` in float64."""
-        factors = self.factors()
-        dense = factors if self.triangular else torch.diag_embed(factors.expand(-1, self.dimensions))
+        dense = self._dense_factors()
         return (dense @ dense.mT).expand(self.components, -1, -1)
 
     def component_log_prob(self, x: Tensor) -> Tensor:
-        """Computes log w_j + log N(x; μ_j, Σ_j), ``(n, k)`` in float64."""
+        """Computes log w_j + log N(x; μ_j, Σ_j), ``(n, k)`` in float64; NaN in x is a missing value."""
         flat, factors, d = x.flatten(1).double(), self.factors(), self.dimensions
+        if (incomplete := missing_rows(flat)) is not None:
+            found = flat.new_empty(len(flat), self.components)
+            found[~incomplete] = self.component_log_prob(flat[~incomplete])
+            found[incomplete] = self._log_prob_of_known(flat[incomplete])
+            return found
         columns = []
         for j in range(self.components):
             factor = factors[j % len(factors)]
@@ -121,8 +128,23 @@ class GaussianMixture(Model, Density, DirectSampler):
         constant = self.log_weights.double() - 0.5 * d * math.log(2.0 * math.pi)
         return torch.stack(columns, dim=1) + constant
 
+    def _log_prob_of_known(self, flat: Tensor) -> Tensor:
+        """Computes log w_j + log N(x_K; μ_jK, Σ_jKK) of rows with missing cells, ``(n, k)``."""
+        missing, means, factors = torch.isnan(flat), self.means.double(), self.factors()
+        found = flat.new_empty(len(flat), self.components)
+        if self.triangular:
+            for block in blocks(flat, missing, means, factors):
+                found[block.rows] = block.log_density.movedim(0, -1)
+        else:
+            for j, scale in enumerate(factors):
+                white = ((flat - means[j]) / scale).masked_fill(missing, 0.0)
+                log_det = scale.log().expand(self.dimensions).masked_fill(missing, 0.0).sum(1)
+                known = (~missing).sum(1).double()
+                found[:, j] = -0.5 * white.square().sum(1) - log_det - 0.5 * known * math.log(2.0 * math.pi)
+        return found + self.log_weights.double()
+
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
-        """Computes the exact log p(x) in nats, ``(n,)`` in float64."""
+        """Computes the exact log p(x) in nats, ``(n,)`` in float64; of a row with NaN, that of its other cells."""
         return torch.logsumexp(self.component_log_prob(x), dim=1)
 
     def responsibilities(self, x: Tensor) -> Tensor:
@@ -170,64 +192,47 @@ class GaussianMixture(Model, Density, DirectSampler):
 
         Args:
             x: one sample, ``(*shape)``; only its known coordinates are read.
-            known: mask of the known coordinates, bool ``(*shape)``, neither all nor none.
+            known: mask of the known coordinates, bool ``(*shape)``, not all of which are true.
 
         Returns:
             a mixture with full covariances over the unknown coordinates in their order.
 
         Raises:
-            ValueError: nothing is known, or everything is.
+            ValueError: everything is known.
         """
-        K, U = _parts(known)
-        sigma, x_K = self.covariances(), x.flatten().double()[K]
-        gain, log_weights = self._gain_and_weights(x_K.unsqueeze(0), K, U, sigma)
-        mixture = GaussianMixture([len(U)], self.components).to(x.device)
-        mixture.log_weights.copy_(log_weights[0])
-        mixture.means.copy_(self.means[:, U] + torch.einsum("juk,jk->ju", gain, x_K - self.means[:, K]))
-        spread = sigma[:, U][:, :, U] - gain @ sigma[:, K][:, :, U]
-        mixture.set_factors(torch.linalg.cholesky(spread))
+        missing = ~known.flatten().bool()
+        if not bool(missing.any()):
+            raise ValueError("known marks all coordinates; expected at least one that is unknown")
+        factors, means, k = self._dense_factors(), self.means.double(), self.components
+        (block,) = blocks(x.flatten().double()[None], missing[None], means, factors)
+        factors = factors[:, missing].expand(k, -1, -1)
+        mixture = GaussianMixture([int(missing.sum())], k).to(x.device)
+        mixture.log_weights.copy_(torch.log_softmax(block.log_density[:, 0, 0] + self.log_weights, dim=0))
+        mixture.means.copy_(means[:, missing] + (factors @ block.mean[:, 0, 0, :, None]).squeeze(2))
+        spread = factors @ block.basis[:, 0]
+        mixture.set_factors(torch.linalg.cholesky(spread @ spread.mT))
         return mixture
 
-    def inpaint(self, x: Tensor, known: Tensor, streams: Streams) -> Tensor:
-        """Draws the unknown coordinates given the known ones, exactly.
+    def complete(self, x: Tensor, known: Tensor, streams: Streams, *, condition: Condition | None = None) -> Tensor:
+        """Draws the unknown coordinates given the known ones, exactly: first the component, then the coordinates."""
+        missing, means, factors = ~known.flatten(1).bool(), self.means.double(), self.factors()
+        flat = x.flatten(1).double().masked_fill(missing, torch.nan)
+        j = streams.categorical(self.responsibilities(flat))
+        z = streams.normal(self.dimensions).double()
+        if self.triangular:
+            incomplete = missing.any(1).nonzero().squeeze(1)
+            for component in range(self.components):
+                rows = incomplete[j[incomplete] == component]
+                if not len(rows):
+                    continue
+                mean, factor = means[component, None], factors[component % len(factors), None]
+                for block in blocks(flat[rows], missing[rows], mean, factor):
+                    place, basis = rows[block.rows], block.basis[0]
+                    z[place] = block.mean[0] + (z[place] @ basis) @ basis.mT
+        drawn = self._from_components(j, z)
+        return torch.where(known, x, drawn.view_as(x).to(x.dtype))
 
-        Args:
-            x: samples, ``(n, *shape)``.
-            known: mask of the known coordinates, bool ``(*shape)``, the same for all samples.
-            streams: random streams, one per sample.
-
-        Returns:
-            samples, ``(n, *shape)``, with the known coordinates of ``x``.
-
-        Raises:
-            ValueError: nothing is known, or everything is.
-        """
-        K, U = _parts(known)
-        flat = x.flatten(1).double()
-        gain, log_weights = self._gain_and_weights(flat[:, K], K, U, self.covariances())
-        j = streams.categorical(log_weights.exp())
-        drawn = self._from_components(j, streams.normal(self.dimensions).double())
-        wrong = flat[:, K] - drawn[:, K]
-        out = flat.clone()
-        for component in range(self.components):
-            rows = (j == component).nonzero().squeeze(1)
-            out[rows[:, None], U] = drawn[rows[:, None], U] + wrong[rows] @ gain[component].mT
-        return out.view_as(x).to(x.dtype)
-
-    def _gain_and_weights(self, x_K: Tensor, K: Tensor, U: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes Σ_UK Σ_KK⁻¹ ``(k, U, K)``, and the log-weights given x_K, ``(n, k)``."""
-        factor = torch.linalg.cholesky(sigma[:, K][:, :, K])
-        gain = torch.cholesky_solve(sigma[:, K][:, :, U], factor).mT
-        columns = []
-        for j in range(self.components):
-            white = torch.linalg.solve_triangular(factor[j], (x_K - self.means[j, K]).mT, upper=False)
-            columns.append(-0.5 * white.square().sum(0) - factor[j].diagonal().log().sum())
-        return gain, torch.log_softmax(torch.stack(columns, dim=1) + self.log_weights, dim=1)
-
-
-def _parts(known: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the indices of the known and of the unknown coordinates."""
-    flat = known.flatten().bool()
-    if flat.all() or not flat.any():
-        raise ValueError("known marks all coordinates or none; expected some, and not all")
-    return flat.nonzero().squeeze(1), (~flat).nonzero().squeeze(1)
+    def _dense_factors(self) -> Tensor:
+        """Returns L_j as triangular matrices, ``(k or 1, D, D)`` in float64."""
+        factors = self.factors()
+        return factors if self.triangular else torch.diag_embed(factors.expand(-1, self.dimensions))

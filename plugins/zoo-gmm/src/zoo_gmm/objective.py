@@ -9,6 +9,10 @@ so the data are read once.  With responsibilities r,
 Near convergence C ≈ I for every condition number of Σ, so no digits cancel, and the pass over the data may be in
 float32 while the k·D² parameters are in float64.  (The textbook formula Σ r·x xᵀ / N − μ μᵀ cancels for data with an
 offset, so that in float32 it is not positive definite.)  N, Σ r·y and Σ r·y yᵀ add over batches and machines.
+
+Of an example with missing cells (NaN) the E-step takes the expectations given the known ones, E[y] and E[y yᵀ] =
+E[y] E[y]ᵀ + Cov[y], and the likelihood is that of the known cells (Ghahramani & Jordan 1994).  A weight of an example
+multiplies its responsibilities and its log-likelihood.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from torch import Tensor
 from zoo_core.errors import ZooError
 from zoo_core.interfaces import Batch, Examples, StatisticsObjective
 from zoo_core.randomness import generator
+from zoo_gmm.incomplete import blocks, missing_rows
 from zoo_gmm.model import GaussianMixture
 
 __all__ = ["ExpectationMaximisation"]
@@ -32,7 +37,7 @@ ROWS = 1024
 
 
 class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
-    """Expectation–maximisation for Gaussian mixtures.
+    """Expectation–maximisation for Gaussian mixtures, of data with missing cells (NaN) and with weights too.
 
     Args:
         reg: number that is added to the diagonal of every Σ, at least 0.
@@ -43,6 +48,8 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
     Raises:
         ValueError: an argument is outside its range.
     """
+
+    weighs = True
 
     def __init__(
         self, reg: float = 1e-6, shrinkage: float = 0.0, data_dtype: Literal["float64", "float32"] = "float64"
@@ -58,7 +65,10 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
         """Initialises by k-means++ (Arthur & Vassilvitskii 2007), ten Lloyd steps and a first M-step."""
         whole: Batch = next(data.batches())
         x = whole.x.flatten(1).double()
-        centres = _kmeans(x, model.components, generator(seed, "k-means++"))
+        missing = missing_rows(x)
+        if missing is not None:
+            x = _filled_with_means(x)
+        centres = _kmeans(x, model.components, generator(seed, "k-means++"), whole.weights)
         assigned = torch.cdist(x, centres).argmin(1)
         spread = x.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
         model.means.copy_(centres)
@@ -94,7 +104,14 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
         first = torch.zeros(k, d, dtype=torch.float64, device=means.device)
         second = torch.zeros(k, d, *([d] if model.triangular else []), dtype=torch.float64, device=means.device)
         log_likelihood = torch.zeros((), dtype=torch.float64, device=means.device)
-        flat = batch.x.flatten(1)
+        flat, weights = batch.x.flatten(1), batch.weights
+        n = torch.tensor(float(len(flat)), dtype=torch.float64) if weights is None else weights.double().sum().cpu()
+        sums = {"component": count, "first": first, "second": second, "log_likelihood": log_likelihood, "count": n}
+        if (missing := missing_rows(flat)) is not None:
+            some, rows = batch.rows(missing.nonzero().squeeze(1)), ~missing
+            self._add_incomplete(sums, model, some, None if assigned is None else assigned[missing])
+            flat, weights = flat[rows], None if weights is None else weights[rows]
+            assigned = None if assigned is None else assigned[rows]
         for start in range(0, len(flat), ROWS):
             block = (flat[start : start + ROWS].double() - centre).to(dtype)
             if model.triangular:
@@ -103,19 +120,63 @@ class ExpectationMaximisation(StatisticsObjective[GaussianMixture]):
                 white = block * whitener[:, None] - shift[:, None]
             log_joint = constant[:, None] - 0.5 * white.square().sum(2).double()
             evidence = torch.logsumexp(log_joint, dim=0)
-            log_likelihood += evidence.sum()
+            weight = None if weights is None else weights[start : start + ROWS].double()
+            log_likelihood += evidence.sum() if weight is None else evidence @ weight
             if assigned is None:
                 share = (log_joint - evidence).exp().to(dtype)
                 # Tiny responsibilities give subnormal products, which processors compute six times slower.
                 share.masked_fill_(share < torch.finfo(dtype).tiny ** 0.5, 0.0)
             else:
                 share = torch.nn.functional.one_hot(assigned[start : start + ROWS], k).mT.to(dtype)
+            if weight is not None:
+                share = share * weight.to(dtype)
             weighted = share[:, :, None] * white
             count += share.sum(1).double()
             first += weighted.sum(1).double()
             second += (weighted.mT @ white if model.triangular else (weighted * white).sum(1)).double()
-        n = torch.tensor(float(len(flat)), dtype=torch.float64)
-        return {"component": count, "first": first, "second": second, "log_likelihood": log_likelihood, "count": n}
+        return sums
+
+    def _add_incomplete(
+        self, sums: dict[str, Tensor], model: GaussianMixture, batch: Batch, assigned: Tensor | None
+    ) -> None:
+        """Adds the expected statistics of examples with missing cells, in float64, to ``sums`` in place.
+
+        Args:
+            sums: sums so far, as :meth:`statistics` returns them.
+            model: model with the current parameters.
+            batch: examples, each with a missing cell.
+            assigned: components that replace the responsibilities, ``(n,)``.
+        """
+        x, means, factors = batch.x.flatten(1).double(), model.means.double(), model.factors()
+        missing, log_weights = torch.isnan(x), model.log_weights.double()
+
+        def shares(log_joint: Tensor, rows: Tensor) -> Tensor:
+            """Adds to the sums what does not depend on y; returns weight times responsibility, ``(k, *rows.shape)``."""
+            evidence = torch.logsumexp(log_joint, dim=0)
+            if assigned is None:
+                share = (log_joint - evidence).exp()
+            else:
+                share = torch.nn.functional.one_hot(assigned[rows], model.components).movedim(-1, 0).double()
+            if batch.weights is not None:
+                share, evidence = share * batch.weights[rows], evidence * batch.weights[rows]
+            sums["log_likelihood"] += evidence.sum()
+            sums["component"] += share.flatten(1).sum(1)
+            return share
+
+        if not model.triangular:
+            share = shares(model.component_log_prob(x).T, torch.arange(len(x), device=x.device))
+            for j in range(model.components):
+                white = ((x - means[j]) / factors[j]).masked_fill(missing, 0.0)  # E[y] = 0 and Var[y] = 1 there
+                sums["first"][j] += share[j] @ white
+                sums["second"][j] += share[j] @ (white.square() + missing)
+            return
+        for block in blocks(x, missing, means, factors):
+            share = shares(block.log_density + log_weights[:, None, None], block.rows)
+            weighted = share[..., None] * block.mean
+            sums["first"] += weighted.sum((1, 2))
+            sums["second"] += weighted.flatten(1, 2).mT @ block.mean.flatten(1, 2)
+            spread = share.sum(2)[..., None, None] * block.basis
+            sums["second"] += spread.movedim(1, 2).flatten(2) @ block.basis.movedim(1, 2).flatten(2).mT
 
     def maximise(self, model: GaussianMixture, statistics: Mapping[str, Tensor]) -> None:
         """Sets the parameters by the M-step.
@@ -157,15 +218,34 @@ def _require(positive: Tensor | bool, em: ExpectationMaximisation) -> None:
         )
 
 
-def _kmeans(x: Tensor, k: int, source: torch.Generator) -> Tensor:
-    """Finds k cluster centres, ``(k, D)``."""
+def _filled_with_means(x: Tensor) -> Tensor:
+    """Replaces missing cells by the means of their columns, to begin with.
+
+    Raises:
+        ZooError: a column has no known cell.
+    """
+    means = x.nanmean(0)
+    if bool((empty := torch.isnan(means)).any()):
+        which = int(empty.nonzero()[0])
+        raise ZooError(f"no example has a value in column {which}; leave this column out")
+    return torch.where(torch.isnan(x), means, x)
+
+
+def _kmeans(x: Tensor, k: int, source: torch.Generator, weights: Tensor | None = None) -> Tensor:
+    """Finds k cluster centres, ``(k, D)``, of rows that may have weights ``(n,)``."""
+    if weights is not None:  # a row without weight is no example
+        x, weights = x[weights > 0], weights[weights > 0].double()
     n = len(x)
     if k > n:
         raise ZooError(f"components = {k}, but there are {n} examples; use fewer components")
-    chosen = [int(torch.randint(n, (), generator=source))]
+    if weights is None:
+        chosen = [int(torch.randint(n, (), generator=source))]
+    else:
+        u = torch.rand((), dtype=torch.float64, generator=source) * weights.sum()
+        chosen = [min(int(torch.searchsorted(weights.cumsum(0), u)), n - 1)]
     nearest = (x - x[chosen[0]]).square().sum(1)
     while len(chosen) < k:
-        mass = nearest.cumsum(0)
+        mass = (nearest if weights is None else nearest * weights).cumsum(0)
         u = torch.rand((), dtype=torch.float64, generator=source) * mass[-1]
         chosen.append(min(int(torch.searchsorted(mass, u)), n - 1))
         nearest = torch.minimum(nearest, (x - x[chosen[-1]]).square().sum(1))
@@ -174,5 +254,10 @@ def _kmeans(x: Tensor, k: int, source: torch.Generator) -> Tensor:
         assigned = torch.cdist(x, centres).argmin(1)
         for j in range(k):
             if (assigned == j).any():
-                centres[j] = x[assigned == j].mean(0)
+                mine = x[assigned == j]
+                if weights is None:
+                    centres[j] = mine.mean(0)
+                else:
+                    w = weights[assigned == j]
+                    centres[j] = w @ mine / w.sum()
     return centres

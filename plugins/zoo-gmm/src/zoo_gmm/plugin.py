@@ -10,7 +10,7 @@ ZOO_API = (1, 0)
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
     """Registers the family, its objective and its plot."""
-    can = ["Density", "DirectSampler"]
+    can = ["Density", "DirectSampler", "Completer"]
     catalogue.family(
         "gmm",
         "zoo_gmm.model:GaussianMixture",
