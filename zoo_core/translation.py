@@ -12,7 +12,7 @@ import torch
 
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Condition, Model, Streams, Translator, Values
-from zoo_core.interfaces.model import lacking
+from zoo_core.interfaces.capabilities import lacking
 from zoo_core.interfaces.values import cat
 from zoo_core.sampling import default_batch_size
 

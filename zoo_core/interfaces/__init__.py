@@ -1,12 +1,7 @@
 """The four interfaces (model, objective, sampler, metric) and the types that they exchange."""
 
 from zoo_core.interfaces.batch import Batch
-from zoo_core.interfaces.columns import Column, Encoding
-from zoo_core.interfaces.condition import Condition
-from zoo_core.interfaces.condition_spec import ConditionSpec
-from zoo_core.interfaces.dataset import DataSet
-from zoo_core.interfaces.metric import Metric, Result
-from zoo_core.interfaces.model import (
+from zoo_core.interfaces.capabilities import (
     CAPABILITIES,
     Completer,
     Denoiser,
@@ -14,11 +9,16 @@ from zoo_core.interfaces.model import (
     DirectSampler,
     EnergyBased,
     LatentVariable,
-    Model,
     Translator,
     can,
     capabilities,
 )
+from zoo_core.interfaces.columns import Column, Encoding
+from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.condition_spec import ConditionSpec
+from zoo_core.interfaces.dataset import DataSet
+from zoo_core.interfaces.metric import Metric, Result
+from zoo_core.interfaces.model import Model
 from zoo_core.interfaces.objective import Examples, GradientObjective, Loss, StatisticsObjective
 from zoo_core.interfaces.sampler import Call, Frame, Observer, Sampler
 from zoo_core.interfaces.space import SampleSpace

@@ -11,9 +11,10 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces.capabilities import lacking
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
-from zoo_core.interfaces.model import Model, lacking
+from zoo_core.interfaces.model import Model
 from zoo_core.interfaces.values import Values
 from zoo_core.randomness import Streams
 

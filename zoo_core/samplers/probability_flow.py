@@ -13,8 +13,8 @@ import math
 import torch
 from torch import Tensor
 
+from zoo_core.interfaces.capabilities import Denoiser
 from zoo_core.interfaces.condition import Condition
-from zoo_core.interfaces.model import Denoiser
 from zoo_core.paths import GaussianPath, broadcast
 from zoo_core.samplers.path import guided
 

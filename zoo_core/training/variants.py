@@ -62,10 +62,9 @@ def varied(entry: Entry, changes: Mapping[str, Any], target: Target | None, say:
         elif not target.is_own:
             follows["data.split"] = entry.recipe["data"]["split"]
         if None not in target.shape:
-            adapted = _adapted(entry, target)
-            for key, value in adapted.items():
-                if value != entry.config.get(key):
-                    follows.setdefault(f"config.{key}", value)
+            for key, value in _adapted(entry, target).items():
+                if not _has(entry, key) or value != _value(entry, key):
+                    follows.setdefault(key, value)
         if target.is_own and (batch := _fitting_batch(entry, target)) is not None:
             follows.setdefault("batch", batch)
     made = _with(entry, {k: v for k, v in follows.items() if v is not None or k in changes or _has(entry, k)})
@@ -98,21 +97,27 @@ def _fitting_batch(entry: Entry, target: Target) -> int | None:
 
 def _has(entry: Entry, key: str) -> bool:
     """Says whether an entry has a value for a key."""
+    return _value(entry, key) is not None
+
+
+def _value(entry: Entry, key: str) -> Any:
+    """Returns the value of a dotted key of an entry; ``None`` where there is none."""
     table: Any = entry.config if key.startswith("config.") else entry.recipe
     for part in key.removeprefix("config.").split("."):
         if not isinstance(table, Mapping) or part not in table:
-            return False
+            return None
         table = table[part]
-    return True
+    return table
 
 
 def _adapted(entry: Entry, target: Target) -> dict[str, Any]:
-    """Returns the config that the family adapts to the data."""
-    factory = factory_of(entry)
-    adapt = getattr(factory, "config_for", Model.config_for)
+    """Returns the values of config and recipe that the family adapts to the data, by dotted key."""
+    family: Any = factory_of(entry)
+    family = family if isinstance(family, type) and issubclass(family, Model) else Model
     shape = [size for size in target.shape if size is not None]
-    adapted: dict[str, Any] = adapt(entry.config, target.data, shape)
-    return adapted
+    config = family.config_for(entry.config, target.data, shape)
+    recipe = family.recipe_for(entry.recipe, target.data, shape) if target.is_own else {}
+    return {**{f"config.{key}": value for key, value in config.items()}, **recipe}
 
 
 def _with(entry: Entry, changes: Mapping[str, Any]) -> Entry:

@@ -14,8 +14,8 @@ from torch import Tensor
 from zoo_core.datasets.densities import DENSITIES
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
+from zoo_core.interfaces.capabilities import lacking
 from zoo_core.interfaces.dataset import DataSet
-from zoo_core.interfaces.model import lacking
 from zoo_metrics import real
 from zoo_metrics.divergences import log_ratio_to_mixture
 from zoo_metrics.likelihood import HeldOut, LikelihoodMetric, Moments
