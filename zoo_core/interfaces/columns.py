@@ -75,7 +75,7 @@ class Column:
             return self.categories[place] if 0 <= place < len(self.categories) else f"{value:g}"
         if value.is_integer() and (self.type == "integer" or self.type == "constant"):
             return str(int(value))
-        return f"{value:.{self.digits}f}" if self.digits is not None else repr(value)
+        return f"{value:.{self.digits}f}" if self.digits is not None else repr(float(value))
 
     def table(self) -> dict[str, Any]:
         """Returns the column as a table of plain values, without those that are absent."""
