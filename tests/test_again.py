@@ -25,6 +25,7 @@ from zoo_core.pictures.images import cell, grid, to_picture
 from zoo_core.redrawing import again, made_of
 from zoo_core.redrawing.differences import between_files, between_samples
 from zoo_core.registry.entry import Entry, SamplerChoice
+from zoo_core.sampling import make_sampler
 from zoo_core.saving import snapshot
 from zoo_core.saving.provenance import KEYS, Provenance
 
@@ -209,6 +210,21 @@ def test_what_options_name_is_part_of_it(run, tmp_path):
     assert run("sample", "ddpm-mnist", "-n", "1", "--sampler", "classifier-guidance", "--steps", "1", "--label", "3",
                "--set", "classifier=noisy-classifier-mnist", "--out", "x.png")[0] == 0  # fmt: skip
     assert list(made_of("x.png").uses) == ["noisy-classifier-mnist"]
+
+
+def test_a_result_may_not_take_the_place_of_the_list(kinds, run):
+    name = kinds("points")
+    Path("manifest.json").write_text("[[1, 2, 3, 4, 5]]")
+    code, _, err = run("translate", name, "manifest.json", "--to", "1", "--from", "0", "--out", "d/")
+    assert code == 2
+    assert "is where the list of results is written; rename manifest.json" in err
+
+
+def test_a_sampler_says_what_it_was_made_with():
+    """Defaults are written down, so that a later version with others draws the same; --nfe is steps by then."""
+    made = make_sampler(load(MOONS), "ddim", nfe=7, eta=0.5).made_with
+    assert made == {"steps": 7, "eta": 0.5, "spacing": "trailing", "clip": None}
+    assert make_sampler(load("cfm-moons")).made_with["steps"] == 20
 
 
 # What is said

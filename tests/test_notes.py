@@ -120,6 +120,14 @@ def test_a_note_that_is_too_long_for_its_place_lies_beside(name, tmp_path):
     assert json.loads(read_note(tmp_path / name)) == json.loads(note)
 
 
+def test_a_note_beside_goes_with_the_file_that_it_spoke_of(tmp_path):
+    """Written again without a note, nothing says what is no longer true."""
+    path = tmp_path / "x.csv"
+    write_noted(path, b"1\n", NOTE)
+    write_noted(path, b"2\n")
+    assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
+
+
 @pytest.mark.parametrize("name", CONTENTS)
 def test_no_note_is_none(name, tmp_path):
     write_noted(tmp_path / name, CONTENTS[name])

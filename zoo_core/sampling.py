@@ -87,8 +87,9 @@ def _made(kind: Any, name: str, options: Mapping[str, Any]) -> Sampler[Any]:
         sampler: Sampler[Any] = kind(**options)
     except (TypeError, ValueError) as err:
         raise IncompatibleError(f"sampler {name!r}: {err}") from err
-    defaults = {key: p.default for key, p in inspect.signature(kind).parameters.items() if p.default is not p.empty}
-    sampler.made_with = {**defaults, **options}
+    defaults = {key: p.default for key, p in inspect.signature(kind).parameters.items()}
+    known = {key: value for key, value in defaults.items() if isinstance(value, (str, int, float, list, type(None)))}
+    sampler.made_with = {**known, **options}
     return sampler
 
 

@@ -163,12 +163,16 @@ def _plan(files: tuple[str, ...], counts: list[int], out: str, space: SampleSpac
     else:
         check_target(out, space, sum(counts))
         parts = [_Part(list(files), 0, sum(counts), Path(out))]
+    from zoo_core.saving.manifest import NAME
+
     seen: dict[Path, str] = {}
     inputs = {Path(file).resolve() for file in files}
     for part in parts:
         place = part.out.resolve()
         if place in inputs:
             raise IncompatibleError(f"{part.out} is one of the files to translate; write to another --out")
+        if part.out.name == NAME and is_folder(out):
+            raise IncompatibleError(f"{part.out} is where the list of results is written; rename {part.files[0]}")
         if place in seen:
             raise IncompatibleError(f"{seen[place]} and {part.files[0]} would both be {part.out}; translate them apart")
         seen[place] = part.files[0]

@@ -55,7 +55,9 @@ def write_noted(path: Path, content: bytes, note: str = "") -> str:
     written = content if inside is None else inside
     write_whole(path, lambda to: to.write_bytes(written))
     sha256 = hashlib.sha256(written).hexdigest()
-    if note and inside is None:
+    if inside is not None or not note:
+        beside(path).unlink(missing_ok=True)  # it spoke of a file that was here before
+    else:
         text = f'{{"sha256": "{sha256}",\n"made": {note}}}\n'
         write_whole(beside(path), lambda to: to.write_text(text, encoding="ascii"))
     return sha256

@@ -76,7 +76,7 @@ class Sampler(ABC, Generic[M]):
             noise and data.
         takes_noise: whether it can begin at :attr:`Call.noise`.
         guides: whether it applies :attr:`Call.guidance`.
-        made_with: options that :func:`zoo_core.sampling.make_sampler` made it with, those with default values included.
+        made_with: options that :func:`zoo_core.sampling.make_sampler` made it with, with default values for the others.
     """
 
     name: ClassVar[str]
