@@ -29,6 +29,7 @@ SUBJECTS = (
     "likelihood",
     "training_step",
     "time_to_quality",
+    "small_tables",
 )
 
 

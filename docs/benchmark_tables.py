@@ -53,6 +53,12 @@ SUBJECTS = {
         "One step of gradient training, with one random stream per example here and one `torch.Generator` per example "
         "there.",
     ),
+    "small_tables": (
+        "Tables",
+        'Three small tables of scikit-learn, four fifths of each learned with `zoo_core.fit("gmm", …)` and with ctgan\'s '
+        "own settings, 1,000 rows drawn. Distances are between samples and the rows that were learned; a forest tells "
+        "samples from rows, and another learns from samples to predict the target of the held-out fifth.",
+    ),
     "time_to_quality": (
         "Time to a given quality",
         "The time to draw 64 digits whose relative FD (see [the models](models.md#how-to-read-the-numbers)) is 0.5 or "
