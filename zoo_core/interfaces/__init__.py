@@ -1,6 +1,7 @@
 """The four interfaces (model, objective, sampler, metric) and the types that they exchange."""
 
 from zoo_core.interfaces.batch import Batch
+from zoo_core.interfaces.composition import Composition
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.dataset import DataSet
@@ -31,6 +32,7 @@ __all__ = [
     "Call",
     "Column",
     "Completer",
+    "Composition",
     "Condition",
     "ConditionSpec",
     "DataSet",

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.interfaces.batch import Batch
+from zoo_core.interfaces.composition import Composition
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.space import SampleSpace
@@ -256,7 +257,8 @@ class Completer(ABC, Generic[X]):
 
 
 CAPABILITIES: dict[str, type] = {
-    c.__name__: c for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased, Completer)
+    c.__name__: c
+    for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased, Completer, Composition)
 }
 """The capabilities by name, as plugins and listings name them."""
 
