@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zoo_core.registry.readable import shown, unreadable
 from zoo_core.registry.spellings import SPELLINGS, twice
 
 __all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "RECIPE_READ", "SAMPLER", "WEIGHTS", "Key", "problems", "unknown_keys"]
@@ -15,11 +16,8 @@ SCHEMA = 1
 ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
 FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
-DEPTH = 24
-"""Greatest depth to which tables and arrays of a file may be nested."""
 LARGEST = 1e300
 """Bound on the magnitude of numbers; it excludes infinity, NaN, and integers that are too large for a float."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 JSON_TYPES: dict[type, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"
@@ -67,18 +65,19 @@ class Key:
         return None
 
 
-def shown(value: Any) -> str:
-    """Shortens a value for a message of one line."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
 NUMBER = Key(float, "a number")
 
 MODEL = {
     "family": Key(str, "name of the family, as its plugin registers it", True, ID, "a name like ddpm"),
     "plugin": Key(str, "distribution that provides the family [as `families` says]", False, ID, "a name like zoo-ddpm"),
-    "config": Key(dict, "keyword arguments of the family's class", True),
+    "config": Key(dict, "keyword arguments of the family's class; required without a source"),
+    "source": Key(
+        str,
+        "repository of another library's format that has config and weights; without a commit, the first load pins it",
+        False,
+        r"hf:[\w.-]+/[\w.-]+(@[0-9a-f]{40})?",
+        "'hf:org/name' or 'hf:org/name@COMMIT'",
+    ),
     "summary": Key(str, "description of the model in one line", True),
     "dataset": Key(str, "data set that the model was trained on"),
     "license": Key(str, "licence of the weights, as an SPDX identifier"),
@@ -188,7 +187,7 @@ def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False, snap
 
 
 def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterator[tuple[str, str]]:
-    if what := _unreadable(data):
+    if what := unreadable(data):
         yield what
         return
     if data.get("schema") != SCHEMA or isinstance(data["schema"], bool):
@@ -221,6 +220,7 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
             yield where, "expected a table"
             continue
         yield from _table(model, MODEL, where)
+        yield from _config_or_source(model, where)
         for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS), ("recipe", RECIPE_READ)):
             if isinstance(model.get(key), dict):
                 yield from _table(model[key], keys, f"{where}.{key}")
@@ -244,28 +244,15 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
             )
 
 
-def _unreadable(data: Any) -> tuple[str, str] | None:
-    """Finds a value that is nested too deep, or has characters that a terminal would act on."""
-    level: list[tuple[str, Any]] = [("", data)]
-    for _ in range(DEPTH - 1):
-        below: list[tuple[str, Any]] = []
-        for where, values in level:
-            for key, value in values.items() if isinstance(values, dict) else enumerate(values):
-                if isinstance(key, str) and (_CONTROL.search(key) or "\n" in key):
-                    return where or "the file", f"the key {shown(key)} has a control character"
-                if isinstance(value, str):
-                    if _CONTROL.search(value):
-                        return _place(where, key), f"{shown(value)} has a control character or half of a surrogate pair"
-                elif isinstance(value, (dict, list)) and value:
-                    below.append((_place(where, key), value))
-        if not below:
-            return None
-        level = below
-    return level[0][0][:80], f"nested deeper than {DEPTH} levels"
-
-
-def _place(where: str, key: str | int) -> str:
-    return f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}".lstrip(".")
+def _config_or_source(model: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """Finds a model with neither a config nor a source, or with a source and what only the source says."""
+    if "source" not in model:
+        if "config" not in model:
+            yield f"{where}.config", "missing; give the arguments of the family's class, or a source that has them"
+        return
+    for key in ("config", "weights", "recipe", "eval"):
+        if key in model:
+            yield f"{where}.{key}", "the source has it, or nothing is known of it; leave it out, or leave out source"
 
 
 def _table(table: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> Iterator[tuple[str, str]]:
