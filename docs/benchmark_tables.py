@@ -24,6 +24,10 @@ SUBJECTS = {
         "The weights of `ddpm-mnist`, drawn by DDIM with 50 steps, 64 images at once, against the same weights in "
         "diffusers.",
     ),
+    "hub_pipelines": (
+        "Sampling: pipelines in diffusers' format",
+        "Pipelines that diffusers saved, with arbitrary weights, loaded and drawn by the zoo against diffusers' own.",
+    ),
     "path_samplers": (
         "Sampling: what the samplers cost beside the network",
         "The network of `ddpm-mnist` alone, called as often as the sampler calls it. A ratio of 1 means that the "
