@@ -22,6 +22,7 @@ SUBJECTS = (
     "startup",
     "randomness",
     "ddim",
+    "hub_pipelines",
     "path_samplers",
     "em",
     "metrics",
