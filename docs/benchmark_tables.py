@@ -59,9 +59,9 @@ SUBJECTS = {
     ),
     "small_tables": (
         "Tables",
-        'Three small tables of scikit-learn, four fifths of each learned with `zoo_core.fit("gmm", …)` and with '
-        "ctgan's own settings, 1,000 rows drawn. Distances are between samples and the rows that were learned; a forest tells "
-        "samples from rows, and another learns from samples to predict the target of the held-out fifth.",
+        'Three small tables of scikit-learn, four fifths of each learned with `zoo_core.fit("gmm", …)` and with the '
+        "settings of ctgan, 1,000 rows drawn. Distances are between samples and the rows that were learned; a forest "
+        "tells samples from rows, and another learns from samples to predict the target of the held-out fifth.",
     ),
     "time_to_quality": (
         "Time to a given quality",
