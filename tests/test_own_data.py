@@ -193,6 +193,13 @@ def test_a_family_that_does_not_fit_says_why(targets):
         for_data("nsf", targets["rgb"], {})
 
 
+def test_labels_that_a_recipe_does_not_use_are_said(sources):
+    said: list[str] = []
+    for_data("nsf", Target.own(sources["table"], Reading(label="kind")), {}, said.append)
+    assert said[-1].startswith("the labels are not used: nsf-")
+    assert for_data("ddpm", Target.own(sources["rgb"]), {}).config["classes"] == 2
+
+
 def test_missing_cells_are_left_out_for_families_that_take_none(tmp_path):
     rows = "".join(f"{i}.5,{'' if i == 3 else i * 2}\n" for i in range(30))
     (tmp_path / "t.csv").write_text(f"a,b\n{rows}")
