@@ -200,6 +200,13 @@ def test_labels_that_a_recipe_does_not_use_are_said(sources):
     assert for_data("ddpm", Target.own(sources["rgb"]), {}).config["classes"] == 2
 
 
+def test_what_is_published_does_not_say_where_the_data_lie(targets):
+    entry = for_data("gmm", targets["table"], {})
+    assert entry.recipe["data"]["path"].startswith("/")
+    assert entry.for_others().recipe["data"]["path"] == "table.csv"
+    assert entry.for_others().recipe["data"]["sha256"] == entry.recipe["data"]["sha256"]
+
+
 def test_missing_cells_are_left_out_for_families_that_take_none(tmp_path):
     rows = "".join(f"{i}.5,{'' if i == 3 else i * 2}\n" for i in range(30))
     (tmp_path / "t.csv").write_text(f"a,b\n{rows}")

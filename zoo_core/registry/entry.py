@@ -222,6 +222,14 @@ class Entry:
         """Whether the config is trusted: it was installed with software, or made by a program."""
         return self.origin is None or self.origin.vouched_for
 
+    def for_others(self) -> Entry:
+        """Returns the entry without the folder that the reader's own data lie in; their name and fingerprint stay."""
+        data = dict(self.recipe.get("data", {}))
+        where = str(data.get("path", ""))
+        if not where or where.startswith("hf:"):
+            return self
+        return replace(self, recipe={**self.recipe, "data": {**data, "path": Path(where).name}})
+
     def table(self) -> dict[str, Any]:
         """Returns the entry as a registry table, with ``schema`` and ``id`` and without empty values."""
         values = asdict(replace(self, origin=None, evaluations=()))
