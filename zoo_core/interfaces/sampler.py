@@ -79,6 +79,7 @@ class Sampler(ABC, Generic[M]):
         guides: whether it applies :attr:`Call.guidance`.
         made_with: options that :func:`zoo_core.sampling.make_sampler` made it with, with default values for the others.
         takes_data: whether it begins with data, with these options, and so does not fit the codes of a composition.
+        completes: whether it can complete samples that are known in part, by :meth:`complete`.
     """
 
     name: ClassVar[str]
@@ -88,6 +89,7 @@ class Sampler(ABC, Generic[M]):
     guides: ClassVar[bool] = False
     made_with: Mapping[str, Any] = {}
     takes_data: bool = False
+    completes: ClassVar[bool] = False
 
     def fits(self, model: M) -> str | None:
         """Says why this sampler, with its options, does not fit a model that has what it needs; ``None`` if it does.
@@ -133,6 +135,20 @@ class Sampler(ABC, Generic[M]):
     @abstractmethod
     def draw(self, model: M, call: Call) -> Values:
         """Draws one sample per stream, ``(n, *model.space.shape)`` on the model's side, from a model that fits."""
+
+    def complete(self, model: M, x: Values, known: Tensor, call: Call) -> Values:
+        """Draws what is unknown of samples given what is known; for a sampler that ``completes``.
+
+        Args:
+            model: model that fits.
+            x: samples on the model's side, ``(n, *space.shape)``; unknown values are not read.
+            known: mask of the known values of each sample, bool of the shape of ``x``.
+            call: request with a stream for each sample.
+
+        Raises:
+            IncompatibleError: the sampler completes no samples.
+        """
+        raise IncompatibleError(f"sampler {self.name!r} completes no samples")
 
     def sample(self, model: Model, streams: Streams, **call: Any) -> Any:
         """Checks that this sampler fits the model, and draws; the keyword arguments are those of :class:`Call`.
