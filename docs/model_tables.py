@@ -30,6 +30,7 @@ ABILITIES = {
     "EnergyBased": "energies",
     "Completer": "completes what is known",
     "Translator": "translates",
+    "Composition": "decodes the codes of a model inside",
 }
 LABELS = {
     "r-mnist-v1": "relative FD",

@@ -110,7 +110,7 @@ def test_the_scaling_factor_is_obeyed(tmp_path, made):
 
 @pytest.mark.long
 def test_a_latent_repository_is_a_model_like_any_other(server, tmp_path, small, made, capsys):
-    made(diffusers.VQModel).save_pretrained(tmp_path / "p", max_shard_size="20KB")
+    made(diffusers.VQModel).save_pretrained(tmp_path / "p", max_shard_size="100KB")
     commit = server.add_repo("org/ldm", small.files(tmp_path / "p"))
     model, mine = zoo_core.load("hf:org/ldm"), zoo_core.load(str(tmp_path / "p"))
     assert len(model.entry.weights.files) > 2
@@ -170,7 +170,8 @@ CHANGES = {
     "kind": ({"_class_name": "AutoencoderTiny"}, r"_class_name = 'AutoencoderTiny' has no counterpart here"),
     "shift": ({"shift_factor": 0.1}, "shift_factor = 0.1 has no counterpart here"),
     "codes": ({"latent_channels": 5}, "codes of 5 channels; those of the network have 3"),
-    "scale": ({"scaling_factor": 0.0}, "scaling_factor = 0; expected another number"),
+    "scale": ({"scaling_factor": 0.0}, "scaling_factor = 0.0; expected a number other than 0"),
+    "no scale": ({"scaling_factor": "x"}, "scaling_factor = x; expected a number other than 0"),
     "groups": ({"norm_num_groups": 5}, "autoencoder: diffusers' AutoencoderKL refuses this configuration: "),
     "size": ({"layers_per_block": 1 << 19}, "describes more than .* modules and tensors, and its file has"),
     "widths": ({"block_out_channels": [8, 32]}, "the file does not fit diffusers-latent with this config"),

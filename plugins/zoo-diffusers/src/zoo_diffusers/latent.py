@@ -57,18 +57,19 @@ class LatentPipeline(Model, Composition):
         self.inner = DiffusersPipeline(unet, scheduler, "unet" in old_names, bounds)
         self.autoencoder = theirs.build("autoencoder", autoencoder)
         known: Any = self.autoencoder.config
-        self.scale = float(known.scaling_factor)
-        if not self.scale:
-            raise WeightsError("autoencoder: scaling_factor = 0; expected another number")
+        self.scale = known.scaling_factor
+        if type(self.scale) not in (int, float) or not 0.0 < abs(self.scale) < 1e6:
+            raise WeightsError(f"autoencoder: scaling_factor = {str(self.scale)[:80]}; expected a number other than 0")
         codes, height, width = self.inner.space.sizes
         channels = getattr(known, "vq_embed_dim", None) or known.latent_channels
         if channels != codes:
             raise WeightsError(f"autoencoder: codes of {channels} channels; those of the network have {codes}")
-        times = 2 ** (len(known.block_out_channels) - 1)
-        if max(height, width) * times > _LARGEST_SIDE:
+        halvings = len(known.block_out_channels) - 1
+        if max(height, width) << min(halvings, 30) > _LARGEST_SIDE:
             raise WeightsError(
-                f"autoencoder: images of {height * times}×{width * times}; expected {_LARGEST_SIDE} at most"
+                f"autoencoder: codes of {height}×{width} after {halvings} halvings; images have {_LARGEST_SIDE} at most"
             )
+        times = 2**halvings
         self.space = SampleSpace("image", (known.out_channels, height * times, width * times), low=-1.0, high=1.0)
         self.conditions = self.inner.conditions
         self.old_names = "autoencoder" in old_names
