@@ -29,6 +29,7 @@ ABILITIES = {
     "LatentVariable": "latent codes",
     "EnergyBased": "energies",
     "Completer": "completes what is known",
+    "Scorer": "scores of its own",
     "Translator": "translates",
     "Composition": "decodes the codes of a model inside",
 }

@@ -22,6 +22,7 @@ from zoo_core.interfaces import (
     Model,
     Prediction,
     SampleSpace,
+    Scorer,
 )
 from zoo_core.testing.toy_models import CosinePath
 
@@ -95,8 +96,10 @@ class Walk(Model, Denoiser, Density):
         return -0.5 * (x - self.mean).square().sum(1) - x.shape[1] * 0.5 * math.log(2 * math.pi) - gap
 
 
-class Duel(Model, DirectSampler):
-    """A linear generator and a small critic."""
+class Duel(Model, DirectSampler, Scorer):
+    """A linear generator and a small critic, which says what is unusual."""
+
+    score_is = "the critic"
 
     def __init__(self, shape):
         super().__init__()
@@ -110,6 +113,9 @@ class Duel(Model, DirectSampler):
 
     def draw(self, streams, *, condition=None):
         return self.generator(streams.normal(2))
+
+    def score(self, x, *, condition=None, streams=None):
+        return -self.critic(x).squeeze(1)
 
 
 class Grey(Model, Density, DirectSampler, Completer):

@@ -12,7 +12,7 @@ def zoo_register(catalogue):
     can = ["Density", "DirectSampler", "LatentVariable"]
     catalogue.family("toyflow", "zoo_toy.model:Flow", "an affine flow with labels", capabilities=can)
     catalogue.family("toywalk", "zoo_toy.model:Walk", "an exact denoiser", capabilities=["Density", "Denoiser"])
-    catalogue.family("toyduel", "zoo_toy.model:Duel", "generator and critic", capabilities=["DirectSampler"])
+    catalogue.family("toyduel", "zoo_toy.model:Duel", "generator and critic", capabilities=["DirectSampler", "Scorer"])
     can = ["Density", "DirectSampler", "Completer"]
     catalogue.family("toygrey", "zoo_toy.model:Grey", "images", capabilities=can)
     catalogue.sampler("toy-steps", "zoo_toy.parts:Steps", "DDIM by another name", needs=["Denoiser"])

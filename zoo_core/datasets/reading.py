@@ -7,7 +7,6 @@ import io
 import json
 import math
 import wave
-import zipfile
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,22 +17,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zoo_core.errors import DataError, WeightsError
+from zoo_core.datasets.arrays import DAMAGE, read_arrays, reason_of
+from zoo_core.errors import DataError
 from zoo_core.files.formats import PICTURES, check_source
 from zoo_core.interfaces import Column, Ragged, SampleSpace, Values
 from zoo_core.interfaces.values import finite_rows
-from zoo_core.loading import weights_file
 
 __all__ = ["is_header", "is_missing", "read_samples"]
 
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 """Contents of a cell that mean a missing value, in lower case."""
-
-_DAMAGE = (
-    OSError, ValueError, TypeError, KeyError, SyntaxError, EOFError, RecursionError, OverflowError, WeightsError,
-    wave.Error, zipfile.BadZipFile, csv.Error, Image.DecompressionBombError,
-)  # fmt: skip
-"""Exceptions of readers for files whose contents do not match their suffix."""
 
 
 def is_missing(cell: str) -> bool:
@@ -73,9 +66,8 @@ def read_samples(source: str, space: SampleSpace, *, missing: bool = False) -> V
         return _checked(_rows(read(text, space, missing), space), space, missing)
     except DataError as err:
         raise DataError(f"{source}: {err}") from err
-    except _DAMAGE as err:
-        reason = " ".join(str(err).split())[:200] or type(err).__name__
-        raise DataError(f"{source} cannot be read as {suffix} ({reason}); expected {space.words()}") from err
+    except DAMAGE as err:
+        raise DataError(f"{source} cannot be read as {suffix} ({reason_of(err)}); expected {space.words()}") from err
 
 
 def _picture(path: Path, space: SampleSpace) -> Values:
@@ -115,14 +107,7 @@ def _recording(path: Path, space: SampleSpace) -> Tensor:
 
 
 def _arrays(path: Path, space: SampleSpace) -> Values:
-    if path.suffix.lower() == ".safetensors":
-        found = weights_file.parse(path.read_bytes(), name=path.name)
-    else:
-        loaded = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        arrays = {"samples": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-        found = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
-    if "samples" not in found:
-        raise DataError(f"the file has {', '.join(found) or 'nothing'}; expected samples")
+    found = read_arrays(path)
     x, axis = found["samples"], space.open_axis
     if x.ndim == len(space.shape):  # one sample, without the batch
         x = x[None]

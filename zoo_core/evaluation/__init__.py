@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "data_for",
+    "data_of",
     "default_metrics",
     "describe",
     "evaluate",
@@ -59,13 +60,22 @@ def data_for(model: Model, metric: Metric[Any]) -> DataSet:
     Raises:
         IncompatibleError: the model has no recipe that names its data.
     """
+    data = data_of(model, _SPLIT[metric.uses])
+    return encoded(model, data) if metric.uses == "samples" else data
+
+
+def data_of(model: Model, split: str) -> DataSet:
+    """Loads a split, ``train`` or ``test``, of the data that a model was trained on.
+
+    Raises:
+        IncompatibleError: the model has no recipe that names its data.
+    """
     if model.entry is None or "data" not in model.entry.recipe:
         raise IncompatibleError(
             f"{type(model).__name__} has no recipe that names its data; give the data set with data=…"
         )
     named = {key: value for key, value in model.entry.recipe["data"].items() if key not in ("n", "split")}
-    data = datasets.load(**named, split=_SPLIT[metric.uses])
-    return encoded(model, data) if metric.uses == "samples" else data
+    return datasets.load(**named, split=split)
 
 
 def misfit_of(model: Model, metric: Metric[Any], data: DataSet | None = None) -> str | None:

@@ -28,6 +28,7 @@ __all__ = [
     "DirectSampler",
     "EnergyBased",
     "LatentVariable",
+    "Scorer",
     "Translator",
     "can",
     "capabilities",
@@ -196,9 +197,44 @@ class Completer(ABC, Generic[X]):
         """
 
 
+class Scorer(ABC, Generic[X]):
+    """Has a statistic of its own that says how unusual an example is, better than −log p does.
+
+    ``zoo score`` compares its values with those of held-out data, so only their order matters.
+
+    Attributes:
+        score_is: description of the statistic, which continues the sentence "scored by …".
+    """
+
+    score_is: str
+
+    @abstractmethod
+    def score(self, x: X, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
+        """Computes how unusual each example is: the greater, the more unusual.
+
+        Args:
+            x: data on the model's side, ``(n, *space.shape)``.
+            condition: condition of the samples, one row each.
+            streams: random streams, one per sample; a fixed seed unless given, so that equal x give equal results.
+
+        Returns:
+            numbers, ``(n,)``.
+        """
+
+
 CAPABILITIES: dict[str, type] = {
     c.__name__: c
-    for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased, Completer, Composition)
+    for c in (
+        Density,
+        DirectSampler,
+        LatentVariable,
+        Denoiser,
+        Translator,
+        EnergyBased,
+        Completer,
+        Composition,
+        Scorer,
+    )
 }
 """The capabilities by name, as plugins and listings name them."""
 

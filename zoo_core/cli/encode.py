@@ -1,0 +1,85 @@
+"""``zoo encode``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from zoo_core.cli.options import key_values, placement, with_flags
+from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
+from zoo_core.errors import IncompatibleError
+from zoo_core.files.formats import check_source
+
+
+@click.command("encode", short_help="Encode samples in files to latent codes.")
+@click.argument("name", shell_complete=complete_model)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.option(
+    "--condition",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    help="Value of a condition: a number, a name, or a list whose items are used in turn; may be repeated.",
+)
+@click.option("--label", type=int, help="Number of the class of the samples, short for --condition label=N.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Number of samples handled at once, a matter of speed and memory.  [default: chosen for the model]",
+)
+@click.option("--out", required=True, metavar="FILE", help="File for the codes: .npz, .npy or .safetensors.")
+@placement
+@json_option
+def command(
+    name: str,
+    files: tuple[str, ...],
+    condition: dict[str, Any],
+    label: int | None,
+    batch_size: int | None,
+    out: str,
+    device: str,
+    dtype: str | None,
+    offline: bool | None,
+    weights_from: str,
+    as_json: bool,
+) -> None:
+    """Encode samples in files to latent codes.
+
+    The codes of all FILEs are one array, codes, with a row for each sample in the order of the files; where the encoder
+    is a distribution they are its means.
+
+    \b
+    Examples:
+      zoo encode vae-mnist digits/*.png --out codes.npz
+      zoo encode nsf-moons points.csv --out codes.npz
+    """
+    from zoo_core.coding import check_codes_file, encode, save_codes
+    from zoo_core.datasets.reading import read_samples
+    from zoo_core.interfaces import Ragged
+    from zoo_core.interfaces.values import cat
+    from zoo_core.loading import load
+
+    condition = with_flags(condition, "--condition", label=label)
+    check_codes_file(out)
+    for file in files:
+        check_source(file)
+    model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
+    warn_about_plugins()
+    for file in files:
+        check_source(file, model.space)
+    began = time.perf_counter()
+    x = cat([read_samples(file, model.space) for file in files])
+    if isinstance(x, Ragged):
+        raise IncompatibleError(f"{name} has samples of open length, which have no codes of one shape")
+    codes = encode(model, x, condition=condition, batch_size=batch_size, progress=progress(f"encoding by {name}"))
+    save_codes(codes, out)
+    seconds = time.perf_counter() - began
+    if as_json:
+        shown = {"model": name, "n": len(codes), "shape": list(codes.shape[1:]), "seconds": round(seconds, 3)}
+        print_json({**shown, "out": out})
+    else:
+        number = "1 sample" if len(codes) == 1 else f"{len(codes)} samples"
+        size = "×".join(str(size) for size in codes.shape[1:])
+        click.echo(f"{number} encoded by {name} to codes of {size} numbers in {seconds:.1f} s: {out}", err=True)
