@@ -170,9 +170,10 @@ def check_statistics_add(subject: ObjectiveSubject) -> None:
     Then a result depends neither on the batch size nor on the number of processes.
     """
     model, objective = subject.model.fresh(), _statistics(subject)
-    x = tiny_data.batch(model, 64).x
+    x = tiny_data.batch(model, 64)
     objective.initialise(model, tiny_data.examples(model), 0)
-    whole, one, two = (objective.statistics(model, Batch(part)) for part in (x, x[:20], x[20:]))
+    parts = (x, x.rows(slice(0, 20)), x.rows(slice(20, None)))
+    whole, one, two = (objective.statistics(model, part) for part in parts)
     missing = {"log_likelihood", "count"} - set(whole)
     require(not missing, f"{subject.name}: statistics lack {', '.join(sorted(missing))}")
     require(float(whole["count"]) == len(x), f"{subject.name}: count = {float(whole['count']):g} of {len(x)} examples")
@@ -192,11 +193,11 @@ def check_likelihood_never_falls(subject: ObjectiveSubject) -> None:
     has its default options, since with strong regularisation another quantity is maximised.
     """
     model, objective = subject.model.fresh(), _statistics(subject, default=True)
-    x = tiny_data.batch(model, EXAMPLES).x
+    x = tiny_data.batch(model, EXAMPLES)
     objective.initialise(model, tiny_data.examples(model), 0)
     history: list[float] = []
     for _ in range(10):
-        statistics: Mapping[str, Tensor] = objective.statistics(model, Batch(x))
+        statistics: Mapping[str, Tensor] = objective.statistics(model, x)
         history.append(float(statistics["log_likelihood"] / statistics["count"]))
         objective.maximise(model, statistics)
     require(all(map(math.isfinite, history)), f"{subject.name}: log-likelihoods are {history}; not finite")
