@@ -9,7 +9,8 @@ squares) takes in each pass
 
 shortened where it would change the log-odds by more than 2 in the root mean square, which the first step never does.
 Under the prior w ~ N(0, 1/τ) of the slopes, g − τw and H + τ take their places.  The inverse of H, which is the Fisher
-information, is the covariance of b̂.  Classes that a plane separates have no maximum: then H becomes singular.
+information, is the covariance of b̂.  Without a prior there is no maximum where planes separate the classes, which is
+certain as soon as every example has its own class as the likeliest.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from zoo_classical.estimation import Estimated, Parameter, prior_of
 from zoo_classical.regression import Regression, solve
+from zoo_core.errors import ZooError
 from zoo_core.interfaces import Batch, Condition, Density, DirectSampler, SampleSpace, Streams
 from zoo_core.interfaces.columns import Column
 
@@ -92,6 +94,7 @@ class LogisticRegression(Regression, Density, DirectSampler, Estimated):
         weights = torch.ones_like(z[:, 0]) if batch.weights is None else batch.weights.double()
         p = self.log_probabilities(z).exp()
         hot = torch.nn.functional.one_hot(batch.x.long().squeeze(1), p.shape[1])
+        own, likeliest_other = (p * hot).sum(1), p.masked_fill(hot.bool(), 0.0).amax(1)
         curvature = torch.diag_embed(p[:, 1:]) - p[:, 1:, None] * p[:, None, 1:]
         weighted = (weights[:, None, None] * curvature).permute(1, 2, 0)
         # One product of (1 + D) × n and n × (1 + D) for each pair of classes.
@@ -100,6 +103,7 @@ class LogisticRegression(Regression, Density, DirectSampler, Estimated):
             "count": weights.sum(),
             "gradient": (weights[:, None] * z).mT @ (hot - p)[:, 1:],
             "information": blocks.transpose(1, 2).flatten(0, 1).flatten(1),
+            "wrong": weights @ (likeliest_other >= own).double(),
             "gram": (weights[:, None] * z).mT @ z,
             "log_likelihood": weights @ self.log_prob(batch.x, condition=batch.condition),
         }
@@ -112,7 +116,11 @@ class LogisticRegression(Regression, Density, DirectSampler, Estimated):
         gradient = statistics["gradient"] - ridge * self.coefficients
         information = statistics["information"] + ridge.mT.flatten().diag()
         n = statistics["count"]
-        cause = f"n = {float(n):g} examples do not determine the coefficients: a plane separates the classes"
+        if precision == 0.0 and not float(statistics["wrong"]) > 0.0:
+            raise ZooError(
+                "planes separate the classes, so that the likelihood has no maximum; give a prior with precision"
+            )
+        cause = f"n = {float(n):g} examples do not determine {gradient.numel()} coefficients"
         step = solve(information, gradient.mT.flatten()[:, None], cause).view(gradient.mT.shape).mT
         change = ((step * (statistics["gram"] @ step)).sum(0) / n).max().sqrt()
         self.coefficients += step * torch.clamp(LONGEST / change, max=1.0)

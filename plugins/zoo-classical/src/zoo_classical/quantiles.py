@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -27,6 +28,7 @@ def normal(p: float) -> float:
     return float(torch.special.ndtri(torch.tensor(p, dtype=torch.float64)))
 
 
+@cache
 def gamma(p: float, a: float) -> float:
     """Returns the p-quantile of the gamma distribution of shape a > 0 and rate 1."""
     shape = torch.tensor(a, dtype=torch.float64)
@@ -48,11 +50,13 @@ def chi_square(p: float, freedom: float) -> float:
     return 2.0 * gamma(p, freedom / 2.0)
 
 
+@cache
 def beta(p: float, a: float, b: float) -> float:
     """Returns the p-quantile of the beta distribution, a, b > 0."""
     return _root(lambda x: _beta_cdf(x, a, b) - p, 0.0, 1.0)
 
 
+@cache
 def student(p: float, freedom: float) -> float:
     """Returns the p-quantile of Student's t distribution with ``freedom`` > 0 degrees of freedom."""
     if p < 0.5:
