@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import zoo_core
-from zoo_core import datasets
+from zoo_core import datasets, registry
+from zoo_core.errors import IncompatibleError
 from zoo_core.plots.draw import draw
+from zoo_core.training.run import train
 
 
 def test_die():
@@ -69,3 +73,18 @@ def test_plots_are_drawn(name, kind, tmp_path):
     draw(zoo_core.load(name), kind, tmp_path / "plot.svg")
     text = (tmp_path / "plot.svg").read_text()
     assert text.count('<g id="axes_') == 4
+
+
+def test_prior_in_a_recipe(tmp_path):
+    """Beta(2, 2) after 7 of 10 has its mode at 8/12; another family's parameter is refused with one line."""
+    entry = registry.load().get("coin-7-of-10")
+
+    def trained(prior):
+        recipe = {**entry.recipe, "objective_options": {"prior": prior}}
+        return train(replace(entry, recipe=recipe), tmp_path / str(prior))
+
+    assert trained({"alpha": 2, "beta": 2}).p.item() == pytest.approx(8 / 12)
+    with pytest.raises(IncompatibleError, match="has alpha, beta"):
+        trained({"shape": 2})
+    with pytest.raises(IncompatibleError, match="a table"):
+        trained(2)

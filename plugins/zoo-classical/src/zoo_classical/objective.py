@@ -22,11 +22,16 @@ class ClosedForm(StatisticsObjective[Estimated, Tensor]):
     Args:
         prior: parameters of the family's conjugate prior (``{"alpha": 2, "beta": 2}`` of a probability); what is left
             out is flat, so that without a prior the estimate is that of maximum likelihood.
+
+    Raises:
+        ValueError: ``prior`` is no table.
     """
 
     weighs = True
 
     def __init__(self, prior: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(prior, Mapping | None):
+            raise ValueError(f"prior = {prior!r}; expected a table, such as prior.alpha = 2")
         self.prior = dict(prior or {})
 
     def initialise(self, model: Estimated, data: Examples, seed: int) -> None:
