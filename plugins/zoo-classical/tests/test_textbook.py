@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import zoo_core
+from zoo_classical.normal import Normal
 from zoo_core import datasets, registry
 from zoo_core.errors import IncompatibleError
 from zoo_core.plots.draw import draw
@@ -88,3 +89,11 @@ def test_prior_in_a_recipe(tmp_path):
         trained({"shape": 2})
     with pytest.raises(IncompatibleError, match="a table"):
         trained(2)
+
+
+def test_kl_of_two_normals():
+    """KL(N(0, 1) ‖ N(2, 1.5²)) = log 1.5 + 5/4.5 − ½ = 1.0166, and log(1/1.5) + 6.25/2 − ½ = 2.2195 the other way."""
+    p, q = Normal([1]), Normal([1])
+    q.location.fill_(2.0)
+    q.scale.fill_(1.5)
+    assert (p.kl(q), q.kl(p)) == pytest.approx((1.016576, 2.219535), abs=1e-6)
