@@ -138,8 +138,6 @@ def test_sliced_wasserstein_agrees_with_pot_along_the_same_directions():
 
 def test_median_distance_of_equal_rows_is_not_zero():
     """Throws of a coin: most pairs of one side are equal, so that the median of all distances is 0."""
-    from zoo_metrics.kernels import median_distance
-
     throws = torch.tensor([0.0] * 90 + [1.0] * 10)[:, None]
     assert median_distance(throws) == 1.0
     assert median_distance(torch.full((5, 2), 7.0)) == 1.0

@@ -54,7 +54,7 @@ def unbiased_mmd(x: Tensor, y: Tensor, kernel: Kernel) -> float:
 def median_distance(x: Tensor, most: int = 1000) -> float:
     """Computes the median distance between the first ``most`` rows.
 
-    Where most of them are equal, as throws of a coin are, it is the median of the distances above 0; 1 if there are none.
+    Where most of them are equal, as throws of a coin are, it is that of the distances above 0; 1 if there are none.
     """
     distances = torch.pdist(x[:most])
     if not float(median := distances.median()) > 0.0:
