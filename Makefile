@@ -46,6 +46,7 @@ wheels: .venv/installed
 	cd dist && ../.venv-wheels/bin/zoo sample gmm-digits -n 4 --out four-more.png && test -s four-more.png
 
 bench: .venv/tested
+	$(BIN)/python -m pip install --quiet -c constraints.txt ctgan
 	status=0; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py || status=$$?; $(BIN)/python docs/tables.py && exit $$status
 
 readme: .venv/installed

@@ -19,7 +19,7 @@ FLOORS = (
     {"fetching", "pictures", "processes", "samplers"},
     {"loading", "lookup"},
     {"datasets", "sampling", "saving"},
-    {"evaluation", "plots", "sharding", "training", "translation"},
+    {"evaluation", "filling", "plots", "sharding", "training", "translation"},
     {"authoring", "estimator", "redrawing", "testing"},
     {"cli"},
 )

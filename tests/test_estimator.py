@@ -13,7 +13,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from zoo_core.errors import IncompatibleError
 from zoo_core.estimator import ZooEstimator
 
-ONE = {"config": {"components": 1}, "recipe": {"restarts": 1, "iterations": 3}}
+PLAIN = {"objective_options.shrinkage": 0.0, "objective_options.reg": 1e-8}
+ONE = {"config": {"components": 1}, "recipe": {"restarts": 1, "iterations": 3, **PLAIN}}
 
 
 @pytest.mark.slow

@@ -193,6 +193,40 @@ def test_a_family_that_does_not_fit_says_why(targets):
         for_data("nsf", targets["rgb"], {})
 
 
+def test_labels_that_a_recipe_does_not_use_are_said(sources):
+    said: list[str] = []
+    for_data("nsf", Target.own(sources["table"], Reading(label="kind")), {}, said.append)
+    assert said[-1].startswith("the labels are not used: nsf-")
+    assert for_data("ddpm", Target.own(sources["rgb"]), {}).config["classes"] == 2
+
+
+@pytest.mark.long
+def test_samples_of_a_table_are_filled_and_made_again(sources, tmp_path, monkeypatch):
+    """Empty cells of a CSV are completed exactly, all other cells stay as they are; and a file is made again."""
+    monkeypatch.chdir(tmp_path)
+    changes = {"config.components": 2, "restarts": 1, "iterations": 3}
+    train(for_data("gmm", Target.own(sources["table"]), changes), tmp_path / "run", Options(samples_every=0))
+    lines = sources["table"].read_text().splitlines()
+    (tmp_path / "holes.csv").write_text(
+        "\n".join([lines[0], ",3,red,2024-01-05", "4.50,,green,", "5.00,2,,2024-01-07"]) + "\n"
+    )
+    run("fill", "./run/model", "holes.csv", "--out", "filled.csv")
+    rows = [line.split(",") for line in (tmp_path / "filled.csv").read_text().splitlines()]
+    assert all("" not in row for row in rows)
+    assert [row[1:] for row in rows[1:2]] == [["3", "red", "2024-01-05"]]
+    assert rows[3][:2] == ["5.00", "2"]
+    assert rows[3][2] in ("red", "green", "blue")
+    run("sample", "./run/model", "-n", "5", "--out", "more.csv")
+    assert "the same to the bit" in run("again", "more.csv")
+
+
+def test_what_is_published_does_not_say_where_the_data_lie(targets):
+    entry = for_data("gmm", targets["table"], {})
+    assert entry.recipe["data"]["path"].startswith("/")
+    assert entry.for_others().recipe["data"]["path"] == "table.csv"
+    assert entry.for_others().recipe["data"]["sha256"] == entry.recipe["data"]["sha256"]
+
+
 def test_missing_cells_are_left_out_for_families_that_take_none(tmp_path):
     rows = "".join(f"{i}.5,{'' if i == 3 else i * 2}\n" for i in range(30))
     (tmp_path / "t.csv").write_text(f"a,b\n{rows}")

@@ -103,13 +103,14 @@ def default_batch_size(model: Model) -> int:
     """Chooses the number of samples that are drawn at once, by the size of a sample.
 
     The time of a small network goes into calls, not into arithmetic: two-dimensional flows are four times as fast in
-    batches of 16,384 as in batches of 64.  Image networks occupy the processor fully with 64 images, whose activations
-    take a few hundred MiB.
+    batches of 16,384 as in batches of 64.  Image networks occupy the processor fully with 64 images of 32×32, whose
+    activations take a few hundred MiB; of larger images there are fewer, one of 256×256 in three channels.
     """
     on_gpu = model.device.type != "cpu"
+    numbers = _numbers(model.space)
     if model.space.kind == "image":
-        return 1024 if on_gpu else 64
-    return max(64, min(16_384, 2**20 // _numbers(model.space))) * (8 if on_gpu else 1)
+        return max(1, min(64, 2**18 // numbers)) * (16 if on_gpu else 1)
+    return max(64, min(16_384, 2**20 // numbers)) * (8 if on_gpu else 1)
 
 
 def default_part_size(space: SampleSpace) -> int:
@@ -117,7 +118,8 @@ def default_part_size(space: SampleSpace) -> int:
 
     It is a multiple of the batch size on a CPU, so that a run in parts has the batches of a run in one piece.
     """
-    size = 64 if space.kind == "image" else max(64, min(16_384, 2**20 // _numbers(space)))
+    numbers = _numbers(space)
+    size = max(1, min(64, 2**18 // numbers)) if space.kind == "image" else max(64, min(16_384, 2**20 // numbers))
     while 2 * size <= 16_384 and 2 * size * _numbers(space) <= 2**20:
         size *= 2
     return size
@@ -209,7 +211,7 @@ def sample(
             rows = None if condition is None else condition.rows(slice(start, stop))
             rows = None if rows is None else rows.to(model.device, model.state_dtype)
             watch = None if observer is None else (lambda frame, start=start: observer(start, frame))
-            x = chosen.draw(model, Call(streams, rows, strength, watch))
+            x = chosen.run(model, Call(streams, rows, strength, watch))
             if isinstance(x, Ragged) != (model.space.open_axis is not None):
                 expected = "a Tensor" if isinstance(x, Ragged) else "a Ragged of values and lengths"
                 raise IncompatibleError(

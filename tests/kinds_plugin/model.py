@@ -8,6 +8,7 @@ from torch import Tensor
 from zoo_core.errors import ConditionError
 from zoo_core.interfaces import (
     Column,
+    Completer,
     Condition,
     ConditionSpec,
     DirectSampler,
@@ -36,7 +37,7 @@ SPACES = {
 }
 
 
-class Kinds(Model, DirectSampler[Values], Translator[Values]):
+class Kinds(Model, DirectSampler[Values], Translator[Values], Completer[Values]):
     """Noise of one kind.  From ``plain`` to ``turned`` and back values change sign, and codes their order.
 
     Args:
@@ -64,6 +65,16 @@ class Kinds(Model, DirectSampler[Values], Translator[Values]):
         else:
             x = streams.uniform(*shape) * 2 - 1
         return x if space.open_axis is None else Ragged(x, 1 + streams.integers(9), space.open_axis)
+
+    def complete(self, x: Values, known: Tensor, streams: Streams, *, condition: Condition | None = None) -> Values:
+        if not isinstance(x, Ragged):
+            drawn = self.draw(streams)
+            return torch.where(known, x, drawn)
+        if self.space.kind == "tokens":
+            fresh = streams.integers(5, *x.shape[1:])
+        else:
+            fresh = streams.uniform(*x.shape[1:]) * 2 - 1
+        return Ragged(torch.where(known, x.data, fresh), x.lengths, x.axis)
 
     def translate(self, x: Values, *, source: Condition | None, target: Condition, streams: Streams) -> Values:
         if source is None:

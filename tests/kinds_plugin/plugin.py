@@ -10,5 +10,5 @@ ZOO_API = (1, 0)
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    capabilities = ["DirectSampler", "Translator"]
+    capabilities = ["DirectSampler", "Translator", "Completer"]
     catalogue.family("kinds", "zoo_kinds.model:Kinds", "noise of any kind", capabilities=capabilities)

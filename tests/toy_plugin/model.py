@@ -13,6 +13,7 @@ from torch import nn
 
 from zoo_core.errors import ConditionError
 from zoo_core.interfaces import (
+    Completer,
     ConditionSpec,
     Denoiser,
     Density,
@@ -111,8 +112,10 @@ class Duel(Model, DirectSampler):
         return self.generator(streams.normal(2))
 
 
-class Grey(Model, Density, DirectSampler):
-    """Independent normal pixels."""
+class Grey(Model, Density, DirectSampler, Completer):
+    """Independent normal pixels, any of which may be missing."""
+
+    takes_missing = True
 
     def __init__(self, shape):
         super().__init__()
@@ -123,7 +126,11 @@ class Grey(Model, Density, DirectSampler):
     def log_prob(self, x, *, condition=None, streams=None):
         x = x.double()
         terms = (x - self.mean).square() / self.variance + (2 * math.pi * self.variance).log()
-        return -0.5 * terms.flatten(1).sum(1)
+        return -0.5 * terms.masked_fill(x.isnan(), 0.0).flatten(1).sum(1)
+
+    def complete(self, x, known, streams, *, condition=None):
+        drawn = self.draw(streams)
+        return torch.where(known, x, drawn.to(x.dtype))
 
     def draw(self, streams, *, condition=None):
         x = self.mean + self.variance.sqrt() * streams.normal(*self.space.shape)

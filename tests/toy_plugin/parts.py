@@ -78,17 +78,23 @@ class Game(GradientObjective):
 
 
 class Moments(StatisticsObjective):
+    weighs = True
+
     def initialise(self, model, data, seed):
         model.mean.fill_(0.5)
         model.variance.fill_(0.1)
 
     def statistics(self, model, batch):
         x = batch.x.double()
+        w = torch.ones(len(x), dtype=torch.float64) if batch.weights is None else batch.weights.double()
+        log_p = model.log_prob(x)
+        seen = torch.where(x.isnan(), model.mean, x)
+        squares = seen.square() + x.isnan() * model.variance
         return {
-            "first": x.sum(0),
-            "second": x.square().sum(0),
-            "log_likelihood": model.log_prob(x).sum(),
-            "count": torch.tensor(float(len(x)), dtype=torch.float64),
+            "first": torch.tensordot(w, seen, 1),
+            "second": torch.tensordot(w, squares, 1),
+            "log_likelihood": (w * log_p).sum(),
+            "count": w.sum(),
         }
 
     def maximise(self, model, statistics):

@@ -13,7 +13,8 @@ def zoo_register(catalogue):
     catalogue.family("toyflow", "zoo_toy.model:Flow", "an affine flow with labels", capabilities=can)
     catalogue.family("toywalk", "zoo_toy.model:Walk", "an exact denoiser", capabilities=["Density", "Denoiser"])
     catalogue.family("toyduel", "zoo_toy.model:Duel", "generator and critic", capabilities=["DirectSampler"])
-    catalogue.family("toygrey", "zoo_toy.model:Grey", "images", capabilities=["Density", "DirectSampler"])
+    can = ["Density", "DirectSampler", "Completer"]
+    catalogue.family("toygrey", "zoo_toy.model:Grey", "images", capabilities=can)
     catalogue.sampler("toy-steps", "zoo_toy.parts:Steps", "DDIM by another name", needs=["Denoiser"])
     catalogue.metric("toy-mean", "zoo_toy.parts:Mean", "the mean of samples", needs=[])
     catalogue.metric("toy-rare", "zoo_toy.parts:Rare", "mean of the samples, measured on demand", needs=[])

@@ -25,6 +25,7 @@ SECTIONS = {
         "sample": ("sample", "Draw samples into a picture, a file or a folder."),
         "again": ("again", "Make a file again, and say whether the result is the same."),
         "translate": ("translate", "Translate samples in files from one domain to another."),
+        "fill": ("fill", "Complete samples in files: missing cells, a masked part, the end of a sequence."),
         "plot": ("plot", "Plot a model: its density, its samples, its training."),
         "export": ("export", "Write a model in another library's format."),
     },

@@ -8,7 +8,7 @@ import click
 
 from zoo_core import plugins
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
-from zoo_core.fetching.references import entry_of
+from zoo_core.fetching.references import described
 from zoo_core.files.formats import file_stem
 from zoo_core.lookup.compatibility import fitting
 
@@ -35,7 +35,7 @@ def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: b
     """
     warn_about_plugins()
     if kind is None:
-        fits = [c for c, why in fitting(entry_of(name), plugins.load().catalogue.all("plot")) if why is None]
+        fits = [c for c, why in fitting(described(name), plugins.load().catalogue.all("plot")) if why is None]
         if as_json:
             print_json([{"name": c.name, "summary": c.summary, "plugin": c.plugin} for c in fits])
         else:

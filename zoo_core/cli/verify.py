@@ -9,7 +9,7 @@ import click
 from zoo_core import fetching, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, table
 from zoo_core.errors import DataError, WeightsError
-from zoo_core.fetching import bundled
+from zoo_core.fetching import bundled, pins
 from zoo_core.registry.entry import Entry
 
 
@@ -31,7 +31,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     """
     known = registry.load()
     folders = [n for n in names if n not in known.entries and Path(n).is_dir()]
-    entries = [known.get(n) for n in names if n not in folders] if names else known.find()
+    entries = [known.get(n) for n in names if n not in folders] if names else known.find(links=True)
     rows = [_verified(entry) for entry in entries] + [_run(folder) for folder in folders]
     if as_json:
         print_json(rows)
@@ -48,6 +48,12 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
 
 def _verified(entry: Entry) -> dict[str, str]:
     row = {"id": entry.id, "status": "absent", "detail": ""}
+    try:
+        entry = pins.with_pin(entry)
+    except WeightsError as err:
+        return row | {"status": "wrong", "detail": str(err)}
+    if entry.weights is None and entry.source:
+        return row | {"detail": f"not pinned; zoo load {entry.id} pins it"}
     if entry.weights is None:
         return row | {"detail": f"no weights yet; zoo train {entry.id}" if entry.recipe else "no weights"}
     if not (bundled.has_weights(entry) or fetching.cached(entry)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import wave
 import zipfile
 from collections.abc import Sequence
@@ -23,7 +24,10 @@ from zoo_core.interfaces import Column, Ragged, SampleSpace, Values
 from zoo_core.interfaces.values import finite_rows
 from zoo_core.loading import weights_file
 
-__all__ = ["read_samples"]
+__all__ = ["is_header", "is_missing", "read_samples"]
+
+_MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+"""Contents of a cell that mean a missing value, in lower case."""
 
 _DAMAGE = (
     OSError, ValueError, TypeError, KeyError, SyntaxError, EOFError, RecursionError, OverflowError, WeightsError,
@@ -32,13 +36,20 @@ _DAMAGE = (
 """Exceptions of readers for files whose contents do not match their suffix."""
 
 
-def read_samples(source: str, space: SampleSpace) -> Values:
+def is_missing(cell: str) -> bool:
+    """Says whether a cell of a CSV file means a missing value: it is empty, ``NA``, ``NaN``, ``null`` or ``?``."""
+    return cell.strip().lower() in _MISSING
+
+
+def read_samples(source: str, space: SampleSpace, *, missing: bool = False) -> Values:
     """Reads samples of a space from a file in one of the formats that :mod:`zoo_core.saving.samples` writes.
 
     Args:
         source: path of a picture of one image, of a ``.wav`` file of one recording, or of a file of samples:
             ``.csv``, ``.json``, ``.txt``, ``.npy``, ``.npz`` or ``.safetensors``.
         space: sample space that the samples must belong to.
+        missing: whether values may be missing, and are NaN then: NaN in arrays, empty cells and :func:`is_missing` in
+            CSV files, ``null`` in JSON.
 
     Returns:
         Samples on the user's side, ``(k, *space.shape)``, k at least 1; a :class:`Ragged` where an axis is open.
@@ -52,14 +63,14 @@ def read_samples(source: str, space: SampleSpace) -> Values:
     suffix = path.suffix.lower()
     try:
         if suffix in PICTURES:
-            return _checked(_picture(path, space), space, source)
+            return _checked(_picture(path, space), space, missing)
         if suffix == ".wav":
-            return _checked(_rows([_recording(path, space)], space), space, source)
+            return _checked(_rows([_recording(path, space)], space), space, missing)
         if suffix in (".npy", ".npz", ".safetensors"):
-            return _checked(_arrays(path, space), space, source)
+            return _checked(_arrays(path, space), space, missing)
         text = path.read_text(encoding="utf-8-sig")
         read = {".csv": _csv, ".json": _json, ".txt": _txt}[suffix]
-        return _checked(_rows(read(text, space), space), space, source)
+        return _checked(_rows(read(text, space, missing), space), space, missing)
     except DataError as err:
         raise DataError(f"{source}: {err}") from err
     except _DAMAGE as err:
@@ -123,14 +134,16 @@ def _arrays(path: Path, space: SampleSpace) -> Values:
     return Ragged(x, found.get("lengths", whole), axis)
 
 
-def _csv(text: str, space: SampleSpace) -> list[Tensor]:
+def _csv(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
     table = list(csv.reader(io.StringIO(text), strict=True))
     if space.kind == "tokens":  # spreadsheets fill short rows with empty cells
         return [_numbers([cell for cell in row if cell.strip()], space) for row in table]
     table = [row for row in table if row]
-    header = table.pop(0) if table and not all(_is_number(cell) for cell in table[0]) else None
+    header = table.pop(0) if table and is_header(table[0], missing=missing) else None
     if space.kind == "table":
-        return _records([dict(zip(header or _names(space), row, strict=True)) for row in table], space)
+        return _records([dict(zip(header or _names(space), row, strict=True)) for row in table], space, missing)
+    if missing:
+        table = [["nan" if is_missing(cell) else cell for cell in row] for row in table]
     if space.kind != "sequence":
         return [_numbers(row, space) for row in table]
     if header is None or [name.strip() for name in header[:2]] != ["sample", "step"]:
@@ -145,27 +158,41 @@ def _sequence(place: int, number: int, rows: list[list[str]], space: SampleSpace
     return _numbers([row[2:] for row in rows], space)
 
 
-def _json(text: str, space: SampleSpace) -> list[Tensor]:
+def _json(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
     samples = json.loads(text)
+    if missing:
+        samples = _with_nan(samples)
     if not isinstance(samples, list):
         raise DataError(f"the file holds a {type(samples).__name__}; expected a list of samples")
     if space.kind == "table" and all(isinstance(row, dict) for row in samples):
-        return _records(samples, space)
+        return _records(samples, space, missing)
     return [_numbers(sample, space) for sample in samples]
 
 
-def _txt(text: str, space: SampleSpace) -> list[Tensor]:
+def _with_nan(value: Any) -> Any:
+    """Replaces ``null`` by NaN in lists and objects."""
+    if isinstance(value, dict):
+        return {key: _with_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(part) for part in value]
+    return math.nan if value is None else value
+
+
+def _txt(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
     return [_numbers(line.split(), space) for line in text.splitlines()]
 
 
-def _records(rows: Sequence[dict[str, Any]], space: SampleSpace) -> list[Tensor]:
+def _records(rows: Sequence[dict[str, Any]], space: SampleSpace, missing: bool) -> list[Tensor]:
     """Reads rows of a table by the names of its columns; other columns are ignored."""
     read = []
+    exact = any(column.type == "date" for column in space.columns)  # seconds since 1970 are no float32
+    kind = torch.float64 if exact else torch.float32
     for number, row in enumerate(rows):
-        missing = [column.name for column in space.columns if column.name not in row]
-        if missing:
-            raise DataError(f"row {number} has no column {missing[0]!r}; expected {', '.join(_names(space))}")
-        read.append(torch.tensor([_code(column, row[column.name], number) for column in space.columns]))
+        absent = [column.name for column in space.columns if column.name not in row]
+        if absent:
+            raise DataError(f"row {number} has no column {absent[0]!r}; expected {', '.join(_names(space))}")
+        cells = [_code(column, row[column.name], number, missing) for column in space.columns]
+        read.append(torch.tensor(cells, dtype=kind))
     return read
 
 
@@ -173,14 +200,16 @@ def _names(space: SampleSpace) -> list[str]:
     return [column.name for column in space.columns]
 
 
-def _code(column: Column, value: Any, row: int) -> float:
+def _code(column: Column, value: Any, row: int, missing: bool) -> float:
     """Converts a cell to a number: the code of a category, or the number itself."""
     if column.type == "category" and value in column.categories:
         return float(column.categories.index(value))
+    if missing and isinstance(value, str) and is_missing(value):
+        return math.nan
     try:
-        return float(value)
+        return column.number(value)
     except (TypeError, ValueError):
-        expected = {"integer": "an integer", "number": "a number"}
+        expected = {"integer": "an integer", "number": "a number", "date": "a date like 2024-12-31"}
         what = expected.get(column.type, f"one of {', '.join(column.categories)}")
         raise DataError(f"row {row} has {column.name} = {str(value)[:40]!r}; expected {what}") from None
 
@@ -194,6 +223,16 @@ def _numbers(values: Any, space: SampleSpace) -> Tensor:
     if not plain.size and space.open_axis == 1:  # an empty list does not show the number of features
         plain = plain.reshape(0, *space.sizes)
     return torch.from_numpy(plain.astype(kind))
+
+
+def is_header(row: Sequence[str], *, missing: bool = False) -> bool:
+    """Says whether the first row of a CSV file has the names of columns: whether a cell of it is no number.
+
+    Args:
+        row: cells of the row.
+        missing: whether values may be missing, and :func:`is_missing` is no name then.
+    """
+    return not all(_is_number(cell) or (missing and is_missing(cell)) for cell in row)
 
 
 def _is_number(text: str) -> bool:
@@ -224,7 +263,7 @@ def _shape(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape)) or "one number"
 
 
-def _checked(x: Values, space: SampleSpace, source: str) -> Values:
+def _checked(x: Values, space: SampleSpace, missing: bool) -> Values:
     """Checks that samples belong to the space, and returns them in the types that models take."""
     if not len(x):
         raise DataError(f"the file has no samples; expected {space.words()}")
@@ -242,8 +281,9 @@ def _checked(x: Values, space: SampleSpace, source: str) -> Values:
     if data.is_complex() or data.dtype == torch.bool:
         raise DataError(f"samples are {data.dtype}; expected numbers")
     x = x if data.dtype == torch.float64 else x.to(torch.float32)
-    if not bool((finite := finite_rows(x)).all()):
+    if not bool((finite := finite_rows(x, missing=missing)).all()):
         raise DataError(f"sample {int((~finite).nonzero()[0])} has values that are not finite; leave it out")
+    data = data[~torch.isnan(data)]
     if space.low is not None and data.numel() and not (float(data.min()) >= -1e-6 and float(data.max()) <= 1 + 1e-6):
         hint = ", or 8-bit integers" if space.kind == "image" else ""
         raise DataError(f"values reach {float(data.min()):.4g} … {float(data.max()):.4g}; expected 0 … 1{hint}")

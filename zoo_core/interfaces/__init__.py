@@ -14,6 +14,7 @@ from zoo_core.interfaces.capabilities import (
     capabilities,
 )
 from zoo_core.interfaces.columns import Column, Encoding
+from zoo_core.interfaces.composition import Composition
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.dataset import DataSet
@@ -32,6 +33,7 @@ __all__ = [
     "Call",
     "Column",
     "Completer",
+    "Composition",
     "Condition",
     "ConditionSpec",
     "DataSet",

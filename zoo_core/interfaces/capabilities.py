@@ -12,6 +12,7 @@ from typing import Generic, Literal
 
 from torch import Tensor
 
+from zoo_core.interfaces.composition import Composition
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.model import Model
 from zoo_core.interfaces.space import SampleSpace
@@ -196,7 +197,8 @@ class Completer(ABC, Generic[X]):
 
 
 CAPABILITIES: dict[str, type] = {
-    c.__name__: c for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased, Completer)
+    c.__name__: c
+    for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased, Completer, Composition)
 }
 """The capabilities by name, as plugins and listings name them."""
 

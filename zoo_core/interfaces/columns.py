@@ -77,6 +77,19 @@ class Column:
             return str(int(value))
         return f"{value:.{self.digits}f}" if self.digits is not None else repr(float(value))
 
+    def number(self, text: Any) -> float:
+        """Reads a cell as the user's files have it; the inverse of :meth:`text`.
+
+        Raises:
+            ValueError: the cell is not of the column's type.
+        """
+        if self.type == "date" and isinstance(text, str):
+            passed = datetime.fromisoformat(text.strip()).replace(tzinfo=None) - _EPOCH
+            return passed.total_seconds() if self.unit == "s" else passed / timedelta(days=1)
+        if self.categories and text in self.categories:
+            return float(self.categories.index(text))
+        return float(text)
+
     def table(self) -> dict[str, Any]:
         """Returns the column as a table of plain values, without those that are absent."""
         values = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
@@ -133,6 +146,11 @@ class Encoding:
     def draws(self) -> bool:
         """Whether some column is dequantised by noise."""
         return any(column.type in ("integer", "category", "date") for column in self.columns)
+
+    def inside(self, mask: Tensor) -> Tensor:
+        """Repeats a mask of cells, ``(n, columns)``, for the numbers that stand for each, ``(n, width)``."""
+        widths = torch.tensor([column.width for column in self.columns], device=mask.device)
+        return mask.repeat_interleave(widths, 1)
 
     def encode(self, cells: Tensor, noise: Streams | None = None) -> Tensor:
         """Converts cells to the numbers inside a model.

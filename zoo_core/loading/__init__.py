@@ -10,7 +10,7 @@ import torch
 from zoo_core import fetching, plugins
 from zoo_core.errors import IncompatibleError, PluginError, WeightsError, ZooError
 from zoo_core.fetching import Fetched
-from zoo_core.fetching.references import entry_of
+from zoo_core.fetching.references import entry_of, resolved
 from zoo_core.interfaces import Model, capabilities
 from zoo_core.loading import weights_file
 from zoo_core.loading.dry_build import rehearse
@@ -62,7 +62,7 @@ def load_with_weights(
     weights_from: str = "auto",
 ) -> tuple[Model, Fetched]:
     """Loads a model as :func:`load` does, and also returns the bytes of the weights and where they came from."""
-    entry = name if isinstance(name, Entry) else entry_of(name, offline=offline)
+    entry = resolved(name, offline=offline) if isinstance(name, Entry) else entry_of(name, offline=offline)
     factory = factory_of(entry)  # before the download, so that a missing plugin fails at once
     fetched = fetching.fetch(entry, weights_from=weights_from, offline=offline)
     headers = [weights_file.check_header(one.content, str(one.path)) for one in fetched.files]

@@ -32,7 +32,7 @@ def json_schema() -> dict[str, Any]:
             schema["items"] = {"type": JSON_TYPES[key.items]}
         return schema
 
-    model = table(MODEL)
+    model = table(MODEL) | {"anyOf": [{"required": ["config"]}, {"required": ["source"]}]}
     model["properties"]["sampler"] |= table(SAMPLER)
     model["properties"]["weights"] |= table(WEIGHTS) | {
         "dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}

@@ -18,7 +18,14 @@ FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 MODEL = {
     "family": Key(str, "name of the family, as its plugin registers it", True, ID, "a name like ddpm"),
     "plugin": Key(str, "distribution that provides the family [as `families` says]", False, ID, "a name like zoo-ddpm"),
-    "config": Key(dict, "keyword arguments of the family's class", True),
+    "config": Key(dict, "keyword arguments of the family's class; required without a source"),
+    "source": Key(
+        str,
+        "repository of another library's format that has config and weights; without a commit, the first load pins it",
+        False,
+        r"hf:[\w.-]+/[\w.-]+(@[0-9a-f]{40})?",
+        "'hf:org/name' or 'hf:org/name@COMMIT'",
+    ),
     "summary": Key(str, "description of the model in one line", True),
     "dataset": Key(str, "data set that the model was trained on"),
     "license": Key(str, "licence of the weights, as an SPDX identifier"),
@@ -166,6 +173,7 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
             yield where, "expected a table"
             continue
         yield from table_problems(model, MODEL, where)
+        yield from _config_or_source(model, where)
         for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS), ("recipe", RECIPE_READ)):
             if isinstance(model.get(key), dict):
                 yield from table_problems(model[key], keys, f"{where}.{key}")
@@ -187,6 +195,17 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
                 if isinstance(row, dict)
                 else [(f"{where}.eval[{i}]", "expected a table")]
             )
+
+
+def _config_or_source(model: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """Finds a model with neither a config nor a source, or with a source and what only the source says."""
+    if "source" not in model:
+        if "config" not in model:
+            yield f"{where}.config", "missing; give the arguments of the family's class, or a source that has them"
+        return
+    for key in ("config", "weights", "recipe", "eval"):
+        if key in model:
+            yield f"{where}.{key}", "the source has it, or nothing is known of it; leave it out, or leave out source"
 
 
 def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:

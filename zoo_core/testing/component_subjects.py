@@ -50,6 +50,11 @@ class ObjectiveSubject(Subject):
         found = resolve(self.component.target)
         return isinstance(found, type) and issubclass(found, StatisticsObjective)
 
+    @property
+    def weighs(self) -> bool:
+        """Whether the objective uses the weights of examples."""
+        return bool(getattr(resolve(self.component.target), "weighs", False))
+
 
 @dataclass(frozen=True, eq=False)
 class SamplerSubject(Subject):

@@ -24,6 +24,7 @@ from zoo_core import plugins
 from zoo_core.errors import PluginError
 from zoo_core.testing.check import CHECKS, Check
 from zoo_core.testing.checks import (
+    completing,
     conditions,
     datasets,
     denoiser,
@@ -37,6 +38,7 @@ from zoo_core.testing.checks import (
     registry,
     samplers,
     sampling,
+    statistics,
     training,
     weights,
 )
@@ -59,11 +61,13 @@ MODULES = (
     density,
     discrete,
     energy,
+    completing,
     lengths,
     latent,
     denoiser,
     metrics,
     training,
+    statistics,
     samplers,
     datasets,
 )

@@ -34,6 +34,9 @@ def on_data(entry: Entry, target: Target, changes: Mapping[str, Any], say: Say =
     made = varied(entry, in_one_spelling(changes), target, say)
     if reason := _model_misfit(made, target):
         raise IncompatibleError(f"{entry.id}: {reason}")
+    if target.is_own and "label" in target.data.columns and "classes" not in made.config:
+        hint = "; without --label the column is learned like any other" if target.encoding else ""
+        say(f"the labels are not used: {entry.id} has no condition{hint}")
     return made
 
 
@@ -95,12 +98,13 @@ def candidates_of(family: str, target: Target) -> list[Entry]:
         families = ", ".join(sorted({e.family for e in known}))
         raise UnknownNameError("family", family, None, f"families with a recipe: {families}")
     shape = list(target.shape)
+    labelled = target.is_own and "label" in target.data.columns
 
     def unlike(entry: Entry) -> tuple[bool, ...]:
         return (
             entry.recipe["data"].get("name") != target.name,
             list(entry.config.get("shape", ())) != shape,
-            ("conditional" in entry.facts) and not (target.is_own and "label" in target.data.columns),
+            ("conditional" in entry.facts) is not labelled,
             "start" in entry.recipe,
             not entry.id.startswith(family),
         )

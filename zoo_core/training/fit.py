@@ -72,7 +72,7 @@ def fit(
                 return for_data(family, target, {**more, **wanted})
 
             entry = in_minutes(entry, folder, minutes, device, made, lambda line: None, target.data)
-        return train(entry, folder, Options(device, samples_every=0), target.data)
+        return train(entry, folder, Options(device, samples_every=0, quiet=True), target.data)
 
 
 def target_of(data: Any, labels: Any = None, how: Reading | None = None, held_out: float | None = None) -> Target:

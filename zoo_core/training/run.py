@@ -50,12 +50,14 @@ class Options:
         max_steps: step at which to stop early, with the learning-rate schedule of the whole recipe; ``None`` for none.
         checkpoint_every: number of steps between checkpoints.
         samples_every: number of steps between pictures of samples, drawn at checkpoints only; 0 for no pictures.
+        quiet: whether nothing is said about the progress.
     """
 
     device: str = "cpu"
     max_steps: int | None = None
     checkpoint_every: int = 500
     samples_every: int = 1000
+    quiet: bool = False
 
 
 def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet | None = None) -> Model:
@@ -87,7 +89,7 @@ def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet
     try:
         out.mkdir(parents=True, exist_ok=True)
         model.to(processes.device)
-        if recipe.start is not None and processes.first and not begun:
+        if recipe.start is not None and processes.first and not begun and not options.quiet:
             for line in (f"{entry.id} starts from the weights of {recipe.start}", *said):
                 print(f"zoo: {line}", file=sys.stderr)
         facts = {**identity.facts(entry), **_contents(data)}
@@ -157,6 +159,7 @@ def _descend(
         facts,
         options.checkpoint_every,
         show=show,
+        quiet=options.quiet,
     )
     run.resume()
     trained = run.run(_last(recipe.steps, recipe, options))
@@ -177,7 +180,7 @@ def _fit(
     """Fits by statistics; returns the model, and the iteration at which the run was stopped early, if it was."""
 
     def report(restart: int, iteration: int, log_likelihood: float) -> None:
-        if processes.first:
+        if processes.first and not options.quiet:
             print(f"restart {restart} iteration {iteration}: {log_likelihood:.6f} nats", file=sys.stderr, flush=True)
 
     stop = _last(recipe.iterations, recipe, options)

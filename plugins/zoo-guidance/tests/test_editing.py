@@ -58,7 +58,7 @@ def test_inpainting_of_a_gaussian_is_its_conditional_distribution():
     bias = []
     for resamplings in (1, 40):
         call = Call(Streams(0, "t", 0, 4000))
-        x = Inpaint(steps=50, resamplings=resamplings).fill(model, known.expand(4000, 2), mask, call)
+        x = Inpaint(steps=50, resamplings=resamplings).complete(model, known.expand(4000, 2), mask, call)
         assert torch.equal(x[:, 0], known.expand(4000, 2)[:, 0])  # what is kept is kept to the bit
         bias.append(abs(x[:, 1].mean().item() - RHO * 1.5))
         variance = x[:, 1].var().item()

@@ -239,21 +239,23 @@ class GaussianMixture(Model, Density, DirectSampler, Completer):
 
     def complete(self, x: Tensor, known: Tensor, streams: Streams, *, condition: Condition | None = None) -> Tensor:
         """Draws the unknown coordinates given the known ones, exactly: first the component, then the coordinates."""
-        missing, means, factors = ~known.flatten(1).bool(), self.means.double(), self.factors()
+        missing, k, d = ~known.flatten(1).bool(), self.components, self.dimensions
         flat = x.flatten(1).double().masked_fill(missing, torch.nan)
-        j = streams.categorical(self.responsibilities(flat))
-        z = streams.normal(self.dimensions).double()
-        if self.triangular:
-            incomplete = missing.any(1).nonzero().squeeze(1)
-            for component in range(self.components):
-                rows = incomplete[j[incomplete] == component]
-                if not len(rows):
-                    continue
-                mean, factor = means[component, None], factors[component % len(factors), None]
-                for block in blocks(flat[rows], missing[rows], mean, factor):
-                    place, basis = rows[block.rows], block.basis[0]
-                    z[place] = block.mean[0] + (z[place] @ basis) @ basis.mT
-        drawn = self._from_components(j, z)
+        if not self.triangular:
+            j = streams.categorical(self.responsibilities(flat))
+            drawn = self._from_components(j, streams.normal(d).double())
+            return torch.where(known, x, drawn.view_as(x).to(x.dtype))
+        drawn, some = flat.clone(), missing.any(1).nonzero().squeeze(1)
+        for block in blocks(flat[some], missing[some], self.means.double(), self.factors()) if len(some) else ():
+            rows = some[block.rows]
+            own = streams.rows(rows.flatten())
+            j = own.categorical((block.log_density + self.log_weights[:, None, None]).softmax(0).flatten(1).T)
+            y = own.normal(d).double().view(*rows.shape, d)
+            for component in range(k):
+                basis = block.basis[component % len(block.basis)]
+                posterior = block.mean[component] + (y @ basis) @ basis.mT
+                y = torch.where((j == component).view(*rows.shape, 1), posterior, y)
+            drawn[rows.flatten()] = self._from_components(j, y.view(-1, d))
         return torch.where(known, x, drawn.view_as(x).to(x.dtype))
 
     def _dense_factors(self) -> Tensor:

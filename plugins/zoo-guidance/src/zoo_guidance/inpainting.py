@@ -23,13 +23,12 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Call, Denoiser, Frame, Model, Sampler
+from zoo_core.filling.masks import mask_of
+from zoo_core.interfaces import Call, Denoiser, Frame, Model, Sampler, Values
 from zoo_core.samplers.path import guided
 from zoo_guidance.given_images import given, given_misfit, rows_for
 
 __all__ = ["Inpaint"]
-
-REGIONS = ("left", "right", "top", "bottom", "border")
 
 
 class Inpaint(Sampler[Denoiser]):
@@ -37,8 +36,9 @@ class Inpaint(Sampler[Denoiser]):
 
     Args:
         image: data whose masked part is kept, see :func:`zoo_guidance.given_images.given`; without it nothing is known.
-        mask: part that is kept: ``left``, ``right``, ``top``, ``bottom`` (a half of an image) or ``border``; a
-            picture that is white there; or a list of 0 and 1, one for each number in a sample.
+        mask: part that is kept, see :func:`zoo_core.filling.masks.mask_of`: ``left``, ``right``, ``top``, ``bottom``
+            (a half of an image), ``border``, ``box=X,Y,W,H`` or ``around=X,Y,W,H``; a picture that is white there; or a
+            list of 0 and 1, one for each number in a sample.
         steps: number of noise levels, at least 1.
         resamplings: number of repetitions of each step, at least 1; 1 is plain replacement.
         variance: variance c² of the reverse step, ``small`` (right for certain x̂) or ``large`` (right for data of unit
@@ -50,6 +50,7 @@ class Inpaint(Sampler[Denoiser]):
     needs = (Denoiser,)
     adds_noise = True
     guides = True
+    completes = True
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Inpaint(Sampler[Denoiser]):
         if steps < 1 or resamplings < 1:
             raise IncompatibleError(f"steps = {steps} and resamplings = {resamplings}; expected at least 1 of each")
         self.image, self.mask, self.steps, self.resamplings = image, mask, steps, resamplings
+        self.takes_data = image is not None
         self.variance, self.clip = variance, clip
 
     def fits(self, model: Denoiser) -> str | None:
@@ -90,19 +92,16 @@ class Inpaint(Sampler[Denoiser]):
     def draw(self, model: Denoiser, call: Call) -> Tensor:
         assert isinstance(model, Model)
         if self.image is None:
-            return self.fill(model, None, None, call)
-        known, mask = rows_for(given(self.image, model), call.streams), self.kept(model)
-        return self.fill(model, known, mask.to(call.streams.device), call)
+            return self._chain(model, None, None, call)
+        x, mask = rows_for(given(self.image, model), call.streams), self.kept(model)
+        return self._chain(model, x, mask.to(call.streams.device), call)
 
-    def fill(self, model: Denoiser, known: Tensor | None, mask: Tensor | None, call: Call) -> Tensor:
-        """Draws as :meth:`draw` does, with data and mask given as tensors.
+    def complete(self, model: Denoiser, x: Values, known: Tensor, call: Call) -> Tensor:
+        assert isinstance(x, Tensor)  # a denoiser's samples have a fixed shape
+        return self._chain(model, x.to(call.streams.dtype), known, call)
 
-        Args:
-            model: model on a path.
-            known: data on the model's side, ``(n, *shape)``.
-            mask: mask of the part that is kept, bool ``(*shape)``.
-            call: request for samples.
-        """
+    def _chain(self, model: Denoiser, known: Tensor | None, mask: Tensor | None, call: Call) -> Tensor:
+        """Runs the chain with data ``(n, *shape)`` on the model's side and a mask of the part that is kept, bool."""
         streams = call.streams
         path, shape = model.path, model.space.sizes
         clip = model.space.low is not None if self.clip is None else self.clip
@@ -139,39 +138,4 @@ class Inpaint(Sampler[Denoiser]):
         Raises:
             IncompatibleError: the mask has another shape, or there is no region of that name.
         """
-        shape = tuple(int(size or 0) for size in model.space.shape)
-        if not isinstance(self.mask, str):
-            try:
-                values = torch.tensor(list(self.mask), dtype=torch.float32)
-            except (TypeError, ValueError) as err:
-                regions = ", ".join(REGIONS)
-                raise IncompatibleError(
-                    f"mask = {self.mask!r}; expected one of {regions}, a picture, or a list of 0 and 1"
-                ) from err
-            if values.numel() != math.prod(shape):
-                raise IncompatibleError(
-                    f"mask has {values.numel()} numbers; a sample of this model has {math.prod(shape)}"
-                )
-            return values.view(shape) > 0.5
-        if self.mask in REGIONS:
-            return _region(self.mask, shape)
-        return model.space.to_user(given(self.mask, model))[0] > 0.5
-
-
-def _region(name: str, shape: tuple[int, ...]) -> Tensor:
-    if len(shape) != 3:
-        raise IncompatibleError(
-            f"mask = {name!r} is for images; for samples of shape {shape} give a list, mask = [1, 0, …]"
-        )
-    _, height, width = shape
-    mask = torch.zeros(shape, dtype=torch.bool)
-    if name == "border":
-        mask[:] = True
-        mask[:, height // 4 : height - height // 4, width // 4 : width - width // 4] = False
-    elif name in ("left", "right"):
-        columns = slice(0, width // 2) if name == "left" else slice(width // 2, None)
-        mask[:, :, columns] = True
-    else:
-        rows = slice(0, height // 2) if name == "top" else slice(height // 2, None)
-        mask[:, rows] = True
-    return mask
+        return mask_of(self.mask, model.space, model.space.sizes)

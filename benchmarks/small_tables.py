@@ -38,7 +38,7 @@ class Scores:
 def table_of(name: str) -> pandas.DataFrame:
     """Returns a set with its target as the last column: a text for a class, a number otherwise."""
     bunch = SETS[name](as_frame=True)
-    frame = bunch.frame.copy()  # type: ignore[attr-defined]
+    frame = bunch.frame.copy()
     if name != "diabetes":
         frame[TARGET] = "class " + frame[TARGET].astype(str)
     return frame

@@ -1,0 +1,227 @@
+"""``zoo fill``."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo_core.cli.options import key_values, placement, with_flags
+from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
+from zoo_core.errors import DivergenceError, IncompatibleError
+from zoo_core.files.formats import PICTURES, check_source, check_target, is_folder, is_one_picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo_core.interfaces import SampleSpace, Values
+
+
+@click.command("fill", short_help="Complete samples in files: missing cells, a masked part, the end of a sequence.")
+@click.argument("name", shell_complete=complete_model)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.option(
+    "--mask",
+    metavar="PART",
+    help="Part of every sample that is known: left, right, top, bottom, border, box=X,Y,W,H or around=X,Y,W,H of an "
+    "image, prefix=N of a sequence, a picture that is white there, or a list of 0 and 1.  "
+    "[default: all but empty cells]",
+)
+@click.option(
+    "--length",
+    type=click.IntRange(min=1),
+    help="Length to which samples of any length are continued.  [default: the length that they have]",
+)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of completions of each sample.",
+)
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of the random numbers; the same seed draws the same completions."
+)
+@click.option(
+    "--sampler",
+    help="Name of a sampler that completes samples.  [default: the model's exact completion, or the first that fits]",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Number of solver steps of the sampler.  [default: the sampler's own]",
+)
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    help="Option of the sampler, such as resamplings=10; may be repeated.",
+)
+@click.option(
+    "--condition",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    help="Value of a condition: a number, a name, or a list whose items are used in turn; may be repeated.",
+)
+@click.option("--label", type=int, help="Number of the class of the samples, short for --condition label=N.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Number of samples handled at once, a matter of speed and memory.  [default: chosen for the model]",
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="FILE|FOLDER/",
+    help="File for the completed samples, or a folder/ for several files or completions.",
+)
+@placement
+@json_option
+def command(
+    name: str,
+    files: tuple[str, ...],
+    mask: str | None,
+    length: int | None,
+    count: int,
+    seed: int,
+    sampler: str | None,
+    steps: int | None,
+    options: dict[str, Any],
+    condition: dict[str, Any],
+    label: int | None,
+    batch_size: int | None,
+    out: str,
+    device: str,
+    dtype: str | None,
+    offline: bool | None,
+    weights_from: str,
+    as_json: bool,
+) -> None:
+    """Complete samples in files: missing cells, a masked part, the end of a sequence.
+
+    What is missing is drawn given what is known: exactly, if the model can, or by a sampler, such as inpaint for models
+    on a path.  Known values stay as they are; of a CSV file every other character does.  In a folder, a result has the
+    name of its FILE, with the number of the completion for -n above 1.  Completion c of sample i depends on the seed, c
+    and i only.
+
+    \b
+    Examples:
+      zoo fill gmm-eight-gaussians points.csv --out filled.csv
+      zoo fill gmm-eight-gaussians points.csv -n 5 --out filled/
+      zoo fill ddpm-mnist three.png --mask left --out whole.png
+      zoo fill ddpm-mnist digits/*.png --mask around=10,10,8,8 -n 4 --out filled/
+    """
+    from zoo_core.datasets.reading import read_samples
+    from zoo_core.filling import describe, fill
+    from zoo_core.filling.masks import known_part, lengthened
+    from zoo_core.interfaces.values import cat, finite_rows
+    from zoo_core.loading import load
+
+    options, condition = with_flags(options, steps=steps), with_flags(condition, "--condition", label=label)
+    check_target(out)
+    for file in files:
+        check_source(file)
+    places = _places(files, out, count)
+    model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
+    warn_about_plugins()
+    space = model.space.user
+    for file in files:
+        check_source(file, space)
+    began = time.perf_counter()
+    read = [read_samples(file, space, missing=True) for file in files]
+    given = cat(read)
+    known = known_part(given, mask, space)
+    if length is not None:
+        short, (given, known) = known, lengthened(given, length)
+        if mask is not None:
+            known.narrow(given.axis, 0, short.shape[given.axis]).logical_and_(short)
+    if bool(known.all()):
+        raise IncompatibleError(f"nothing is missing in {', '.join(files)[:200]}; leave cells empty, or give --mask")
+    how = describe(model, known, sampler, **options)
+    made = fill(
+        model,
+        given,
+        known,
+        n=count,
+        seed=seed,
+        sampler=sampler,
+        condition=condition or None,
+        batch_size=batch_size,
+        progress=progress(f"filling by {name}"),
+        **options,
+    )
+    if is_folder(out):
+        Path(out).mkdir(exist_ok=True)
+    first = 0
+    for file, samples, targets in zip(files, read, places, strict=True):
+        part = slice(first, first + len(samples))
+        for whole, target in zip(made, targets, strict=True):
+            _write(whole[part], target, Path(file), known[part], space)
+        first = part.stop
+    seconds = time.perf_counter() - began
+    if (wrong := sum(int((~finite_rows(whole)).sum()) for whole in made)) > 0:
+        raise DivergenceError(f"{wrong} of {count * len(given)} samples in {out} are not finite; try --dtype float64")
+    if as_json:
+        rows = [{"in": f, "out": [str(t) for t in to]} for f, to in zip(files, places, strict=True)]
+        shown = {"model": name, "how": how, "n": count, "seed": seed, "seconds": round(seconds, 3), "files": rows}
+        print_json({**shown, "missing": int((~known).sum())})
+    else:
+        number = "1 sample" if len(given) == 1 else f"{len(given)} samples"
+        times = "" if count == 1 else f", {count} times,"
+        click.echo(f"{number} completed{times} {how} by {name} in {seconds:.1f} s: {out}", err=True)
+
+
+def _places(files: tuple[str, ...], out: str, count: int) -> list[list[Path]]:
+    """Decides which file each completion of each file is written to.
+
+    Raises:
+        IncompatibleError: several results would be one file, or an input would be replaced.
+    """
+    if not is_folder(out):
+        if len(files) > 1 or count > 1:
+            what = f"{count} completions" if count > 1 else f"{len(files)} files"
+            raise IncompatibleError(f"{what} cannot be written to one file {out!r}; use a folder: {Path(out).stem}/")
+        places = [[Path(out)]]
+    else:
+        places = []
+        for file in map(Path, files):
+            # A compressed picture would change the pixels that are known.
+            suffix = ".png" if file.suffix.lower() in PICTURES else file.suffix
+            ends = [""] if count == 1 else [f"-{number}" for number in range(count)]
+            places.append([Path(out) / f"{file.stem}{end}{suffix}" for end in ends])
+    inputs, seen = {Path(file).resolve() for file in files}, set()
+    for place in (target for targets in places for target in targets):
+        if place.resolve() in inputs:
+            raise IncompatibleError(f"{place} is one of the files to complete; write to another --out")
+        if place.resolve() in seen:
+            raise IncompatibleError(f"two results would both be {place}; complete the files apart")
+        seen.add(place.resolve())
+    return places
+
+
+def _write(samples: Values, target: Path, source: Path, known: Tensor, space: SampleSpace) -> None:
+    """Writes completed samples, into the text of their file where both are CSV files of points or of a table."""
+    from zoo_core.files.folders import write_whole
+    from zoo_core.filling.cells import with_cells
+    from zoo_core.saving.samples import save_one, save_samples
+
+    if len(samples) == 1 and target.suffix.lower() in PICTURES and is_one_picture(space):
+        save_one(next(iter(samples)), target, space)  # pixel by pixel, not enlarged
+        return
+    both = target.suffix.lower() == source.suffix.lower() == ".csv"
+    if not both or space.kind not in ("points", "table"):
+        save_samples(samples, str(target), space)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "completed.csv"
+        save_samples(samples, str(plain), space)
+        original = source.read_bytes().decode("utf-8")
+        text = with_cells(original, plain.read_text(encoding="utf-8"), known.flatten(1), space)
+    write_whole(target, lambda path: path.write_bytes(text.encode("utf-8")))
