@@ -96,6 +96,12 @@ class SampleSpace:
         """Whether values are numbers whose differences mean something: not tokens, nor tables with categories."""
         return self.kind != "tokens" and all(column.type != "category" for column in self.columns)
 
+    @property
+    def is_countable(self) -> bool:
+        """Whether samples are tokens, or rows of categories and whole numbers, which have probabilities."""
+        whole = self.kind == "table" and all(column.type in ("category", "integer") for column in self.columns)
+        return self.kind == "tokens" or whole
+
     def holds(self, other: SampleSpace) -> bool:
         """Says whether data of the space ``other`` could be samples of this one."""
         if self.kind != other.kind or len(self.shape) != len(other.shape):
