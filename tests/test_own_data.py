@@ -33,7 +33,7 @@ FAMILIES = sorted({entry.family for entry in registry.load().find() if entry.rec
 IMAGES = {
     "ddpm", "flow-matching", "gan", "glow", "gmm", "maf", "ncsn", "realnvp", "resampled-glow", "score-sde", "vae"
 }  # fmt: skip
-POINTS = {"cnf", "consistency", "ddpm", "flow-matching", "gan", "gmm", "nsf", "realnvp", "score-sde", "vae"}
+POINTS = {"cnf", "consistency", "ddpm", "flow-matching", "gan", "gmm", "normal", "nsf", "realnvp", "score-sde", "vae"}
 FIT = {"rgb": IMAGES | {"noisy-classifier"}, "grey": IMAGES, "odd": IMAGES, "points": POINTS, "table": POINTS}
 """Families that learn each kind; every other one says why not."""
 

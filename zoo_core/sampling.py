@@ -23,6 +23,7 @@ __all__ = [
     "default_batch_size",
     "default_guidance",
     "default_part_size",
+    "describe",
     "make_sampler",
     "plain_condition",
     "quick_sampler",
@@ -268,3 +269,16 @@ def sample_in_processes(
         mine = None if condition is None else condition.rows(slice(part.start, part.stop))
         rows = sample(model, len(part), condition=mine, first=first + part.start, **options)
     return processes.gather(rows)
+
+
+def describe(sampler: Sampler[Any]) -> str:
+    """Describes a sampler by name, steps and the options that are not defaults: ``ddim, 50 steps, eta = 1``."""
+    kind = type(sampler)
+    words = [sampler.name]
+    if isinstance(steps := getattr(sampler, "steps", None), int):
+        words.append(f"{steps} steps")
+    for name, parameter in inspect.signature(kind).parameters.items():
+        value = getattr(sampler, name, parameter.default)
+        if name != "steps" and value != parameter.default:
+            words.append(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}")
+    return ", ".join(words)

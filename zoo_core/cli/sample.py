@@ -124,14 +124,13 @@ def command(
       zoo sample ddpm-mnist -n 1000000 --shard 3/16 --out digits/
     """
     from zoo_core.errors import DataError, DivergenceError
-    from zoo_core.evaluation import describe
     from zoo_core.files.formats import PICTURES, check_target, default_target, file_stem, is_folder
     from zoo_core.interfaces import Condition
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import load
     from zoo_core.pictures import Recorder, check_trajectory, save_trajectory, shown
     from zoo_core.processes import Processes, world_size
-    from zoo_core.sampling import default_guidance, make_sampler, sample, sample_in_processes
+    from zoo_core.sampling import default_guidance, describe, make_sampler, sample, sample_in_processes
     from zoo_core.saving.making import of_sampling
     from zoo_core.saving.samples import save_samples
 

@@ -5,7 +5,6 @@ All metrics of a run share one pass: held-out data are read once, and each sampl
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -19,7 +18,7 @@ from zoo_core.errors import DivergenceError, IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Metric, Model, Result, Sampler, Streams
 from zoo_core.interfaces.values import finite_rows
 from zoo_core.plugins.catalogue import resolve
-from zoo_core.sampling import Progress, default_batch_size, default_guidance, make_sampler, sample
+from zoo_core.sampling import Progress, default_batch_size, default_guidance, describe, make_sampler, sample
 
 if TYPE_CHECKING:
     from zoo_core.processes import Processes
@@ -28,7 +27,6 @@ __all__ = [
     "data_for",
     "data_of",
     "default_metrics",
-    "describe",
     "evaluate",
     "evaluate_all",
     "fitting",
@@ -286,16 +284,3 @@ def _sample_batches(
         if data.levels is not None:
             x = (x * (data.levels - 1)).round() / (data.levels - 1)
         yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=model.state_dtype)
-
-
-def describe(sampler: Sampler[Any]) -> str:
-    """Describes a sampler by name, steps and the options that are not defaults: ``ddim, 50 steps, eta = 1``."""
-    kind = type(sampler)
-    words = [sampler.name]
-    if isinstance(steps := getattr(sampler, "steps", None), int):
-        words.append(f"{steps} steps")
-    for name, parameter in inspect.signature(kind).parameters.items():
-        value = getattr(sampler, name, parameter.default)
-        if name != "steps" and value != parameter.default:
-            words.append(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}")
-    return ", ".join(words)
