@@ -5,7 +5,7 @@ PLUGINS := $(sort $(wildcard plugins/*))
 PROJECTS := . $(PLUGINS)
 EDITABLE := $(foreach p,$(PROJECTS),-e ./$(p))
 TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
-TEST_TOOLS := pytest pytest-xdist ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc torchdiffeq pyod
+TEST_TOOLS := pytest pytest-xdist pandas pyarrow soundfile ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc torchdiffeq pyod
 DOCS_TOOLS := mkdocs mkdocs-material mkdocstrings-python ruff
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -46,6 +46,7 @@ wheels: .venv/installed
 	cd dist && ../.venv-wheels/bin/zoo sample gmm-digits -n 4 --out four-more.png && test -s four-more.png
 
 bench: .venv/tested
+	$(BIN)/python -m pip install --quiet -c constraints.txt ctgan
 	status=0; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py || status=$$?; $(BIN)/python docs/tables.py && exit $$status
 
 readme: .venv/installed

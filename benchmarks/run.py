@@ -22,6 +22,7 @@ SUBJECTS = (
     "startup",
     "randomness",
     "ddim",
+    "hub_pipelines",
     "path_samplers",
     "em",
     "metrics",
@@ -29,6 +30,7 @@ SUBJECTS = (
     "likelihood",
     "training_step",
     "time_to_quality",
+    "small_tables",
 )
 
 

@@ -24,6 +24,10 @@ SUBJECTS = {
         "The weights of `ddpm-mnist`, drawn by DDIM with 50 steps, 64 images at once, against the same weights in "
         "diffusers.",
     ),
+    "hub_pipelines": (
+        "Sampling: pipelines in diffusers' format",
+        "Pipelines that diffusers saved, with arbitrary weights, loaded and drawn by the zoo against diffusers' own.",
+    ),
     "path_samplers": (
         "Sampling: what the samplers cost beside the network",
         "The network of `ddpm-mnist` alone, called as often as the sampler calls it. A ratio of 1 means that the "
@@ -52,6 +56,12 @@ SUBJECTS = {
         "Training",
         "One step of gradient training, with one random stream per example here and one `torch.Generator` per example "
         "there.",
+    ),
+    "small_tables": (
+        "Tables",
+        'Three small tables of scikit-learn, four fifths of each learned with `zoo_core.fit("gmm", …)` and with the '
+        "settings of ctgan, 1,000 rows drawn. Distances are between samples and the rows that were learned; a forest "
+        "tells samples from rows, and another learns from samples to predict the target of the held-out fifth.",
     ),
     "time_to_quality": (
         "Time to a given quality",

@@ -13,7 +13,7 @@ from zoo_core.interfaces import Density
 from zoo_core.plugins.catalogue import Component, resolve
 from zoo_core.registry import schema
 from zoo_core.registry.entry import Entry, Evaluation
-from zoo_core.registry.schema import Key
+from zoo_core.registry.keys import JSON_TYPES, Key
 from zoo_core.training.recipe import Recipe
 
 PAPERS = {"gan": "arXiv:1406.2661", "iaf": "arXiv:1606.04934", "resampled-glow": "arXiv:2110.15828"}
@@ -31,6 +31,7 @@ ABILITIES = {
     "Completer": "completes what is known",
     "Scorer": "scores of its own",
     "Translator": "translates",
+    "Composition": "decodes the codes of a model inside",
 }
 LABELS = {
     "r-mnist-v1": "relative FD",
@@ -168,4 +169,4 @@ def keys(title: str, table: Mapping[str, Key]) -> Iterator[str]:
         text, default = key.doc, "required" if key.required else ""
         if match := re.fullmatch(r"(.*?) \[(.*)\]", key.doc):
             text, default = match[1], match[2]
-        yield f"| `{name}` | {schema.JSON_TYPES[key.type]} | {text} | {default} |"
+        yield f"| `{name}` | {JSON_TYPES[key.type]} | {text} | {default} |"

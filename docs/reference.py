@@ -16,7 +16,7 @@ from typing import Any
 from zoo_core import errors
 from zoo_core.cli import VERBS
 from zoo_core.cli.env import VARIABLES
-from zoo_core.files import formats
+from zoo_core.files import formats, notes
 from zoo_core.interfaces import (
     CAPABILITIES,
     Batch,
@@ -43,6 +43,7 @@ from zoo_core.plugins import hookspecs
 from zoo_core.plugins.catalogue import KINDS, Catalogue
 from zoo_core.registry import schema
 from zoo_core.registry.schema import Key
+from zoo_core.saving.provenance import KEYS
 from zoo_core.testing import conformance, pytest_plugin
 from zoo_core.testing.check import CHECKS
 
@@ -160,6 +161,10 @@ def files() -> Iterator[str]:
     for suffix, holds in formats.FORMATS.items():
         kinds = formats.kinds_with(suffix)
         yield f"| `{suffix}` | {cell(holds)} | {'every kind' if kinds == formats.KINDS else ', '.join(kinds)} |"
+    yield from ["", "## What a file says of itself", ""]
+    yield "Files of samples, translations, films and plots say how they were made, in JSON; `zoo again` reads it."
+    yield from ["", *table_of(notes.__doc__), "", "| key | must | what it says |", "|---|---|---|"]
+    yield from (f"| `{name}` | {'yes' if key.required else ''} | {cell(key.doc)} |" for name, key in KEYS.items())
 
 
 def key_table(where: str, keys: Mapping[str, Key]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -17,6 +18,9 @@ import pytest
 from zoo_core import plugins
 from zoo_core.cli import main
 from zoo_core.errors import ZooError
+from zoo_core.registry.entry import Entry, SamplerChoice
+from zoo_core.saving import snapshot
+from zoo_core.testing.fake_plugins import install
 
 Zoo = Callable[..., subprocess.CompletedProcess[str]]
 Run = Callable[..., tuple[object, str, str]]
@@ -81,6 +85,28 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         return stop.value.code, out, err
 
     return call
+
+
+@pytest.fixture
+def kinds(zoo_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Installs the plugin and gives a function that makes a folder with a model of some kind."""
+    home = Path(__file__).parent / "kinds_plugin"
+    modules = {"model": (home / "model.py").read_text(encoding="utf-8")}
+    source, registry = ((home / name).read_text(encoding="utf-8") for name in ("plugin.py", "registry.toml"))
+    install(zoo_site, "zoo-kinds", source, registry=registry, modules=modules)
+    importlib.invalidate_caches()
+    plugins.reset()
+    monkeypatch.chdir(tmp_path)
+
+    def make(kind: str, **config: object) -> str:
+        from zoo_kinds.model import Kinds
+
+        config = {"kind": kind, **config}
+        entry = Entry(kind, "kinds", "zoo-kinds", config, kind, sampler=SamplerChoice("direct"))
+        snapshot.save(tmp_path / kind, entry, Kinds(**config).state_dict())
+        return f"./{kind}"
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ FLOORS = (
     {"fetching", "pictures", "processes", "samplers"},
     {"loading", "lookup"},
     {"datasets", "sampling", "saving"},
-    {"coding", "evaluation", "filling", "plots", "training", "translation"},
-    {"authoring", "scoring", "testing"},
+    {"coding", "evaluation", "filling", "plots", "sharding", "training", "translation"},
+    {"authoring", "estimator", "redrawing", "scoring", "testing"},
     {"cli"},
 )
 """The rooms (packages and single modules) of ``zoo_core``, from the ground up; CONTRIBUTING.md shows the same."""

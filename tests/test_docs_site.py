@@ -76,7 +76,9 @@ def test_every_page_is_in_the_navigation():
 
 
 def test_the_readme_is_short():
-    assert len(text_of(ROOT / "README.md").splitlines()) <= 120
+    """The table of families has a row for each of them; all else is one page."""
+    before, _, rest = text_of(ROOT / "README.md").partition("<!-- families -->")
+    assert len((before + rest.partition("<!-- /families -->")[2]).splitlines()) <= 100
 
 
 # The command line

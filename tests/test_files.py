@@ -136,7 +136,7 @@ def test_tables_have_the_names_and_the_types_of_their_columns(tmp_path):
     with open(tmp_path / "x.csv", newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [
-        ["age", "colour", "height"], ["30", "light, blue", "1.5"], ["31.5", "red", "2.0"], ["16777216", "7", "nan"],
+        ["age", "colour", "height"], ["30", "light, blue", "1.5"], ["31.5", "red", "2.0"], ["16777216", "7", ""],
     ]  # fmt: skip
     save_samples(x, str(tmp_path / "x.json"), SPACES["table"])
     assert json.loads((tmp_path / "x.json").read_text())[2] == {"age": 16777216, "colour": 7, "height": None}

@@ -38,6 +38,7 @@ LISTING = [
     ["score", "--help"],
     ["encode", "--help"],
     ["decode", "--help"],
+    ["again", "--help"],
 ]
 
 RUN = """

@@ -190,7 +190,7 @@ OF_1_0 = """
 
 
 def later_hooks(monkeypatch: pytest.MonkeyPatch, **spec: object) -> None:
-    """The core as it may be one day: ZOO_API 1.1, with another hook and an argument more (and one that goes away)."""
+    """The core as it may be one day: ZOO_API 1.9, with another hook and an argument more (and one that goes away)."""
     later = types.ModuleType("hookspecs")
 
     @hookspecs.hookspec(**spec)
@@ -201,7 +201,7 @@ def later_hooks(monkeypatch: pytest.MonkeyPatch, **spec: object) -> None:
     def zoo_after_load(model):
         """Is shown every model that was loaded."""
 
-    later.ZOO_API, later.zoo_register, later.zoo_after_load = (1, 1), zoo_register, zoo_after_load
+    later.ZOO_API, later.zoo_register, later.zoo_after_load = (1, 9), zoo_register, zoo_after_load
     monkeypatch.setattr(plugins, "hookspecs", later)
     monkeypatch.setattr(plugins, "hook_arguments", lambda own: {"catalogue": own, "settings": {}})
 

@@ -355,7 +355,7 @@ def test_flipping_is_seeded_and_half():
         ({"data.name": "mnist-of-mine"}, "unknown dataset"),
         ({"data.name": "two-gaussians-1d", "config.shape": [2]}, "has examples of points 1; the model's are points 2"),
         ({"config.network.depth": "deep"}, "refuses this config"),
-        ({"start": "vae-moons"}, "start = 'vae-moons' does not fit DDPM with this config"),
+        ({"start": "vae-moons"}, "start = 'vae-moons' fits 0% of the numbers of this model"),
         ({"players.critic.lr": 1e-3}, "players.critic: DDPM has the players model"),
         ({"start": "ddpm-mons"}, "unknown model 'ddpm-mons'; did you mean ddpm-moons"),
     ],

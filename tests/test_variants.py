@@ -13,7 +13,9 @@ from zoo_core.errors import IncompatibleError, UnknownNameError, ZooError
 from zoo_core.registry import schema
 from zoo_core.saving import snapshot
 from zoo_core.training import Options, train
-from zoo_core.training.variants import changed, for_data
+from zoo_core.training.choice import for_data
+from zoo_core.training.target import Target
+from zoo_core.training.variants import changed
 
 DATA = """
 from zoo_core.plugins.hookspecs import hookimpl
@@ -71,7 +73,7 @@ def test_nothing_changed_is_the_model_itself():
         {"start": None},
     ):
         assert changed(base, changes) is base
-    assert for_data("ddpm", "mnist", {}) == entry("ddpm-mnist")
+    assert for_data("ddpm", Target.registered("mnist"), {}) == entry("ddpm-mnist")
 
 
 def test_another_value_is_another_model_with_words_of_its_own():
@@ -113,6 +115,7 @@ def test_the_optimiser_in_both_spellings_is_an_error(run):
     assert run("train", "ddpm-moons", *words) == (2, "", f"zoo: {message}\n")
 
 
+@pytest.mark.needs_data("fashion-mnist")
 def test_other_data_are_in_the_id_the_summary_and_the_tags(own):
     assert changed(entry("ddpm-mnist"), {"data.name": "fashion-mnist"}).id == "ddpm-fashion-mnist"
     assert changed(entry("ddpm-moons"), {"data.name": "five"}).id == "ddpm-five"
@@ -194,7 +197,7 @@ def test_a_run_says_whose_weights_it_starts_from(tmp_path, capsys):
 )
 def test_a_family_has_a_recipe_for_data_of_any_shape(own, family, dataset, recipe, shape):
     said: list[str] = []
-    made = for_data(family, dataset, {}, said.append)
+    made = for_data(family, Target.registered(dataset), {}, said.append)
     assert f"{family} on {dataset}, by the recipe of {recipe}" in said[0]
     assert made.config["shape"] == shape
     assert (made.dataset, made.recipe["data"]["name"]) == (dataset, dataset)
@@ -227,11 +230,11 @@ def test_a_family_has_a_recipe_for_data_of_any_shape(own, family, dataset, recip
 )
 def test_what_no_recipe_fits_says_why(own, family, dataset, message):
     with pytest.raises((IncompatibleError, UnknownNameError), match=message):
-        for_data(family, dataset, {})
+        for_data(family, Target.registered(dataset), {})
 
 
 def test_a_value_may_decide_which_recipe_it_is(own):
-    made = for_data("gmm", "five", {"config.components": 3})
+    made = for_data("gmm", Target.registered("five"), {"config.components": 3})
     assert (made.config["components"], made.config["shape"]) == (3, [5])
     assert re.fullmatch(r"gmm-five-[0-9a-f]{6}", made.id)
 
@@ -264,7 +267,7 @@ def test_one_thing_said_twice_is_a_wrong_command(run):
         (("ddpm-moons", "--seed", "1", "--set", "seed=2"), "--seed 1 and --set seed=2 are one setting"),
         (("ddpm-moons", "--dataset", "digits", "--set", "data.name=mnist"), "--dataset digits and --set data.name"),
         (("ddpm-moons", "--set", "lr=1", "--set", "lr=2"), "'lr' is given twice"),
-        (("--family", "ddpm"), "--family needs --dataset"),
+        (("--family", "ddpm"), "--family needs --data or --dataset"),
         (("--family", "ddpm-mnist", "--dataset", "digits"), "use zoo train ddpm-mnist --dataset digits"),
     ):
         code, out, err = run("train", *arguments)
@@ -276,7 +279,10 @@ def test_one_thing_said_twice_is_a_wrong_command(run):
     ("changes", "message"),
     [
         ({"data": "mnist"}, "the recipe's data: expected object, found 'mnist'"),
-        ({"data.size": 3}, "unknown key 'data.size'; its keys are classes, n, name, split"),
+        (
+            {"data.size": 3},
+            "unknown key 'data.size'; its keys are classes, held_out, missing, n, name",
+        ),
         ({"data.name": 3}, "unknown dataset '3'"),
         ({"data.classes": "3"}, "the recipe's data.classes: expected array"),
         ({"batch": "many"}, "the recipe's batch: expected integer, found 'many'"),

@@ -18,19 +18,25 @@ if TYPE_CHECKING:
     from zoo_core.lookup import find, info
     from zoo_core.plugins.catalogue import Catalogue
     from zoo_core.plugins.hookspecs import hookimpl
+    from zoo_core.redrawing import again
     from zoo_core.sampling import sample
+    from zoo_core.sharding import sample_shard
+    from zoo_core.training.fit import fit
 
 __version__ = "0.1.0"
-__all__ = ["Catalogue", "ZooError", "find", "hookimpl", "info", "load", "sample"]
+__all__ = ["Catalogue", "ZooError", "again", "find", "fit", "hookimpl", "info", "load", "sample", "sample_shard"]
 
 _HOMES = {
     "Catalogue": "plugins.catalogue",
     "ZooError": "errors",
+    "again": "redrawing",
     "find": "lookup",
+    "fit": "training.fit",
     "hookimpl": "plugins.hookspecs",
     "info": "lookup",
     "load": "loading",
     "sample": "sampling",
+    "sample_shard": "sharding",
 }
 
 

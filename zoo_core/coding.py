@@ -15,7 +15,7 @@ from zoo_core.datasets.arrays import read_arrays
 from zoo_core.errors import DataError, IncompatibleError
 from zoo_core.files.folders import write_whole
 from zoo_core.interfaces import Condition, LatentVariable, Model, Streams
-from zoo_core.interfaces.model import lacking
+from zoo_core.interfaces.capabilities import lacking
 from zoo_core.loading import weights_file
 from zoo_core.sampling import default_batch_size
 

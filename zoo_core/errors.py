@@ -20,6 +20,7 @@ __all__ = [
     "ChecksumError",
     "ConditionError",
     "DataError",
+    "DifferenceError",
     "DivergenceError",
     "IncompatibleError",
     "NameTakenError",
@@ -58,6 +59,10 @@ class DataError(ZooError):
     """A file of samples that cannot be read, or has samples of another kind than expected."""
 
     exit_code = 4
+
+
+class DifferenceError(ZooError):
+    """A file that was made again and came out different."""
 
 
 class DivergenceError(ZooError):

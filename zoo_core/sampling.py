@@ -12,7 +12,7 @@ import torch
 
 from zoo_core import plugins
 from zoo_core.errors import ConditionError, IncompatibleError
-from zoo_core.interfaces import Call, Condition, Frame, Model, Ragged, Sampler, Streams, Values
+from zoo_core.interfaces import Call, Condition, Frame, Model, Ragged, Sampler, SampleSpace, Streams, Values
 from zoo_core.interfaces.values import cat
 from zoo_core.loading import load
 from zoo_core.plugins.catalogue import resolve
@@ -22,6 +22,8 @@ from zoo_core.processes import Processes
 __all__ = [
     "default_batch_size",
     "default_guidance",
+    "default_part_size",
+    "describe",
     "make_sampler",
     "plain_condition",
     "quick_sampler",
@@ -86,6 +88,9 @@ def _made(kind: Any, name: str, options: Mapping[str, Any]) -> Sampler[Any]:
         sampler: Sampler[Any] = kind(**options)
     except (TypeError, ValueError) as err:
         raise IncompatibleError(f"sampler {name!r}: {err}") from err
+    defaults = {key: p.default for key, p in inspect.signature(kind).parameters.items()}
+    known = {key: value for key, value in defaults.items() if isinstance(value, (str, int, float, list, type(None)))}
+    sampler.made_with = {**known, **options}
     return sampler
 
 
@@ -99,14 +104,31 @@ def default_batch_size(model: Model) -> int:
     """Chooses the number of samples that are drawn at once, by the size of a sample.
 
     The time of a small network goes into calls, not into arithmetic: two-dimensional flows are four times as fast in
-    batches of 16,384 as in batches of 64.  Image networks occupy the processor fully with 64 images, whose activations
-    take a few hundred MiB.
+    batches of 16,384 as in batches of 64.  Image networks occupy the processor fully with 64 images of 32×32, whose
+    activations take a few hundred MiB; of larger images there are fewer, one of 256×256 in three channels.
     """
     on_gpu = model.device.type != "cpu"
+    numbers = _numbers(model.space)
     if model.space.kind == "image":
-        return 1024 if on_gpu else 64
-    numbers = max(math.prod(model.space.sizes), 1) * (256 if model.space.open_axis else 1)
+        return max(1, min(64, 2**18 // numbers)) * (16 if on_gpu else 1)
     return max(64, min(16_384, 2**20 // numbers)) * (8 if on_gpu else 1)
+
+
+def default_part_size(space: SampleSpace) -> int:
+    """Chooses the number of samples in one file of a long run, about a million numbers, for every device the same.
+
+    It is a multiple of the batch size on a CPU, so that a run in parts has the batches of a run in one piece.
+    """
+    numbers = _numbers(space)
+    size = max(1, min(64, 2**18 // numbers)) if space.kind == "image" else max(64, min(16_384, 2**20 // numbers))
+    while 2 * size <= 16_384 and 2 * size * _numbers(space) <= 2**20:
+        size *= 2
+    return size
+
+
+def _numbers(space: SampleSpace) -> int:
+    """Counts the numbers of a sample; an open axis counts as 256."""
+    return max(math.prod(space.sizes), 1) * (256 if space.open_axis else 1)
 
 
 def quick_sampler(model: Model, steps: int) -> Sampler[Any]:
@@ -147,7 +169,8 @@ def sample(
         batch_size: number of samples drawn at once, which affects speed and memory only; chosen for the model unless
             given.
         condition: condition of the samples: a :class:`Condition` of ``n`` rows, or values by name.  A value is one for
-            all samples (``{"label": 3}``), or a list whose items are used in turn (``{"label": [0, 1]}``).
+            all samples (``{"label": 3}``), or a list whose items are used in turn (``{"label": [0, 1]}``): sample i has
+            item i modulo the length of the list.
         guidance: strength of guidance by the condition; 1 is the conditional model without guidance.  The model's
             default unless given.
         nfe: greatest number of network evaluations per sample, in place of ``steps``.
@@ -174,7 +197,7 @@ def sample(
     chosen.check(model)
     accepted = chosen.conditions(model)
     if isinstance(condition, Mapping):
-        condition = Condition.of(condition, accepted, n)
+        condition = Condition.of(condition, accepted, n, first)
     elif condition is not None:
         condition.check(accepted)
         if len(condition) != n:
@@ -189,7 +212,7 @@ def sample(
             rows = None if condition is None else condition.rows(slice(start, stop))
             rows = None if rows is None else rows.to(model.device, model.state_dtype)
             watch = None if observer is None else (lambda frame, start=start: observer(start, frame))
-            x = chosen.draw(model, Call(streams, rows, strength, watch))
+            x = chosen.run(model, Call(streams, rows, strength, watch))
             if isinstance(x, Ragged) != (model.space.open_axis is not None):
                 expected = "a Tensor" if isinstance(x, Ragged) else "a Ragged of values and lengths"
                 raise IncompatibleError(
@@ -240,9 +263,22 @@ def sample_in_processes(
     if isinstance(condition, Mapping):
         given = options.get("sampler")
         chosen = given if isinstance(given, Sampler) else make_sampler(model, given)
-        condition = Condition.of(condition, chosen.conditions(model), n)
+        condition = Condition.of(condition, chosen.conditions(model), n, first)
     rows: Values | None = None
     if part:
         mine = None if condition is None else condition.rows(slice(part.start, part.stop))
         rows = sample(model, len(part), condition=mine, first=first + part.start, **options)
     return processes.gather(rows)
+
+
+def describe(sampler: Sampler[Any]) -> str:
+    """Describes a sampler by name, steps and the options that are not defaults: ``ddim, 50 steps, eta = 1``."""
+    kind = type(sampler)
+    words = [sampler.name]
+    if isinstance(steps := getattr(sampler, "steps", None), int):
+        words.append(f"{steps} steps")
+    for name, parameter in inspect.signature(kind).parameters.items():
+        value = getattr(sampler, name, parameter.default)
+        if name != "steps" and value != parameter.default:
+            words.append(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}")
+    return ", ".join(words)

@@ -12,7 +12,7 @@ import torch
 
 from zoo_core.errors import ConditionError, IncompatibleError
 from zoo_core.interfaces import Condition, Model, Streams, Translator, Values
-from zoo_core.interfaces.model import lacking
+from zoo_core.interfaces.capabilities import lacking
 from zoo_core.interfaces.values import cat
 from zoo_core.sampling import default_batch_size
 
@@ -29,6 +29,7 @@ def translate(
     source: str | int | None = None,
     seed: int = 0,
     batch_size: int | None = None,
+    first: int = 0,
     progress: Progress | None = None,
 ) -> Any:
     """Translates samples into another domain.
@@ -40,6 +41,7 @@ def translate(
         source: name or number of the source domain; ``None`` if it is not known.
         seed: seed of the random numbers, any integer; it matters for models whose translation is random.
         batch_size: number of samples handled at once; chosen for the model unless given.
+        first: global index of the first sample, for translating in parts.
         progress: function that is called with ``(done, total)`` after every batch.
 
     Returns:
@@ -63,7 +65,9 @@ def translate(
             rows = model.space.from_user(x[start:stop]).to(model.device)
             if rows.is_floating_point():
                 rows = rows.to(model.state_dtype)
-            streams = Streams(seed, "translate", start, stop - start, device=model.device, dtype=model.state_dtype)
+            streams = Streams(
+                seed, "translate", first + start, stop - start, device=model.device, dtype=model.state_dtype
+            )
             made = cast(Any, model).translate(
                 rows, source=_condition(origin, len(rows), model), target=_condition(target, len(rows), model),
                 streams=streams,

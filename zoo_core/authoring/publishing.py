@@ -108,7 +108,7 @@ def prepare(name: str, repo_id: str, *, offline: bool | None = None) -> Package:
         entry = replace(entry, id=snapshot.declared_id(entry.origin.path) or entry.id)
     file = entry.weights.file if entry.weights else snapshot.FILE
     weights = Weights(file, fetched.sha256, fetched.size, bundled.has_weights(entry))
-    entry = replace(entry, weights=weights, parameters=sum(t.numel() for t in state.values()))
+    entry = replace(entry, weights=weights, parameters=sum(t.numel() for t in state.values())).for_others()
     _require_words(entry)
     if wrong := [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]:
         raise WeightsError(f"{entry.id} is not published: its tensor {wrong[0]} has numbers that are not finite")

@@ -23,6 +23,7 @@ SECTIONS = {
         "info": ("info", "Show all that is known about a model."),
         "load": ("load", "Load a model, draw one sample as a test, and describe it."),
         "sample": ("sample", "Draw samples into a picture, a file or a folder."),
+        "again": ("again", "Make a file again, and say whether the result is the same."),
         "translate": ("translate", "Translate samples in files from one domain to another."),
         "fill": ("fill", "Complete samples in files: missing cells, a masked part, the end of a sequence."),
         "score": ("score", "Score how unusual the examples in files are, with calibrated p-values."),
@@ -36,6 +37,7 @@ SECTIONS = {
         "compare": ("compare", "Compare models: sample quality against network evaluations."),
     },
     "Train and publish": {
+        "data": ("data", "Say what a folder, an array or a table of yours is."),
         "train": ("train", "Train a model from its recipe, or a variant of it."),
         "publish": ("publish", "Upload a model to the Hub, and pin the commit."),
     },
@@ -49,7 +51,7 @@ SECTIONS = {
     },
     "This machine": {
         "download": ("download", "Fetch and verify weights for later, offline use."),
-        "verify": ("verify", "Compare the weights on this machine with the registry's hashes."),
+        "verify": ("verify", "Compare weights, or the files of a run, with their hashes."),
         "cache": ("cache", "Show or delete the weights in the Hub's cache."),
         "registry": ("registry", "Check a registry file, or print the JSON Schema of such files."),
         "env": ("env", "Show versions, folders and settings."),

@@ -6,6 +6,7 @@ import click
 
 from zoo_core import fetching, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, table
+from zoo_core.fetching import pins
 
 
 @click.group("cache")
@@ -32,7 +33,7 @@ def ls(as_json: bool) -> None:
     Examples:
       zoo cache ls --json
     """
-    rows = fetching.cached_repos(registry.load().find())
+    rows = fetching.cached_repos(map(pins.with_pin, registry.load().find(links=True)))
     if as_json:
         print_json(rows)
         return
@@ -54,7 +55,7 @@ def rm(names: tuple[str, ...]) -> None:
       zoo cache rm ddpm-mnist
     """
     for name in names:
-        freed = fetching.remove_cached(registry.load().get(name))
+        freed = fetching.remove_cached(pins.with_pin(registry.load().get(name)))
         click.echo(f"{name}: {size_of(freed)} bytes freed")
 
 

@@ -7,7 +7,7 @@ import click
 from zoo_core import plugins
 from zoo_core.cli import VERBS
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
-from zoo_core.fetching.references import entry_of
+from zoo_core.fetching.references import described
 from zoo_core.lookup.compatibility import fitting
 from zoo_core.plugins.catalogue import Component
 
@@ -29,7 +29,7 @@ def _verb(kind: str) -> click.Command:
         found = plugins.load().catalogue.all(kind)
         pairs: list[tuple[Component, str | None]] = [(c, None) for c in found]
         if model:
-            entry = entry_of(model)
+            entry = described(model)
             if kind == "dataset":
                 name = entry.recipe.get("data", {}).get("name", entry.dataset)
                 pairs = [(c, None if c.name == name else f"it was trained on {name}") for c in found]

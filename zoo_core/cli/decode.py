@@ -64,7 +64,7 @@ def command(
     codes = read_codes(file)
     model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
-    check_target(out, model.space, len(codes))
+    check_target(out, model.space.user, len(codes))
     began = time.perf_counter()
     x = decode(model, codes, condition=condition, batch_size=batch_size, progress=progress(f"decoding by {name}"))
     save_samples(x, out, model.space)

@@ -68,9 +68,9 @@ def command(
     model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
     for file in files:
-        check_source(file, model.space)
+        check_source(file, model.space.user)
     began = time.perf_counter()
-    x = cat([read_samples(file, model.space) for file in files])
+    x = cat([read_samples(file, model.space.user) for file in files])
     if isinstance(x, Ragged):
         raise IncompatibleError(f"{name} has samples of open length, which have no codes of one shape")
     codes = encode(model, x, condition=condition, batch_size=batch_size, progress=progress(f"encoding by {name}"))

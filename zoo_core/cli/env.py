@@ -25,7 +25,7 @@ VARIABLES = {
     "HF_ENDPOINT": "address of the Hub [`https://huggingface.co`]",
     "HF_HUB_OFFLINE": "`1` forbids network requests, as `ZOO_OFFLINE` does",
     "HF_TOKEN": "access token of the Hub, needed to publish and to load private models",
-    "XDG_CONFIG_HOME": "folder of the user's registry `zoo/registry.toml` [`~/.config`]",
+    "XDG_CONFIG_HOME": "folder of the user's registry `zoo/registry.toml` and pins `zoo/pins` [`~/.config`]",
 }
 """The environment variables that are read, with their meanings; docs/reference.md lists them from here."""
 _SECRET = {"HF_TOKEN"}

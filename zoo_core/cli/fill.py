@@ -131,7 +131,7 @@ def command(
     places = _places(files, out, count)
     model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
-    space = model.space
+    space = model.space.user
     for file in files:
         check_source(file, space)
     began = time.perf_counter()

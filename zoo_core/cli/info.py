@@ -8,7 +8,7 @@ import click
 
 from zoo_core import lookup
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, warn_about_plugins
-from zoo_core.fetching.references import entry_of
+from zoo_core.fetching.references import described
 from zoo_core.registry.entry import Evaluation
 
 
@@ -26,7 +26,7 @@ def command(name: str, as_json: bool) -> None:
       zoo info ddpm-mnist
       zoo info ddpm-mnist --json
     """
-    entry = entry_of(name)
+    entry = described(name)
     facts = lookup.facts(entry)
     warn_about_plugins()
     if as_json:
@@ -53,7 +53,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("family", f"{facts['family']} (plugin {facts['plugin']}, {facts['plugin_status']})"),
         ("data", facts["dataset"]),
-        ("parameters", size_of(facts["parameters"])),
+        ("parameters", size_of(facts["parameters"]) if facts["parameters"] or not facts["source"] else ""),
         ("can", ", ".join(facts["capabilities"])),
         ("samplers", ", ".join(facts["samplers"])),
         ("default", f"{sampler['name']} {options}".strip() if sampler else ""),
@@ -62,8 +62,13 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"{facts['weights_are']}, {sum(file['size'] for file in files):,} bytes, "
             f"sha256 {', '.join(file['sha256'] for file in files)}"
             if files
-            else (f"none yet; zoo train {facts['id']}" if recipe else "none"),
+            else (
+                "not pinned; the first load pins their commit and hashes"
+                if facts["source"]
+                else (f"none yet; zoo train {facts['id']}" if recipe else "none")
+            ),
         ),
+        ("source", facts["source"]),
         ("Hub", f"{weights['repo_id']}@{weights['revision']}" if weights and weights["repo_id"] else ""),
         ("recipe", ", ".join(f"{k} {v}" for k, v in recipe.items())),
         ("paper", facts["paper"]),

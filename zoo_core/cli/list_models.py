@@ -6,7 +6,8 @@ import click
 
 from zoo_core import fetching, lookup, registry
 from zoo_core.cli.output import complete_model, json_option, print_json, size_of, table
-from zoo_core.fetching import bundled
+from zoo_core.errors import WeightsError
+from zoo_core.fetching import bundled, pins
 from zoo_core.installed import discover
 
 
@@ -41,7 +42,14 @@ def command(
       zoo list --installed --json
     """
     known = registry.load()
-    entries = known.find(patterns, family=family, dataset=dataset, tag=tag, plugin=plugin)
+    found = known.find(patterns, links=True, family=family, dataset=dataset, tag=tag, plugin=plugin)
+    entries = []
+    for entry in found:
+        try:
+            entries.append(pins.with_pin(entry))
+        except WeightsError as err:  # a damaged pin
+            click.echo(f"zoo: {err}", err=True)
+            entries.append(entry)
     if installed:
         there = {record.distribution for record, _ in discover()}
         entries = [e for e in entries if e.plugin in there]
@@ -57,5 +65,15 @@ def command(
         return
     if not entries:
         click.echo("zoo: no model matches; zoo list shows all models", err=True)
-    rows = [[e.id, e.family, e.dataset, size_of(e.parameters), lookup.where(e), e.summary] for e in entries]
+    rows = [
+        [
+            e.id,
+            e.family,
+            e.dataset,
+            size_of(e.parameters) if e.parameters or not e.source else "?",
+            lookup.where(e),
+            e.summary,
+        ]
+        for e in entries
+    ]
     table(rows, ["model", "family", "data", "params", "weights", "what it is"])

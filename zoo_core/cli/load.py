@@ -26,7 +26,8 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
       zoo load ddpm-mnist --dtype bfloat16 --offline
       zoo load ./runs/my-model
     """
-    from zoo_core import plugins
+    from zoo_core import plugins, registry
+    from zoo_core.fetching import pins
     from zoo_core.files.formats import default_target
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import describe, load_with_weights
@@ -79,6 +80,7 @@ def command(name: str, device: str, dtype: str | None, offline: bool | None, wei
         ("samples", f"{model.space.words()}; one drawn, finite"),
         ("weights", f"{fetched.came_from}{pin}, {size}, verified"),
         *(("sha256", f.sha256) for f in fetched.files),
+        *(("pinned", str(pins.file_of(link.source))) for link in (registry.load().links.get(name),) if link),
         ("can", ", ".join(facts["capabilities"])),
         ("samplers", ", ".join(c.name for c in fits) + default),
         *(("measured", measured(row)) for row in entry.evaluations),

@@ -8,11 +8,25 @@ from typing import Any
 
 import click
 
-__all__ = ["key_values", "placement", "sampler_options", "with_flags"]
+__all__ = [
+    "key_values",
+    "noted",
+    "placement",
+    "reading_options",
+    "sampler_options",
+    "weights_source",
+    "with_flags",
+]
+
+noted = click.option(
+    "--note/--no-note",
+    default=True,
+    help="Let files say how they were made, so that 'zoo again' makes them again.  [default: note]",
+)
 
 
-def placement(function: Any) -> Any:
-    """Adds the options of every verb that builds a model: its device, its number format, and its weights' source."""
+def weights_source(function: Any) -> Any:
+    """Adds the options that say where the weights of a model come from."""
     for option in (
         click.option(
             "--weights-from",
@@ -23,6 +37,15 @@ def placement(function: Any) -> Any:
             "cache and the Hub in turn.",
         ),
         click.option("--offline", is_flag=True, default=None, help="Make no network request, as with ZOO_OFFLINE=1."),
+    ):
+        function = option(function)
+    return function
+
+
+def placement(function: Any) -> Any:
+    """Adds the options of every verb that builds a model: its device, its number format, and its weights' source."""
+    function = weights_source(function)
+    for option in (
         click.option(
             "--dtype",
             metavar="TYPE",
@@ -37,6 +60,38 @@ def placement(function: Any) -> Any:
     ):
         function = option(function)
     return function
+
+
+def reading_options(function: Any) -> Any:
+    """Adds the options of every verb that reads a user's own data."""
+    for option in (
+        click.option(
+            "--size",
+            metavar="WIDTHxHEIGHT",
+            callback=_size,
+            help="Pixels to which all pictures are brought.  [default: their own size, at most 128×128]",
+        ),
+        click.option(
+            "--leave-out", multiple=True, metavar="COLUMN", help="Column of a table that is not read; may be repeated."
+        ),
+        click.option("--label", metavar="COLUMN", help="Column of a table that holds each row's class."),
+    ):
+        function = option(function)
+    return function
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Reads ``32x24`` as height 24 and width 32."""
+    if value is None:
+        return None
+    width, times, height = value.lower().replace("×", "x").partition("x")
+    try:
+        pixels = int(height if times else width), int(width)
+    except ValueError:
+        pixels = 0, 0
+    if not all(1 <= side <= 4096 for side in pixels):
+        raise click.BadParameter(f"{value!r} is no size; expected WIDTHxHEIGHT, such as 32x24")
+    return pixels
 
 
 def key_values(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:

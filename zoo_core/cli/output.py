@@ -62,6 +62,7 @@ def progress(label: str) -> Callable[[int, int], None]:
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Completes the ids of models; only the registry is read."""
     try:
-        return [name for name in registry.load().entries if name.startswith(incomplete)]
+        known = registry.load()
+        return [name for name in (*known.entries, *known.links) if name.startswith(incomplete)]
     except RegistryError:
         return []

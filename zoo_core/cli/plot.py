@@ -8,7 +8,7 @@ import click
 
 from zoo_core import plugins
 from zoo_core.cli.output import complete_model, json_option, print_json, table, warn_about_plugins
-from zoo_core.fetching.references import entry_of
+from zoo_core.fetching.references import described
 from zoo_core.files.formats import file_stem
 from zoo_core.lookup.compatibility import fitting
 
@@ -24,7 +24,8 @@ from zoo_core.lookup.compatibility import fitting
 def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: bool) -> None:
     """Plot a model: its density, its samples, its training.
 
-    KIND is the name of a plot.  Without it, the plots that fit the model are listed.  Plots need matplotlib.
+    KIND is the name of a plot.  Without it, the plots that fit the model are listed.  Plots need matplotlib, and say
+    how they were made: see 'zoo again'.
 
     \b
     Examples:
@@ -34,7 +35,7 @@ def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: b
     """
     warn_about_plugins()
     if kind is None:
-        fits = [c for c, why in fitting(entry_of(name), plugins.load().catalogue.all("plot")) if why is None]
+        fits = [c for c, why in fitting(described(name), plugins.load().catalogue.all("plot")) if why is None]
         if as_json:
             print_json([{"name": c.name, "summary": c.summary, "plugin": c.plugin} for c in fits])
         else:
@@ -42,9 +43,12 @@ def command(name: str, kind: str | None, out: Path | None, seed: int, as_json: b
         return
     from zoo_core.loading import load
     from zoo_core.plots.draw import draw
+    from zoo_core.saving.making import of_plot
 
     target = out or Path(f"{file_stem(name)}-{kind}.png")
-    draw(load(name), kind, target, seed=seed)
+    model = load(name)
+    made = of_plot(model, name, kind, seed=seed, suffix=target.suffix)
+    draw(model, kind, target, seed=seed, made=made)
     if as_json:
         print_json({"model": name, "plot": kind, "out": str(target)})
     else:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
-from zoo_core.cli.options import key_values, placement, sampler_options, with_flags
+from zoo_core.cli.options import key_values, noted, placement, sampler_options, with_flags
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
-
-if TYPE_CHECKING:
-    from zoo_core.interfaces import Frame
-
-_FILM_FRAMES = 40
+from zoo_core.cli.shards import report, shard_options
 
 
 @click.command("sample", short_help="Draw samples into a picture, a file or a folder.")
@@ -71,6 +68,15 @@ _FILM_FRAMES = 40
     metavar="FILE",
     help="File for the steps of the sampler, as an animation (film.gif) or as a row of pictures (strip.png).",
 )
+@click.option(
+    "--first",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Index of the first sample, for drawing more of a seed's samples.",
+)
+@shard_options
+@noted
 @placement
 @json_option
 def command(
@@ -87,6 +93,11 @@ def command(
     batch_size: int | None,
     out: str | None,
     trajectory: str | None,
+    first: int,
+    shard: tuple[int, int] | None,
+    part: int | None,
+    form: str | None,
+    note: bool,
     device: str,
     dtype: str | None,
     offline: bool | None,
@@ -97,7 +108,10 @@ def command(
 
     NAME is a model of the registry, hf:ORG/REPO[@REVISION] or ./FOLDER.  The work of an iterative sampler is set by
     --steps, or by --nfe: then it takes as many steps as the network evaluations allow.  Sample i depends on the seed
-    and on i, not on -n or --batch-size (apart from the rounding of convolutions).
+    and on i, not on -n, --first, --shard or --batch-size (apart from the rounding of convolutions).
+
+    Files say how they were made: 'zoo again FILE' makes them again and compares.  Shards need no word from each other;
+    when all have been drawn into one folder, 'zoo verify FOLDER' compares their hashes.
 
     \b
     Examples:
@@ -107,40 +121,64 @@ def command(
       zoo sample cgan-mnist --label 3
       zoo sample gmm-eight-gaussians -n 2000 --out points.csv
       zoo sample ddpm-mnist --sampler inpaint --set image=a.png --set mask=left
+      zoo sample ddpm-mnist -n 1000000 --shard 3/16 --out digits/
     """
-    from zoo_core.errors import DivergenceError
-    from zoo_core.evaluation import describe
-    from zoo_core.files.formats import PICTURES, check_target, default_target, file_stem
+    from zoo_core.errors import DataError, DivergenceError
+    from zoo_core.files.formats import PICTURES, check_target, default_target, file_stem, is_folder
     from zoo_core.interfaces import Condition
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import load
-    from zoo_core.pictures import check_trajectory, render, save_trajectory, shown
+    from zoo_core.pictures import Recorder, check_trajectory, save_trajectory, shown
     from zoo_core.processes import Processes, world_size
-    from zoo_core.sampling import make_sampler, sample, sample_in_processes
+    from zoo_core.sampling import default_guidance, describe, make_sampler, sample, sample_in_processes
+    from zoo_core.saving.making import of_sampling
     from zoo_core.saving.samples import save_samples
 
     options = sampler_options(options, steps, nfe)
     condition = with_flags(condition, "--condition", label=label)
-    if out is not None:  # a file that no model could write is refused before anything is fetched
+    if shard is None:
+        if part is not None or form is not None:
+            raise click.UsageError("--part and --format are for --shard K/N; 1/1 draws all samples in one process")
+    elif out is None or not is_folder(out):
+        raise click.UsageError("--shard writes several files; give --out FOLDER/, with the slash")
+    elif trajectory is not None or not note:
+        raise click.UsageError("--shard takes no --trajectory, and its files say how they were made; leave that out")
+    if out is not None and shard is None:  # what no model could write is refused before anything is fetched
         check_target(out)
     if trajectory is not None:
         check_trajectory(trajectory)
     model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
-    space = model.space
+    space = model.space.user
+    if shard is not None and out is not None:
+        from zoo_core.sharding import sample_shard
+
+        began = time.perf_counter()
+        done = sample_shard(
+            model, count, out, shard=shard[0], of=shard[1], format=None if form is None else f".{form.lstrip('.')}",
+            sampler=make_sampler(model, sampler, **options), seed=seed, first=first, condition=condition,
+            guidance=guidance, batch_size=batch_size, part_size=part, dtype=dtype, reference=name, offline=offline,
+            progress=progress(f"sampling {name}"),
+        )  # fmt: skip
+        report(done, name, out, time.perf_counter() - began, as_json)
+        return
     target = default_target(space.kind, file_stem(name), count) if out is None else out
     check_target(target, space, count)
     if trajectory is not None:
         check_trajectory(trajectory, space)
     chosen = make_sampler(model, sampler, **options)
-    given = Condition.of(condition, chosen.conditions(model), count) if condition else None
-    film: list[Any] = []
-
-    def watch(start: int, frame: Frame) -> None:
-        stride = max(1, frame.steps // _FILM_FRAMES)
-        if start == 0 and ((frame.steps - frame.step) % stride == 0 or frame.step == 1):
-            film.append(render(space.to_user(frame.state).cpu(), space))
-
+    given = Condition.of(condition, chosen.conditions(model), count, first) if condition else None
+    film = Recorder(model.space)
+    made, unsaid = None, ""
+    if note:
+        try:
+            strength = default_guidance(model) if guidance is None else guidance
+            made = of_sampling(
+                model, name, chosen, condition=condition, guidance=strength, seed=seed, first=first, n=count,
+                dtype=dtype, offline=offline,
+            )  # fmt: skip
+        except DataError as err:  # a control character in the name of a folder
+            unsaid = f"zoo: {target} does not say how it was made: {err}"
     began = time.perf_counter()
     settings: dict[str, Any] = {
         "sampler": chosen,
@@ -148,7 +186,8 @@ def command(
         "batch_size": batch_size,
         "condition": given,
         "guidance": guidance,
-        "observer": watch if trajectory else None,
+        "first": first,
+        "observer": film if trajectory else None,
         "progress": progress(f"sampling {name}"),
     }
     if world_size() == 1:
@@ -160,9 +199,14 @@ def command(
         if not processes.first:
             return
     seconds = time.perf_counter() - began
-    save_samples(x, target, space)
+    save_samples(x, target, space, made)
+    if unsaid:
+        click.echo(unsaid, err=True)
     if trajectory:
-        save_trajectory(film, trajectory)
+        suffix = Path(trajectory).suffix
+        shows = "film" if suffix.lower() == ".gif" else "strip"
+        said = made.at(suffix, shows=shows, n=film.count).text() if made is not None and film.count else ""
+        save_trajectory(film.frames, trajectory, said)
     if (wrong := int((~finite_rows(x)).sum())) > 0:
         how = describe(chosen)
         raise DivergenceError(f"{wrong} of {count} samples in {target} are not finite with {how}; try other options")
@@ -179,6 +223,6 @@ def command(
         )
     else:
         drawn = shown(space, count) if target.lower().endswith(PICTURES) else count
-        first = f" (a picture of the first {drawn}; .npz has all)" if drawn < count else ""
+        only = f" (a picture of the first {drawn}; .npz has all)" if drawn < count else ""
         samples = "1 sample" if count == 1 else f"{count} samples"
-        click.echo(f"{samples} of {name} in {seconds:.1f} s: {target}{first}", err=True)
+        click.echo(f"{samples} of {name} in {seconds:.1f} s: {target}{only}", err=True)

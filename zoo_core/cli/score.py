@@ -112,9 +112,9 @@ def command(
     model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()
     for file in given:
-        check_source(file, model.space)
+        check_source(file, model.space.user)
     began = time.perf_counter()
-    read = [read_samples(file, model.space, missing=model.takes_missing) for file in files]
+    read = [read_samples(file, model.space.user, missing=model.takes_missing) for file in files]
     found = score(
         model,
         cat(read),
@@ -128,7 +128,7 @@ def command(
         progress=progress(f"scoring by {name}"),
     )
     places = [(file, row) for file, x in zip(files, read, strict=True) for row in range(len(x))]
-    rows = _rows(found, places, _names(files[0], model.space))
+    rows = _rows(found, places, _names(files[0], model.space.user))
     if as_json:
         print_json({"model": name, **_summary(found), "rows": rows})
     text = io.StringIO()

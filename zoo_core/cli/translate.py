@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from zoo_core import plugins, registry
-from zoo_core.cli.options import placement
+from zoo_core.cli.options import noted, placement
 from zoo_core.cli.output import json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError, IncompatibleError, RegistryError
 from zoo_core.fetching.references import entry_of
-from zoo_core.files.formats import PICTURES, check_source, check_target, is_folder, is_one_picture
+from zoo_core.files.formats import check_source, check_target, is_folder
 from zoo_core.lookup.compatibility import facts_of
 
 if TYPE_CHECKING:
-    from zoo_core.interfaces import SampleSpace, Values
+    from zoo_core.interfaces import SampleSpace
+    from zoo_core.saving.provenance import Provenance
 
 
 def complete_translator(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -47,6 +48,7 @@ def complete_translator(ctx: click.Context, param: click.Parameter, incomplete: 
     type=click.IntRange(min=1),
     help="Number of samples handled at once, a matter of speed and memory.  [default: chosen for the model]",
 )
+@noted
 @placement
 @json_option
 def command(
@@ -57,6 +59,7 @@ def command(
     out: str,
     seed: int,
     batch_size: int | None,
+    note: bool,
     device: str,
     dtype: str | None,
     offline: bool | None,
@@ -66,7 +69,7 @@ def command(
     """Translate samples in files from one domain to another.
 
     A FILE is a picture, a .wav file, or a file of samples as 'zoo sample --out' writes it.  In a folder, each result
-    has the name of the file that it was made from.
+    has the name of the file that it was made from.  Results say how they were made: see 'zoo again'.
 
     \b
     Examples:
@@ -76,6 +79,9 @@ def command(
     from zoo_core.datasets.reading import read_samples
     from zoo_core.interfaces.values import cat, finite_rows
     from zoo_core.loading import load
+    from zoo_core.saving.making import of_translation
+    from zoo_core.saving.manifest import NAME, Manifest, sorted_files
+    from zoo_core.saving.samples import save_result
     from zoo_core.translation import domain, translate
 
     check_target(out)
@@ -104,10 +110,16 @@ def command(
         batch_size=batch_size,
         progress=progress(f"translating {name}"),
     )
+    how = None
+    if note:
+        how = of_translation(model, name, files, to=to, source=source, seed=seed, n=len(made), dtype=dtype)
     if is_folder(out):
         Path(out).mkdir(exist_ok=True)
-    for part in plan:
-        _write(made[part.first : part.first + part.count], part.out, model.space)
+    written = [
+        save_result(made[part.first : part.first + part.count], part.out, model.space, part.of(how)) for part in plan
+    ]
+    if how is not None and is_folder(out):
+        Manifest(how, sorted_files(written)).write(Path(out) / NAME)
     seconds = time.perf_counter() - began
     if (wrong := int((~finite_rows(made)).sum())) > 0:
         raise DivergenceError(f"{wrong} of {len(made)} samples in {out} are not finite; try --dtype float64")
@@ -128,6 +140,13 @@ class _Part:
     count: int
     out: Path
 
+    def of(self, made: Provenance | None) -> Provenance | None:
+        """Says how this file is made, where it is said how all of them are."""
+        if made is None:
+            return None
+        inputs = tuple(one for one in made.inputs if one.file in self.files)
+        return replace(made, inputs=inputs, first=self.first, n=self.count)
+
 
 def _plan(files: tuple[str, ...], counts: list[int], out: str, space: SampleSpace) -> list[_Part]:
     """Decides which samples are written to which file.
@@ -144,25 +163,20 @@ def _plan(files: tuple[str, ...], counts: list[int], out: str, space: SampleSpac
     else:
         check_target(out, space, sum(counts))
         parts = [_Part(list(files), 0, sum(counts), Path(out))]
+    from zoo_core.saving.manifest import NAME
+
     seen: dict[Path, str] = {}
     inputs = {Path(file).resolve() for file in files}
     for part in parts:
         place = part.out.resolve()
         if place in inputs:
             raise IncompatibleError(f"{part.out} is one of the files to translate; write to another --out")
+        if part.out.name == NAME and is_folder(out):
+            raise IncompatibleError(f"{part.out} is where the list of results is written; rename {part.files[0]}")
         if place in seen:
             raise IncompatibleError(f"{seen[place]} and {part.files[0]} would both be {part.out}; translate them apart")
         seen[place] = part.files[0]
     return parts
-
-
-def _write(samples: Values, path: Path, space: SampleSpace) -> None:
-    from zoo_core.saving.samples import save_one, save_samples
-
-    if len(samples) == 1 and path.suffix.lower() in PICTURES and is_one_picture(space):
-        save_one(next(iter(samples)), path, space)  # pixel by pixel, not enlarged
-    else:
-        save_samples(samples, str(path), space)
 
 
 def _translators() -> list[str]:

@@ -7,8 +7,9 @@
 | black and white (``binarises``)    | 1 with probability v/(L − 1), else 0 (dynamic)       | binarised by chance     |
 | nothing (no density)               | v/(L − 1), scaled                                    | L levels                |
 
-Numbers and tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones
-unchanged.  Every draw belongs to a stream: of the row in evaluation, of the step and the row in training.
+The columns of a reader's own table or array are encoded as :mod:`zoo_core.interfaces.columns` says.  Other numbers and
+tokens are unchanged.  Numbers in [0, 1] can be binarised like grey levels, which leaves zeros and ones unchanged.
+Every draw belongs to a stream: of the row in evaluation, of the step and the row in training.
 
 NaN is a missing value to a model that ``takes_missing``, and is refused otherwise.  A column ``weight`` of the data set
 has the weights of the examples.
@@ -16,7 +17,9 @@ has the weights of the examples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -26,16 +29,18 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Density, Model, Streams, Values
 from zoo_core.interfaces.values import finite_rows
 
-__all__ = ["WEIGHT", "Prepared", "Treatment", "check_fit", "protocol", "treatment"]
+__all__ = ["WEIGHT", "Prepared", "Treatment", "check_fit", "encoded", "protocol", "treatment"]
 
 WEIGHT = "weight"
 """Column of a data set that has the weights of its examples: numbers of at least 0, one per example."""
 
-Treatment = Literal["none", "scaled", "dequantised", "binarised"]
+Treatment = Literal["none", "scaled", "dequantised", "binarised", "encoded"]
 
 
 def treatment(model: Model, data: DataSet) -> Treatment:
     """Says which treatment the data get before the model sees them."""
+    if model.space.encoding is not None:
+        return "encoded"
     if model.binarises:
         return "binarised"
     if data.levels is None:
@@ -46,24 +51,45 @@ def treatment(model: Model, data: DataSet) -> Treatment:
 def protocol(model: Model, data: DataSet) -> str:
     """Describes the treatment in words that continue a sentence: ``", 256 levels, uniformly dequantised"``."""
     grey = "" if data.levels is None else f", {data.levels} levels"
+    if model.space.cropped is not None:
+        grey = f", padded with black to {model.space.words()}{grey}"
     return {
         "none": "",
         "scaled": grey,
         "dequantised": f"{grey}, uniformly dequantised",
         "binarised": ", binarised by chance (dynamic binarisation)",
+        "encoded": ", each column in units of its standard deviation",
     }[treatment(model, data)]
 
 
 def check_fit(model: Model, data: DataSet) -> None:
     """Raises :class:`IncompatibleError` where the data do not belong to the model's sample space."""
     found = data.sample_space
-    if not model.space.holds(found):
-        raise IncompatibleError(f"{data.name} has examples of {found.words()}; the model's are {model.space.words()}")
+    if not model.space.user.holds(found):
+        words = model.space.user.words()
+        raise IncompatibleError(f"{data.name} has examples of {found.words()}; the model's are {words}")
     first = data.rows(torch.arange(min(1, len(data)))).x
     if data.levels is None and not first.is_floating_point() and first.dtype != torch.int64:
         raise IncompatibleError(f"{data.name} has {first.dtype} and no levels; say levels = 256 of 8-bit images")
     if data.levels is not None and (model.space.low is None or model.space.high is None):
         raise IncompatibleError(f"{data.name} has grey levels, but {type(model).__name__} is not bounded")
+
+
+def encoded(model: Model, data: DataSet) -> DataSet:
+    """Returns a reader's own table or array as the numbers inside a model, for metrics that compare samples.
+
+    Other data are returned as they are.
+    """
+    encoding = model.space.encoding
+    if encoding is None or data.sample_space == model.space:
+        return data
+    other = None if data.split_of is None else partial(_encoded_split, model, data.split_of)
+    x = encoding.encode(data.rows(torch.arange(len(data))).x)
+    return replace(data, x=x, space=model.space, split_of=other)
+
+
+def _encoded_split(model: Model, split_of: Callable[[str], DataSet], split: str) -> DataSet:
+    return encoded(model, split_of(split))
 
 
 class Prepared:
@@ -102,7 +128,8 @@ class Prepared:
     @property
     def draws(self) -> bool:
         """Whether the treatment draws noise."""
-        return self.treatment in ("dequantised", "binarised")
+        encoding = self.model.space.encoding
+        return self.treatment in ("dequantised", "binarised") or (encoding is not None and encoding.draws)
 
     def noise(self, which: Tensor, dtype: torch.dtype = torch.float64) -> Streams:
         """Returns the random streams of some rows, which do not depend on the batch that they are read in."""
@@ -133,6 +160,11 @@ class Prepared:
                 f"{self.data.name} has values that are not finite in {bad} of {len(stored)} examples; leave them out"
                 + ("" if self.model.takes_missing else ", or where they are missing take a family that allows it")
             )
+        if self.model.space.cropped is not None and isinstance(stored, Tensor):
+            stored = self.model.space.padded(stored)
+        if self.model.space.encoding is not None:
+            assert isinstance(stored, Tensor)
+            return self.model.space.encoding.encode(stored, noise)
         if self.treatment == "none":
             return stored.float() if isinstance(stored, Tensor) and stored.dtype != torch.int64 else stored
         if not isinstance(stored, Tensor):

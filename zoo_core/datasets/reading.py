@@ -170,11 +170,14 @@ def _txt(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
 def _records(rows: Sequence[dict[str, Any]], space: SampleSpace, missing: bool) -> list[Tensor]:
     """Reads rows of a table by the names of its columns; other columns are ignored."""
     read = []
+    exact = any(column.type == "date" for column in space.columns)  # seconds since 1970 are no float32
+    kind = torch.float64 if exact else torch.float32
     for number, row in enumerate(rows):
         absent = [column.name for column in space.columns if column.name not in row]
         if absent:
             raise DataError(f"row {number} has no column {absent[0]!r}; expected {', '.join(_names(space))}")
-        read.append(torch.tensor([_code(column, row[column.name], number, missing) for column in space.columns]))
+        cells = [_code(column, row[column.name], number, missing) for column in space.columns]
+        read.append(torch.tensor(cells, dtype=kind))
     return read
 
 
@@ -189,9 +192,9 @@ def _code(column: Column, value: Any, row: int, missing: bool) -> float:
     if missing and isinstance(value, str) and is_missing(value):
         return math.nan
     try:
-        return float(value)
+        return column.number(value)
     except (TypeError, ValueError):
-        expected = {"integer": "an integer", "number": "a number"}
+        expected = {"integer": "an integer", "number": "a number", "date": "a date like 2024-12-31"}
         what = expected.get(column.type, f"one of {', '.join(column.categories)}")
         raise DataError(f"row {row} has {column.name} = {str(value)[:40]!r}; expected {what}") from None
 

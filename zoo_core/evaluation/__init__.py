@@ -5,7 +5,6 @@ All metrics of a run share one pass: held-out data are read once, and each sampl
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo_core import datasets, plugins
-from zoo_core.datasets.prepared import Prepared
+from zoo_core.datasets.prepared import Prepared, encoded
 from zoo_core.errors import DivergenceError, IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Metric, Model, Result, Sampler, Streams
 from zoo_core.interfaces.values import finite_rows
 from zoo_core.plugins.catalogue import resolve
-from zoo_core.sampling import Progress, default_batch_size, default_guidance, make_sampler, sample
+from zoo_core.sampling import Progress, default_batch_size, default_guidance, describe, make_sampler, sample
 
 if TYPE_CHECKING:
     from zoo_core.processes import Processes
@@ -28,7 +27,6 @@ __all__ = [
     "data_for",
     "data_of",
     "default_metrics",
-    "describe",
     "evaluate",
     "evaluate_all",
     "fitting",
@@ -60,7 +58,8 @@ def data_for(model: Model, metric: Metric[Any]) -> DataSet:
     Raises:
         IncompatibleError: the model has no recipe that names its data.
     """
-    return data_of(model, _SPLIT[metric.uses])
+    data = data_of(model, _SPLIT[metric.uses])
+    return encoded(model, data) if metric.uses == "samples" else data
 
 
 def data_of(model: Model, split: str) -> DataSet:
@@ -73,8 +72,8 @@ def data_of(model: Model, split: str) -> DataSet:
         raise IncompatibleError(
             f"{type(model).__name__} has no recipe that names its data; give the data set with data=…"
         )
-    recipe = dict(model.entry.recipe["data"])
-    return datasets.load(recipe["name"], split=split, classes=recipe.get("classes"))
+    named = {key: value for key, value in model.entry.recipe["data"].items() if key not in ("n", "split")}
+    return datasets.load(**named, split=split)
 
 
 def misfit_of(model: Model, metric: Metric[Any], data: DataSet | None = None) -> str | None:
@@ -175,7 +174,8 @@ def evaluate_all(
     references: dict[str, DataSet] = {}
     for metric in found:
         if metric.uses not in references:
-            references[metric.uses] = data or data_for(model, metric)
+            given = data if data is None or metric.uses == "data" else encoded(model, data)
+            references[metric.uses] = given or data_for(model, metric)
     groups: dict[tuple[str, int], list[int]] = {}
     for i, metric in enumerate(found):
         reference = references[metric.uses]
@@ -279,19 +279,8 @@ def _sample_batches(
             first = start + int((~finite).nonzero()[0])
             more = "try more steps, or another sampler" if hasattr(sampler, "steps") else "try --dtype float64"
             raise DivergenceError(f"sample {first} is not finite with {describe(sampler)}; {more}")
+        if model.space.encoding is not None:
+            x = model.space.from_user(x)
         if data.levels is not None:
             x = (x * (data.levels - 1)).round() / (data.levels - 1)
         yield Batch(x, condition), Streams(seed, "evaluation", start, count, dtype=model.state_dtype)
-
-
-def describe(sampler: Sampler[Any]) -> str:
-    """Describes a sampler by name, steps and the options that are not defaults: ``ddim, 50 steps, eta = 1``."""
-    kind = type(sampler)
-    words = [sampler.name]
-    if isinstance(steps := getattr(sampler, "steps", None), int):
-        words.append(f"{steps} steps")
-    for name, parameter in inspect.signature(kind).parameters.items():
-        value = getattr(sampler, name, parameter.default)
-        if name != "steps" and value != parameter.default:
-            words.append(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}")
-    return ", ".join(words)

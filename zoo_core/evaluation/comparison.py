@@ -13,9 +13,9 @@ from typing import Any
 
 from zoo_core import plugins
 from zoo_core.errors import DivergenceError, IncompatibleError, UnknownNameError
-from zoo_core.evaluation import data_for, describe, evaluate_all, fitting, metric_named
+from zoo_core.evaluation import data_for, evaluate_all, fitting, metric_named
 from zoo_core.interfaces import Call, Denoiser, Model, Result, Sampler, Streams, Values
-from zoo_core.sampling import Progress, make_sampler, sample
+from zoo_core.sampling import Progress, describe, make_sampler, sample
 
 __all__ = ["Point", "compare", "headlines", "network_evaluations", "samplers_for"]
 

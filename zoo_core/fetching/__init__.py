@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from zoo_core.errors import ChecksumError, NetworkError, WeightsError
 from zoo_core.fetching import bundled, hub_client
-from zoo_core.fetching.hub_client import asking, cache_dir, endpoint, is_offline, require_connection
+from zoo_core.fetching.hub_client import asking, cache_dir, endpoint, is_offline, repo_folder, require_connection
 from zoo_core.files.reading import expanded, inside, read
 from zoo_core.registry.entry import Entry, FromFolder, Weights
 
@@ -158,7 +158,7 @@ def download(
                 etag_timeout=hub_client.FIRST_WORD,
             )
         )
-    expected = _repo_folder(repo_id) / "snapshots" / revision / file
+    expected = cache_dir() / repo_folder(repo_id) / "snapshots" / revision / file
     if path != expected:  # the client stores a file under the commit that the Hub's answer names, not the requested one
         raise NetworkError(
             f"{endpoint()} sent another commit of {repo_id} than {revision}; try again: zoo download {name}"
@@ -201,17 +201,13 @@ def _cached_path(weights: Weights) -> Path | None:
     """Returns the path of a pinned file in the cache (huggingface_hub documents the folders); ``None`` if absent."""
     if not weights.repo_id:
         return None
-    path = _repo_folder(weights.repo_id) / "snapshots" / weights.revision / weights.file
+    path = cache_dir() / repo_folder(weights.repo_id) / "snapshots" / weights.revision / weights.file
     return path if _is_file(path) else None
 
 
 def _is_file(path: Path) -> bool:
     """Says whether a file exists; an impossible name does not (:meth:`Path.is_file` would raise an error)."""
     return os.path.isfile(path)
-
-
-def _repo_folder(repo_id: str) -> Path:
-    return cache_dir() / f"models--{repo_id.replace('/', '--')}"
 
 
 def cached_repos(entries: Iterable[Entry]) -> list[dict[str, Any]]:

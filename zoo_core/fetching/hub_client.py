@@ -26,6 +26,7 @@ __all__ = [
     "is_offline",
     "offline",
     "one_line",
+    "repo_folder",
     "require_connection",
     "retry_after",
     "status_of",
@@ -48,6 +49,11 @@ def cache_dir() -> Path:
         return Path(explicit).expanduser()
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
     return Path(home).expanduser() / "hub"
+
+
+def repo_folder(repo_id: str) -> str:
+    """Returns the name of a repository's folder in the cache; ``huggingface_hub`` documents it."""
+    return f"models--{repo_id.replace('/', '--')}"
 
 
 def endpoint() -> str:

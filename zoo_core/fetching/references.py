@@ -5,26 +5,34 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo_core import fetching, registry
+from zoo_core import fetching, plugins, registry
 from zoo_core.errors import ChecksumError, NetworkError, UnknownNameError, WeightsError
-from zoo_core.fetching import hub_client, repository_formats
+from zoo_core.fetching import hub_client, pins, repository_formats
 from zoo_core.fetching.hub_client import (
     asking,
     checked_commit,
     checked_repo_id,
     endpoint,
     is_offline,
+    repo_folder,
     require_connection,
 )
-from zoo_core.fetching.repository_formats import CONFIG_LIMIT
+from zoo_core.fetching.repository_formats import CONFIG_LIMIT, Repository
 from zoo_core.files import reading
 from zoo_core.registry import schema
 from zoo_core.registry.entry import Entry, FromFolder, FromHub
 
-__all__ = ["entry_of"]
+__all__ = ["described", "entry_of", "repository_of", "resolved"]
+
+_SAID = ("plugin", "summary", "dataset", "license", "paper", "tags", "parameters", "sampler", "facts")
+"""What a registry says of a model whose config and weights its source has."""
+
+_FOLDERS = ("local-dir:", "./", "../", "/", "~")
+"""Beginnings of references to folders."""
 
 
 def entry_of(name: str, *, offline: bool | None = None) -> Entry:
@@ -40,25 +48,86 @@ def entry_of(name: str, *, offline: bool | None = None) -> Entry:
         WeightsError: the repository or folder has no valid ``config.json``.
         NetworkError: the Hub is needed and cannot be reached.
     """
-    if name.startswith("hf:"):
-        return _from_hub(name.removeprefix("hf:"), offline)
-    if name.startswith(("local-dir:", "./", "../", "/", "~")) or name in (".", ".."):
-        folder = reading.expanded(name.removeprefix("local-dir:"))
-        try:
-            own = folder.resolve().name
-        except (ValueError, OSError):  # an impossible name; `reading.inside` raises the error with a message
-            own = ""
-        origin = FromFolder(folder)
-        found = repository_formats.entry(lambda file: reading.inside(folder, file), own, origin)
-        return found or _entry(reading.inside(folder, "config.json"), own, origin)
+    if name.startswith(("hf:", *_FOLDERS)) or name in (".", ".."):
+        repository = repository_of(name, offline=offline)
+        origin = repository.origin
+        own = f"hf:{origin.repo_id}" if isinstance(origin, FromHub) else _own_name(origin.path)
+        return repository_formats.entry(repository, own) or _entry(repository.fetch("config.json"), own, origin)
     if "/" in name:
         shown = name if name.isprintable() and len(name) <= 200 else "…"
         hint = f"use hf:{shown} for a repository on the Hub, or ./{shown} for a folder"
         raise UnknownNameError("model", name, None, hint)
-    return registry.load().get(name)
+    return resolved(registry.load().get(name), offline=offline)
 
 
-def _from_hub(reference: str, offline: bool | None) -> Entry:
+def resolved(entry: Entry, *, offline: bool | None = None) -> Entry:
+    """Returns an entry whose config and weights are known: the entry itself, or what its source says.
+
+    What a source said when it was first loaded is pinned (:mod:`zoo_core.fetching.pins`).
+
+    Args:
+        entry: entry of a registry.
+        offline: whether network requests are forbidden, which matters for a source.
+
+    Raises:
+        ChecksumError: the source's files are not those that were pinned.
+        WeightsError: the source is of another family, or the pin cannot be written.
+        NetworkError: the Hub is needed and cannot be reached.
+    """
+    if not entry.source:
+        return entry
+    plugins.family_of(entry)  # before anything is fetched, so that a missing plugin fails at once
+    pinned = pins.read(entry.source)
+    repo_id, _, commit = entry.source.removeprefix("hf:").partition("@")
+    revision = commit or (pinned.revision if pinned else "")
+    found = entry_of(f"hf:{repo_id}@{revision}" if revision else f"hf:{repo_id}", offline=offline)
+    if found.family != entry.family:
+        raise WeightsError(f"{entry.id}: {entry.source} has a {found.family}; the registry says {entry.family}")
+    assert found.weights is not None
+    pins.keep(entry.source, found.weights)
+    said = {key: getattr(entry, key) for key in _SAID if getattr(entry, key)}
+    return replace(found, id=entry.id, **said)
+
+
+def described(name: str) -> Entry:
+    """Returns the entry that a reference names, as far as it is known without asking a source.
+
+    Args:
+        name: reference to a model, as for :func:`entry_of`; an entry of the registry has its pin, if there is one.
+
+    Raises:
+        UnknownNameError: the registry has no such id, or a name with a slash has no prefix.
+    """
+    known = registry.load()
+    return pins.with_pin(known.get(name)) if name in known.links else entry_of(name)
+
+
+def repository_of(name: str, *, offline: bool | None = None) -> Repository:
+    """Returns the repository or folder that a reference names, with its files.
+
+    Args:
+        name: ``hf:org/repo[@revision]``, ``./folder``, ``/folder`` or ``local-dir:folder``.
+        offline: whether network requests are forbidden, which matters for ``hf:``.
+
+    Raises:
+        UnknownNameError: the name of the repository or of the revision is impossible.
+        WeightsError: the repository has no such revision.
+        NetworkError: the Hub is needed and cannot be reached.
+    """
+    if name.startswith("hf:"):
+        return _on_the_hub(name.removeprefix("hf:"), offline)
+    folder = reading.expanded(name.removeprefix("local-dir:"))
+    return Repository(lambda file: reading.inside(folder, file), FromFolder(folder))
+
+
+def _own_name(folder: Path) -> str:
+    try:
+        return folder.resolve().name
+    except (ValueError, OSError):  # an impossible name; `reading.inside` raises the error with a message
+        return ""
+
+
+def _on_the_hub(reference: str, offline: bool | None) -> Repository:
     repo_id, _, revision = reference.partition("@")
     checked_repo_id(repo_id)
     revision = revision or "main"
@@ -71,9 +140,16 @@ def _from_hub(reference: str, offline: bool | None) -> Entry:
         _check_blob(path)
         return path
 
-    origin = FromHub(repo_id, commit)
-    found = repository_formats.entry(fetch, f"hf:{repo_id}", origin, offline=is_offline(offline))
-    return found or _entry(fetch("config.json"), f"hf:{repo_id}", origin)
+    def has(file: str) -> bool:
+        if is_offline(offline):
+            return (fetching.cache_dir() / repo_folder(repo_id) / "snapshots" / commit / file).is_file()
+        import huggingface_hub
+
+        with asking(f"file {file!r}", f"{repo_id}@{commit[:12]}", f"zoo load hf:{reference}"):
+            api = huggingface_hub.HfApi(endpoint=endpoint(), library_name="zoo")
+            return bool(api.file_exists(repo_id, file, revision=commit))
+
+    return Repository(fetch, FromHub(repo_id, commit), is_offline(offline), has)
 
 
 def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
@@ -82,7 +158,7 @@ def _commit(repo_id: str, revision: str, offline: bool | None) -> str:
         return revision
     where = f"{repo_id}@{revision}"
     if is_offline(offline):
-        ref = fetching.cache_dir() / f"models--{repo_id.replace('/', '--')}" / "refs" / revision
+        ref = fetching.cache_dir() / repo_folder(repo_id) / "refs" / revision
         if not ref.is_file():
             raise NetworkError(f"offline, and {where} is not in the cache {fetching.cache_dir()}; load it once online")
         return checked_commit(ref.read_text(encoding="utf-8", errors="replace").strip(), where)

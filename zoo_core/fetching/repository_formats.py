@@ -33,11 +33,19 @@ class Repository:
 
     Attributes:
         fetch: function that returns the local path of a file, and raises ``WeightsError`` if it does not exist.
+        origin: commit or folder.
         offline: whether network requests are forbidden, so that only files in the cache exist.
+        has: function that says whether a file exists, without fetching it; as :meth:`find` says unless given.
     """
 
     fetch: Callable[[str], Path]
+    origin: FromHub | FromFolder
     offline: bool = False
+    has: Callable[[str], bool] | None = None
+
+    def exists(self, file: str) -> bool:
+        """Says whether a file exists, without fetching it where that can be asked."""
+        return self.has(file) if self.has is not None else self.find(file) is not None
 
     def find(self, file: str) -> Path | None:
         """Returns the local path of a file; ``None`` if it does not exist, or when offline is not in the cache.
@@ -58,22 +66,18 @@ class Repository:
             return None
 
 
-def entry(
-    fetch: Callable[[str], Path], name: str, origin: FromHub | FromFolder, *, offline: bool = False
-) -> Entry | None:
+def entry(repository: Repository, name: str) -> Entry | None:
     """Makes the entry of a repository in another library's format; ``None`` if it is the zoo's own or no format fits.
 
     Args:
-        fetch: function that returns the local path of a file, and raises ``WeightsError`` if it does not exist.
+        repository: commit or folder, with its files.
         name: id of the entry.
-        origin: commit or folder of the repository.
-        offline: whether network requests are forbidden, so that only files in the cache exist.
 
     Raises:
         WeightsError: a format fits, but cannot express the model; the message has the reason.
         ChecksumError: the hash of the weights is not the one that the Hub gave.
     """
-    known, repository = plugins.load().catalogue.all("layout"), Repository(fetch, offline)
+    known, fetch, origin = plugins.load().catalogue.all("layout"), repository.fetch, repository.origin
     if not known or _is_ours(repository):
         return None
     for layout in known:

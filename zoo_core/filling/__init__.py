@@ -69,14 +69,15 @@ def fill(
         raise IncompatibleError(f"n = {n} and batch_size = {batch_size}; expected at least 1 for both")
     data = x.data if isinstance(x, Ragged) else x
     if not isinstance(known, Tensor):
-        known = known_part(x, known, model.space)
+        known = known_part(x, known, model.space.user)
     elif known.shape != data.shape or known.dtype != torch.bool:
         raise IncompatibleError(
             f"known is {known.dtype} of shape {tuple(known.shape)}; expected bool of shape {tuple(data.shape)}"
         )
     elif data.is_floating_point():
         known = known & ~torch.isnan(data)
-    way = sampler if isinstance(sampler, Sampler) else _way(model, known, sampler, options)
+    inner = _mask_inside(model, known)
+    way = sampler if isinstance(sampler, Sampler) else _way(model, inner, sampler, options)
     accepted = model.conditions if way is None else way.conditions(model)
     if isinstance(condition, Mapping):
         condition = Condition.of(condition, accepted, len(x))
@@ -116,7 +117,7 @@ def describe(model: Model, known: Tensor, sampler: str | None = None, **options:
     Raises:
         IncompatibleError: they cannot be completed.
     """
-    way = _way(model, known, sampler, options)
+    way = _way(model, _mask_inside(model, known), sampler, options)
     return "exactly" if way is None else f"by {way.name}"
 
 
@@ -163,10 +164,21 @@ def _inside(model: Model, x: Values, known: Tensor) -> tuple[Values, Tensor]:
     clean = data.masked_fill(~known, 0)
     if model.binarises:
         clean = (clean > 0.5).to(data.dtype)
-    if clean.is_floating_point():
+    if clean.is_floating_point() and model.space.encoding is None:
         clean = clean.to(model.state_dtype)
     values: Values = Ragged(clean, x.lengths, x.axis) if isinstance(x, Ragged) else clean
-    return model.space.from_user(values).to(model.device), known.to(model.device)
+    inside = model.space.from_user(values)
+    if model.space.encoding is not None:
+        inside = inside.to(model.state_dtype)
+    return inside.to(model.device), _mask_inside(model, known).to(model.device)
+
+
+def _mask_inside(model: Model, known: Tensor) -> Tensor:
+    """Brings a mask of a user's cells or pixels to the numbers inside a model; black that was added is known."""
+    space = model.space
+    if space.encoding is not None:
+        return space.encoding.inside(known)
+    return ~space.padded(~known) if space.cropped is not None else known
 
 
 def _rows(known: Tensor, x: Values, which: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from zoo_core.interfaces.batch import Batch
 from zoo_core.interfaces.capabilities import (
+    CAPABILITIES,
     Completer,
     Denoiser,
     Density,
@@ -10,15 +11,19 @@ from zoo_core.interfaces.capabilities import (
     LatentVariable,
     Scorer,
     Translator,
+    can,
+    capabilities,
 )
+from zoo_core.interfaces.columns import Column, Encoding
+from zoo_core.interfaces.composition import Composition
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.dataset import DataSet
 from zoo_core.interfaces.metric import Metric, Result
-from zoo_core.interfaces.model import CAPABILITIES, Model, can, capabilities
+from zoo_core.interfaces.model import Model
 from zoo_core.interfaces.objective import Examples, GradientObjective, Loss, StatisticsObjective
 from zoo_core.interfaces.sampler import Call, Frame, Observer, Sampler
-from zoo_core.interfaces.space import Column, SampleSpace
+from zoo_core.interfaces.space import SampleSpace
 from zoo_core.interfaces.values import Ragged, Values
 from zoo_core.paths import GaussianPath, Prediction
 from zoo_core.randomness import Streams
@@ -29,12 +34,14 @@ __all__ = [
     "Call",
     "Column",
     "Completer",
+    "Composition",
     "Condition",
     "ConditionSpec",
     "DataSet",
     "Denoiser",
     "Density",
     "DirectSampler",
+    "Encoding",
     "EnergyBased",
     "Examples",
     "Frame",

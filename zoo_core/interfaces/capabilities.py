@@ -1,23 +1,27 @@
-"""The capabilities that a model may have: what it can do, whatever its family.
+"""The capabilities that a model may have.
 
-A family inherits from the capabilities of its models.  A sampler, a metric or an objective names the capability that it
-needs, and this determines what fits what, error messages and completion.
+A model declares *capabilities*: interfaces such as :class:`Density` or :class:`Denoiser`.  A sampler, a metric or an
+objective names the capability that it needs, and this determines what fits what, error messages and completion.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Generic, Literal
 
 from torch import Tensor
 
+from zoo_core.interfaces.composition import Composition
 from zoo_core.interfaces.condition import Condition
+from zoo_core.interfaces.model import Model
 from zoo_core.interfaces.space import SampleSpace
 from zoo_core.interfaces.values import X
 from zoo_core.paths import GaussianPath, Prediction, PredictionType
 from zoo_core.randomness import Streams
 
 __all__ = [
+    "CAPABILITIES",
     "Completer",
     "Denoiser",
     "Density",
@@ -26,6 +30,9 @@ __all__ = [
     "LatentVariable",
     "Scorer",
     "Translator",
+    "can",
+    "capabilities",
+    "lacking",
 ]
 
 
@@ -213,3 +220,42 @@ class Scorer(ABC, Generic[X]):
         Returns:
             numbers, ``(n,)``.
         """
+
+
+CAPABILITIES: dict[str, type] = {
+    c.__name__: c
+    for c in (
+        Density,
+        DirectSampler,
+        LatentVariable,
+        Denoiser,
+        Translator,
+        EnergyBased,
+        Completer,
+        Composition,
+        Scorer,
+    )
+}
+"""The capabilities by name, as plugins and listings name them."""
+
+
+def capabilities(model: object) -> tuple[str, ...]:
+    """Names the capabilities of a class, or of an instance without those that it lacks, as in :data:`CAPABILITIES`."""
+    kind = model if isinstance(model, type) else type(model)
+    lacking = model.lacks() if isinstance(model, Model) else {}
+    return tuple(name for name, one in CAPABILITIES.items() if issubclass(kind, one) and name not in lacking)
+
+
+def can(model: object, capability: type) -> bool:
+    """Says whether a model has a capability: its class has it, and the instance does not lack it."""
+    return isinstance(model, capability) and capability.__name__ in capabilities(model)
+
+
+def lacking(model: Model, needs: Iterable[type]) -> str | None:
+    """Says which of the needed capabilities a model lacks, and why; ``None`` where it has them all."""
+    for capability in needs:
+        if not can(model, capability):
+            word = capability.__name__
+            because = f": {model.lacks()[word]}" if word in model.lacks() else ""
+            return f"needs {word}, which {type(model).__name__} is not{because}"
+    return None

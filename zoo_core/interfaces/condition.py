@@ -32,7 +32,7 @@ class Condition:
         self.values: Mapping[str, Values] = values
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], specs: Mapping[str, ConditionSpec], count: int) -> Condition:
+    def of(cls, given: Mapping[str, Any], specs: Mapping[str, ConditionSpec], count: int, first: int = 0) -> Condition:
         """Makes a condition from a user's values: numbers, names, lists, arrays.
 
         A single value holds for every sample; a list is repeated: sample i has row i modulo the length of the list.
@@ -41,6 +41,7 @@ class Condition:
             given: values by name: ``{"label": 3}``, ``{"label": [0, 1, 2]}``, ``{"speaker": "theo"}``, arrays, tensors.
             specs: specification of the model's conditions, by name.
             count: number of samples.
+            first: index of the first sample.
 
         Raises:
             ConditionError: a name is unknown, or a value is not of the kind that its specification requires.
@@ -51,7 +52,7 @@ class Condition:
             rows = read_rows(spec, name, value)
             if not len(rows):
                 raise ConditionError(f"condition {name!r} is empty; expected at least one value")
-            found[name] = rows[torch.arange(count) % len(rows)]
+            found[name] = rows[torch.arange(first, first + count) % len(rows)]
         made = cls(**found)
         made.check(specs)
         return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
@@ -53,6 +53,7 @@ class DataSet:
         levels: number of grey levels of images; ``None`` for continuous values.
         entropy: entropy of the distribution, in nats, where it is known: the least possible negative log-likelihood.
         space: sample space of the examples, where shape and type do not determine it (audio, tables, the vocabulary).
+        split_of: function that returns another split of the same data, for data that are not registered.
 
     Raises:
         IncompatibleError: the number of rows of a column differs from the number of examples.
@@ -66,6 +67,7 @@ class DataSet:
     levels: int | None = None
     entropy: float | None = None
     space: SampleSpace | None = None
+    split_of: Callable[[str], DataSet] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name, column in self.columns.items():
@@ -94,16 +96,25 @@ class DataSet:
 
     @property
     def tensor(self) -> Tensor:
-        """All examples as one tensor, as they are stored.
+        """All examples as one tensor, as they are stored; examples that are read on demand are all read.
 
         Raises:
-            IncompatibleError: the examples have open lengths, or are read on demand.
+            IncompatibleError: the examples have open lengths.
         """
-        if not isinstance(self.x, Tensor):
-            raise IncompatibleError(
-                f"{self.name} has examples of open length or read on demand, which are no single tensor; use rows()"
-            )
-        return self.x
+        x = self.x if isinstance(self.x, (Tensor, Ragged)) else self.x[torch.arange(len(self))]
+        if isinstance(x, Ragged):
+            raise IncompatibleError(f"{self.name} has examples of open length, which are no single tensor; use rows()")
+        return x
+
+    @cached_property
+    def is_black_and_white(self) -> bool:
+        """Whether images have one channel and hardly any grey: the mean of 4p(1 − p) is below 0.1, p the grey value."""
+        if self.levels is None or self.sample_space.shape[0] != 1:
+            return False
+        grey = self.rows(torch.arange(min(256, len(self)))).x
+        assert isinstance(grey, Tensor)
+        p = grey.float() / (self.levels - 1)
+        return bool((4 * p * (1 - p)).mean() < 0.1)
 
     @cached_property
     def sample_space(self) -> SampleSpace:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces.batch import Batch
+from zoo_core.interfaces.capabilities import lacking
 from zoo_core.interfaces.dataset import DataSet
-from zoo_core.interfaces.model import Model, lacking
+from zoo_core.interfaces.model import Model
 from zoo_core.randomness import Streams
 
 __all__ = ["Metric", "Result"]

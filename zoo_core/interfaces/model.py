@@ -1,32 +1,23 @@
-"""The interface of a model, and what is known of the capabilities of one."""
+"""The interface of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core.interfaces.batch import Batch
-from zoo_core.interfaces.capabilities import (
-    Completer,
-    Denoiser,
-    Density,
-    DirectSampler,
-    EnergyBased,
-    LatentVariable,
-    Scorer,
-    Translator,
-)
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.space import SampleSpace
 from zoo_core.randomness import Streams
 
 if TYPE_CHECKING:
+    from zoo_core.interfaces.dataset import DataSet
     from zoo_core.registry.entry import Entry
 
-__all__ = ["CAPABILITIES", "Model", "can", "capabilities", "lacking"]
+__all__ = ["Model"]
 
 
 class Model(nn.Module):
@@ -55,6 +46,35 @@ class Model(nn.Module):
     binarises: bool = False
     takes_missing: bool = False
     entry: Entry | None = None
+
+    @classmethod
+    def config_for(cls, config: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
+        """Adapts a config to other data than it was written for.
+
+        Sets ``shape``, and ``classes`` where the config has it, unless a family overrides it.
+
+        Args:
+            config: keyword arguments of the constructor.
+            data: data set to train on.
+            shape: shape of an example inside the model.
+
+        Raises:
+            IncompatibleError: no config of the family fits the data.
+        """
+        adapted = dict(config)
+        if "shape" in adapted:
+            adapted["shape"] = list(shape)
+        if "classes" in adapted and data.y is not None:
+            adapted["classes"] = max(len(data.names.get("label", ())), int(data.y.max()) + 1)
+        return adapted
+
+    @classmethod
+    def recipe_for(cls, recipe: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
+        """Returns values of a recipe that other data need than those it was written for, by dotted key.
+
+        None, unless a family overrides it.  The arguments are those of :meth:`config_for`.
+        """
+        return {}
 
     @property
     def players(self) -> Mapping[str, nn.Module]:
@@ -104,32 +124,3 @@ class Model(nn.Module):
             if value.is_floating_point():
                 return value.dtype
         return torch.get_default_dtype()
-
-
-CAPABILITIES: dict[str, type] = {
-    c.__name__: c
-    for c in (Density, DirectSampler, LatentVariable, Denoiser, Translator, EnergyBased, Completer, Scorer)
-}
-"""The capabilities by name, as plugins and listings name them."""
-
-
-def capabilities(model: object) -> tuple[str, ...]:
-    """Names the capabilities of a class, or of an instance without those that it lacks, as in :data:`CAPABILITIES`."""
-    kind = model if isinstance(model, type) else type(model)
-    lacking = model.lacks() if isinstance(model, Model) else {}
-    return tuple(name for name, one in CAPABILITIES.items() if issubclass(kind, one) and name not in lacking)
-
-
-def can(model: object, capability: type) -> bool:
-    """Says whether a model has a capability: its class has it, and the instance does not lack it."""
-    return isinstance(model, capability) and capability.__name__ in capabilities(model)
-
-
-def lacking(model: Model, needs: Iterable[type]) -> str | None:
-    """Says which of the needed capabilities a model lacks, and why; ``None`` where it has them all."""
-    for capability in needs:
-        if not can(model, capability):
-            word = capability.__name__
-            because = f": {model.lacks()[word]}" if word in model.lacks() else ""
-            return f"needs {word}, which {type(model).__name__} is not{because}"
-    return None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, cast
 
 from torch import Tensor
 from typing_extensions import TypeVar
 
 from zoo_core.errors import IncompatibleError
+from zoo_core.interfaces.capabilities import lacking
+from zoo_core.interfaces.composition import Composition
 from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
-from zoo_core.interfaces.model import Model, lacking
+from zoo_core.interfaces.model import Model
 from zoo_core.interfaces.values import Values
 from zoo_core.randomness import Streams
 
@@ -75,6 +77,8 @@ class Sampler(ABC, Generic[M]):
             noise and data.
         takes_noise: whether it can begin at :attr:`Call.noise`.
         guides: whether it applies :attr:`Call.guidance`.
+        made_with: options that :func:`zoo_core.sampling.make_sampler` made it with, with default values for the others.
+        takes_data: whether it begins with data, with these options, and so does not fit the codes of a composition.
         completes: whether it can complete samples that are known in part, by :meth:`complete`.
     """
 
@@ -83,6 +87,8 @@ class Sampler(ABC, Generic[M]):
     adds_noise: ClassVar[bool] = False
     takes_noise: ClassVar[bool] = False
     guides: ClassVar[bool] = False
+    made_with: Mapping[str, Any] = {}
+    takes_data: bool = False
     completes: ClassVar[bool] = False
 
     def fits(self, model: M) -> str | None:
@@ -99,7 +105,14 @@ class Sampler(ABC, Generic[M]):
             raise IncompatibleError(f"sampler {self.name!r} {reason}")
 
     def misfit(self, model: Model) -> str | None:
-        """Says why this sampler does not fit a model; ``None`` where it does."""
+        """Says why this sampler does not fit a model; ``None`` where it does.
+
+        Where a :class:`~zoo_core.interfaces.Composition` lacks what this sampler needs, its inner model must fit.
+        """
+        if self._goes_inside(model):
+            if self.takes_data:
+                return "begins with data, which this model would have to encode first; it only decodes"
+            return self.misfit(cast(Composition, model).inner)
         if (reason := lacking(model, self.needs)) is not None:
             return reason
         return self.fits(cast(M, model))  # the model has the capability M, which was checked above
@@ -144,4 +157,23 @@ class Sampler(ABC, Generic[M]):
             IncompatibleError: the sampler does not fit the model.
         """
         self.check(model)
-        return self.draw(cast(M, model), Call(streams, **call))
+        return self.run(model, Call(streams, **call))
+
+    def run(self, model: Model, call: Call) -> Values:
+        """Draws as :meth:`draw` does, from a model that fits or from the inner model of a composition, and decodes."""
+        if not self._goes_inside(model):
+            return self.draw(cast(M, model), call)
+        outer, seen = cast(Composition, model), call.observer
+        if seen is not None:
+
+            def decoding(frame: Frame) -> None:
+                seen(replace(frame, state=outer.decoded(frame.state), data=outer.decoded(frame.data)))
+
+            call = replace(call, observer=decoding)
+        codes = self.run(outer.inner, call)
+        assert isinstance(codes, Tensor)  # codes have a fixed shape
+        return outer.decoded(codes)
+
+    def _goes_inside(self, model: Model) -> bool:
+        """Says whether this sampler draws from the inner model: the model is a composition and lacks the needs."""
+        return isinstance(model, Composition) and lacking(model, self.needs) is not None

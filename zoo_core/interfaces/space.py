@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
 
+from torch import Tensor
+from torch.nn import functional
+
+from zoo_core.interfaces.columns import Column, Encoding
 from zoo_core.interfaces.values import X, map_values
 
-__all__ = ["Column", "Kind", "SampleSpace"]
+__all__ = ["Kind", "SampleSpace"]
 
 Kind = Literal["image", "points", "sequence", "tokens", "audio", "table"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        name: header of the column.
-        type: ``"number"``, ``"integer"``, or ``"category"``, whose values are codes 0 … len(categories) − 1.
-        categories: names of the codes of a category.
-    """
-
-    name: str
-    type: Literal["number", "integer", "category"] = "number"
-    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +31,10 @@ class SampleSpace:
         vocabulary: number of different tokens.
         rate: samples per second of a recording.
         columns: names and types of a table's columns, one per number of a sample.
+        encoding: conversion between a user's columns and the numbers inside the model, for a model of a user's own
+            table or array; ``None`` where users see the model's numbers.
+        cropped: height and width that users see of a model whose images are larger, since networks halve them; the rest
+            is black, to the right and below; ``None`` where users see the whole image.
 
     Raises:
         ValueError: the fields contradict each other.
@@ -54,6 +47,8 @@ class SampleSpace:
     vocabulary: int | None = None
     rate: int | None = None
     columns: tuple[Column, ...] = ()
+    encoding: Encoding | None = field(default=None, compare=False)
+    cropped: tuple[int, int] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if sum(size is None for size in self.shape) > 1:
@@ -75,6 +70,18 @@ class SampleSpace:
         return cls("image", tuple(shape), low, high) if len(shape) == 3 else cls("points", tuple(shape))
 
     @property
+    def user(self) -> SampleSpace:
+        """The space that users see: of the encoding's columns where there is one, else this space."""
+        if self.cropped is not None:
+            return replace(self, shape=(self.shape[0], *self.cropped), cropped=None)
+        if self.encoding is None:
+            return self
+        columns = self.encoding.columns
+        if self.encoding.table:
+            return SampleSpace("table", (len(columns),), columns=columns)
+        return SampleSpace("points", (len(columns),))
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The shape of one sample, without the axis that may have any length."""
         return tuple(size for size in self.shape if size is not None)
@@ -88,6 +95,12 @@ class SampleSpace:
     def is_numeric(self) -> bool:
         """Whether values are numbers whose differences mean something: not tokens, nor tables with categories."""
         return self.kind != "tokens" and all(column.type != "category" for column in self.columns)
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether samples are tokens, or rows of categories and whole numbers, which have probabilities."""
+        whole = self.kind == "table" and all(column.type in ("category", "integer") for column in self.columns)
+        return self.kind == "tokens" or whole
 
     def holds(self, other: SampleSpace) -> bool:
         """Says whether data of the space ``other`` could be samples of this one."""
@@ -106,15 +119,32 @@ class SampleSpace:
         return f"{self.kind} {sizes}{extra}"
 
     def to_user(self, x: X) -> X:
-        """Maps the model's range to [0, 1] and clamps, where the space is bounded."""
+        """Maps the model's range to [0, 1] and clamps, where the space is bounded; decodes a user's columns."""
+        if self.encoding is not None:
+            return cast(X, self.encoding.decode(cast(Tensor, x)))
+        if self.cropped is not None:
+            height, width = self.cropped
+            x = cast(X, cast(Tensor, x)[..., :height, :width])
         low, high = self.low, self.high
         if low is None or high is None:
             return x
         return map_values(x, lambda data: ((data - low) / (high - low)).clamp(0.0, 1.0))
 
     def from_user(self, x: X) -> X:
-        """Maps [0, 1] to the model's range, where the space is bounded."""
+        """Maps [0, 1] to the model's range, where the space is bounded; encodes a user's columns."""
+        if self.encoding is not None:
+            return cast(X, self.encoding.encode(cast(Tensor, x)))
+        x = cast(X, self.padded(cast(Tensor, x))) if self.cropped is not None else x
         low, high = self.low, self.high
         if low is None or high is None:
             return x
         return map_values(x, lambda data: low + (high - low) * data)
+
+    def padded(self, images: Tensor) -> Tensor:
+        """Adds black to the right and below, up to the size that the model has, where users see a part of it."""
+        if self.cropped is None:
+            return images
+        height, width = self.shape[1:]
+        assert height is not None
+        assert width is not None
+        return functional.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))

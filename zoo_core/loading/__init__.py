@@ -10,10 +10,11 @@ import torch
 from zoo_core import fetching, plugins
 from zoo_core.errors import IncompatibleError, PluginError, WeightsError, ZooError
 from zoo_core.fetching import Fetched
-from zoo_core.fetching.references import entry_of
+from zoo_core.fetching.references import entry_of, resolved
 from zoo_core.interfaces import Model, capabilities
 from zoo_core.loading import weights_file
 from zoo_core.loading.dry_build import rehearse
+from zoo_core.loading.reader import attach_reader
 from zoo_core.plugins.catalogue import resolve
 from zoo_core.registry.entry import Entry
 
@@ -61,7 +62,7 @@ def load_with_weights(
     weights_from: str = "auto",
 ) -> tuple[Model, Fetched]:
     """Loads a model as :func:`load` does, and also returns the bytes of the weights and where they came from."""
-    entry = name if isinstance(name, Entry) else entry_of(name, offline=offline)
+    entry = resolved(name, offline=offline) if isinstance(name, Entry) else entry_of(name, offline=offline)
     factory = factory_of(entry)  # before the download, so that a missing plugin fails at once
     fetched = fetching.fetch(entry, weights_from=weights_from, offline=offline)
     headers = [weights_file.check_header(one.content, str(one.path)) for one in fetched.files]
@@ -143,6 +144,7 @@ def _built(entry: Entry, factory: Callable[..., Any], seed: int = 0) -> Model:
             "report it to the plugin's authors"
         )
     model.entry = entry
+    attach_reader(model, entry)
     return model
 
 
@@ -171,7 +173,7 @@ def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | N
         if dtype not in DTYPES:
             raise IncompatibleError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
         dtype = DTYPES[dtype]
-    here = _devices()
+    here = devices()
     if device == "auto":
         device = here[1] if len(here) > 1 else "cpu"
     try:
@@ -187,7 +189,7 @@ def place(model: Model, device: str | torch.device, dtype: str | torch.dtype | N
         raise IncompatibleError(f"cannot put the model on device {str(device)!r}: {reason}; try --device cpu") from err
 
 
-def _devices() -> list[str]:
+def devices() -> list[str]:
     """Lists the devices of this machine: ``cpu``, then the accelerator (``cuda``, ``mps`` …), numbered if several."""
     if not torch.accelerator.is_available() or (found := torch.accelerator.current_accelerator()) is None:
         return ["cpu"]

@@ -8,7 +8,7 @@ from typing import Any
 from zoo_core import fetching, plugins, registry
 from zoo_core.errors import PluginError, UnknownNameError
 from zoo_core.fetching import bundled
-from zoo_core.fetching.references import entry_of
+from zoo_core.fetching.references import described
 from zoo_core.installed import package_folders
 from zoo_core.lookup.compatibility import fitting
 from zoo_core.registry.entry import Entry, FromFolder
@@ -38,7 +38,7 @@ def find(
     Raises:
         UnknownNameError: no installed family has such a capability.
     """
-    entries = registry.load().find([pattern], family=family, dataset=dataset, tag=tag, plugin=plugin)
+    entries = registry.load().find([pattern], links=True, family=family, dataset=dataset, tag=tag, plugin=plugin)
     if capability is None:
         return entries
     known = {c.name: c.capabilities for c in plugins.load().catalogue.all("family")}
@@ -57,7 +57,7 @@ def info(name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: there is no such model.
     """
-    return facts(entry_of(name))
+    return facts(described(name))
 
 
 def facts(entry: Entry) -> dict[str, Any]:
@@ -87,11 +87,11 @@ def where(entry: Entry) -> str:
         entry: entry of any plugin, installed or not.
 
     Returns:
-        ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``missing`` or ``none``; or that the plugin whose
-        package would contain them is not installed.
+        ``in the folder``, ``bundled``, ``cached``, ``on the Hub``, ``on the Hub, not pinned``, ``missing`` or ``none``;
+        or that the plugin whose package would contain them is not installed.
     """
     if entry.weights is None:
-        return "none"
+        return "on the Hub, not pinned" if entry.source else "none"
     if isinstance(entry.origin, FromFolder):
         return "in the folder"
     if bundled.has_weights(entry):

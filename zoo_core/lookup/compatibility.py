@@ -46,6 +46,7 @@ FACTS = {
     "chains": "persistent chains that ship with the weights",
     "conditional": "a condition",
     "sampled": "a default sampler",
+    "own": "data of your own",
     "one-class": "data of one class",
     "some-classes": "data of some of the classes",
     "log": "the log of its training run in its folder",
@@ -53,22 +54,25 @@ FACTS = {
 """Facts that a component can require besides capabilities and ``data:NAME``, with their descriptions for messages."""
 
 
-_FROM_ENTRY = ("sampled", "log", "one-class", "some-classes")
+_FROM_ENTRY = ("sampled", "own", "log", "one-class", "some-classes")
 """Facts that follow from any entry, even if its ``facts`` are missing."""
 
 
-def facts_of(entry: Entry, family: Component) -> frozenset[str]:
+def facts_of(entry: Entry, family: Component, kind: str = "") -> frozenset[str]:
     """Collects the facts about a model that are known without building it.
 
     Args:
         entry: entry of the model.
         family: component that the plugin registered for the entry's family.
+        kind: kind of component that the facts are for; a sampler also draws from the inner model of a composition.
     """
     lacking = {fact[1:] for fact in entry.facts if fact.startswith("!")}
-    known = {fact for fact in entry.facts if not fact.startswith("!")} | (set(family.capabilities) - lacking)
+    known = {fact for fact in entry.facts if not fact.startswith("!")} | (set(family.offers(kind)) - lacking)
     data = entry.recipe.get("data", {})
     if name := data.get("name", entry.dataset):
         known.add(f"data:{name}")
+    if "reader" in data:
+        known.add("own")
     classes = data.get("classes")
     if classes is not None:
         known.add("one-class" if len(classes) == 1 else "some-classes")
@@ -89,7 +93,7 @@ def misfit(component: Component, entry: Entry, family: Component) -> str | None:
     """
     if component.families and family.name not in component.families:
         return f"is for {', '.join(component.families)} only"
-    known = facts_of(entry, family)
+    known = facts_of(entry, family, component.kind)
     read = bool(entry.facts)  # an entry from elsewhere may have no facts; then only capabilities and data are compared
     for requirement in (*component.needs, *component.requires):
         if not read and not _is_known_anyway(requirement):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo_core.files.formats import has_picture
-from zoo_core.interfaces import Denoiser, Density, EnergyBased, LatentVariable, Model, can
+from zoo_core.interfaces import Composition, Denoiser, Density, EnergyBased, LatentVariable, Model, can
 
 __all__ = ["read_facts"]
 
@@ -16,6 +16,7 @@ def read_facts(model: Model) -> tuple[str, ...]:
     space = model.space
     facts = {space.kind} | {f"!{name}" for name in model.lacks()}
     shape = space.shape
+    drawn = model.inner if isinstance(model, Composition) else model  # what samplers draw from
     says = {
         "open": space.open_axis is not None,
         "plane": space.kind == "points" and shape == (2,),
@@ -25,10 +26,10 @@ def read_facts(model: Model) -> tuple[str, ...]:
         "numeric": space.is_numeric,
         "bounded": space.low is not None,
         "black-and-white": model.binarises and isinstance(model, EnergyBased),
-        "coupled": isinstance(model, Denoiser) and not model.path.independent,
-        "blind-at-start": isinstance(model, Denoiser)
-        and model.prediction in ("noise", "score")
-        and model.path.alpha(model.path.t_max) == 0.0,
+        "coupled": isinstance(drawn, Denoiser) and not drawn.path.independent,
+        "blind-at-start": isinstance(drawn, Denoiser)
+        and drawn.prediction in ("noise", "score")
+        and drawn.path.alpha(drawn.path.t_max) == 0.0,
         "exact": can(model, Density) and model.log_prob_is == "exact",
         "many-passes": can(model, Density) and model.many_passes,
         "discrete": model.discrete,

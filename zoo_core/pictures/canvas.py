@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from zoo_core.files.folders import write_whole
+from zoo_core.files.notes import write_noted
 
 __all__ = ["AXIS", "FINE", "INK", "PAPER", "Colour", "Panel", "Picture", "hue", "reach", "write_picture"]
 
@@ -86,8 +87,16 @@ def hue(number: int) -> Colour:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def write_picture(picture: Picture, path: Path) -> None:
-    """Writes a picture in the format of the file's suffix, whole or not at all."""
+def write_picture(picture: Picture, path: Path, note: str = "") -> str:
+    """Writes a picture in the format of the file's suffix, whole or not at all; returns the hash of the file.
+
+    Args:
+        picture: picture to write.
+        path: path of the file.
+        note: text that says how it was made (:mod:`zoo_core.files.notes`).
+    """
     form = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower(), "PNG")
     options = {"lossless": True} if form == "WEBP" else {}
-    write_whole(path, lambda to: picture.save(to, format=form, **options))
+    memory = io.BytesIO()
+    picture.save(memory, format=form, **options)
+    return write_noted(path, memory.getvalue(), note)

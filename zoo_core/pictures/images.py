@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo_core.pictures.canvas import Picture
 
-__all__ = ["grid", "tiles", "to_picture"]
+__all__ = ["cell", "grid", "tiles", "to_picture"]
 
 GAP_LEVEL = 0.25
 """Grey level between images, and beyond the end of an image that is smaller than others."""
@@ -34,6 +34,25 @@ def grid(images: Tensor, columns: int | None = None, size: int = 512) -> Picture
     picture = to_picture(sheet)
     factor = max(1, round(size / picture.width))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def cell(picture: Picture, size: tuple[int, int], count: int, index: int) -> Picture | None:
+    """Cuts one image out of a picture that :func:`grid` made; ``None`` if the picture is no such grid.
+
+    Args:
+        picture: grid of images.
+        size: width and height of an image, in pixels.
+        count: number of images in the grid.
+        index: number of the image, 0 … count − 1.
+    """
+    (width, height), gap, columns = size, 1, math.ceil(math.sqrt(count))
+    across, down = columns * (width + gap) - gap, math.ceil(count / columns) * (height + gap) - gap
+    factor = picture.width // across
+    if factor < 1 or picture.size != (across * factor, down * factor):
+        return None
+    left, top = index % columns * (width + gap) * factor, index // columns * (height + gap) * factor
+    box = (left, top, left + width * factor, top + height * factor)
+    return picture.crop(box).resize(size, Image.Resampling.NEAREST)
 
 
 def tiles(images: Tensor, size: int = 512) -> Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ from torch import Tensor
 
 from zoo_core import plugins
 from zoo_core.errors import IncompatibleError, PluginError
-from zoo_core.files.folders import write_whole
+from zoo_core.files.notes import write_noted
 from zoo_core.interfaces import Model, Values
 from zoo_core.lookup import compatibility
 from zoo_core.plugins.catalogue import resolve
+from zoo_core.saving.provenance import Provenance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "draw", "show_samples"]
 
-SUFFIXES = (".png", ".svg", ".pdf")
+_TIMELESS: dict[str, dict[str, str | None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""Metadata of each format that would otherwise hold the time."""
+
+SUFFIXES = tuple(_TIMELESS)
 INK = "#1f4e8c"
 
 
-def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
+def draw(model: Model, kind: str, out: Path, *, seed: int = 0, made: Provenance | None = None) -> None:
     """Draws a registered plot of a model into a file.
 
     Args:
@@ -32,6 +37,7 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
         kind: registered name of the plot; ``zoo plot NAME`` lists them.
         out: path of a ``.png``, ``.svg`` or ``.pdf`` file; the file appears only when it is complete.
         seed: integer that all random numbers of the plot depend on.
+        made: how the plot is drawn, which the file then says (:mod:`zoo_core.files.notes`).
 
     Raises:
         UnknownNameError: no such plot.
@@ -47,12 +53,17 @@ def draw(model: Model, kind: str, out: Path, *, seed: int = 0) -> None:
             f"cannot write a plot to {out}; use a .png, .svg or .pdf file in a folder that is there"
         )
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as err:
         raise PluginError("plots need Matplotlib; pip install matplotlib") from err
     figure = Figure(layout="constrained")
     resolve(plot.target)(model, figure, seed)
-    write_whole(out, lambda beside: figure.savefig(beside, dpi=120))
+    memory = io.BytesIO()
+    suffix = out.suffix.lower()
+    with rc_context({"svg.hashsalt": "zoo"}):  # without it the names within an SVG file are random
+        figure.savefig(memory, format=suffix.removeprefix("."), dpi=120, metadata=_TIMELESS[suffix])
+    write_noted(out, memory.getvalue(), "" if made is None else made.text())
 
 
 def show_samples(axes: Axes, samples: Values, model: Model) -> None:

@@ -32,6 +32,7 @@ class Component:
             or ``"!coupled"``.
         families: families that the component is for; empty if it is for all families with the capabilities.
         capabilities: capabilities of the family's models, if the component is a family.
+        inner: capabilities of the model inside, if the component is a family of compositions.
         markers: marker files of a repository format, one of which must exist in a repository.
         plugin: distribution that registered the component.
     """
@@ -43,18 +44,23 @@ class Component:
     needs: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
     plugin: str = ""
 
     def misfit(self, family: Component) -> str | None:
         """Says why the component does not fit models of a family; ``None`` if it fits."""
-        missing = [c for c in self.needs if c not in family.capabilities]
+        missing = [c for c in self.needs if c not in family.offers(self.kind)]
         if missing:
             return f"needs {' and '.join(missing)}; {family.name} has {', '.join(family.capabilities) or 'none'}"
         if self.families and family.name not in self.families:
             return f"is for {', '.join(self.families)} only"
         return None
+
+    def offers(self, kind: str) -> tuple[str, ...]:
+        """Lists what models of this family can do for a kind of component: samplers also draw from a model inside."""
+        return (*self.capabilities, *self.inner) if kind == "sampler" else self.capabilities
 
 
 def _component(
@@ -77,7 +83,9 @@ class Catalogue:
     def __init__(self) -> None:
         self._components: dict[tuple[str, str], Component] = {}
 
-    def family(self, name: str, model: str, summary: str, *, capabilities: Iterable[str]) -> None:
+    def family(
+        self, name: str, model: str, summary: str, *, capabilities: Iterable[str], inner: Iterable[str] = ()
+    ) -> None:
         """Registers a family of models.
 
         Args:
@@ -85,8 +93,9 @@ class Catalogue:
             model: place of the class, a :class:`~zoo_core.interfaces.Model`, ``"package.module:Class"``.
             summary: description in one line.
             capabilities: names of the capabilities that the class inherits from.
+            inner: capabilities of the model inside, for a :class:`~zoo_core.interfaces.Composition`.
         """
-        self._add(Component("family", name, model, summary, capabilities=tuple(capabilities)))
+        self._add(Component("family", name, model, summary, capabilities=tuple(capabilities), inner=tuple(inner)))
 
     def sampler(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ZOO_API", "hookimpl", "hookspec"]
 
-ZOO_API = (1, 1)
+ZOO_API = (1, 2)
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")

@@ -124,8 +124,9 @@ def entry_from(name: str, table: Mapping[str, Any], origin: Origin) -> Entry:
         table: table of the model, without mistakes.
         origin: where the table came from.
     """
-    plain = {"plugin": table.get("plugin", "")} | {k: table[k] for k in ("family", "config", "summary")}
-    optional = {k: table[k] for k in ("dataset", "license", "paper", "parameters", "recipe") if k in table}
+    plain = {"plugin": table.get("plugin", ""), "config": table.get("config", {})}
+    plain |= {k: table[k] for k in ("family", "summary")}
+    optional = {k: table[k] for k in ("source", "dataset", "license", "paper", "parameters", "recipe") if k in table}
     sampler = dict(table.get("sampler", {}))
     weights = {k: v for k, v in table.get("weights", {}).items() if k in schema.WEIGHTS}
     rows = [{k: v for k, v in row.items() if k in schema.EVAL} for row in table.get("eval", [])]
@@ -148,6 +149,7 @@ class Registry:
 
     Attributes:
         entries: entries by id.
+        links: entries by id that are a repository's, of which only its name and a summary are known until it is loaded.
         clashes: entries of different plugins that have one id, by that id.
         deprecated: new ids by the old ones.
         first_party: distributions of the zoo itself; if another distribution claims the entry point of one of them, the
@@ -157,6 +159,7 @@ class Registry:
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
+    links: dict[str, Entry] = field(default_factory=dict)
     clashes: dict[str, list[Entry]] = field(default_factory=dict)
     deprecated: dict[str, str] = field(default_factory=dict)
     first_party: frozenset[str] = frozenset()
@@ -171,7 +174,8 @@ class Registry:
         """
         distribution, _, bare = name.rpartition(":")
         if distribution:
-            for candidate in self.clashes.get(bare, [self.entries[bare]] if bare in self.entries else []):
+            known = self.entries | self.links
+            for candidate in self.clashes.get(bare, [known[bare]] if bare in known else []):
                 if candidate.plugin == distribution:
                     return candidate
         if name in self.deprecated:
@@ -179,19 +183,21 @@ class Registry:
         if name in self.clashes:
             ways = " or ".join(f"{e.plugin}:{name}" for e in self.clashes[name])
             raise AmbiguousNameError(f"two plugins provide {name!r}; use {ways}, or uninstall one of them")
-        if name not in self.entries:
+        known = self.entries | self.links
+        if name not in known:
             import difflib
 
-            close = difflib.get_close_matches(name, self.entries, n=2, cutoff=0.5)
+            close = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
             raise UnknownNameError("model", name, close, "zoo list shows them all")
-        return self.entries[name]
+        return known[name]
 
-    def find(self, patterns: Iterable[str] = (), **wanted: str | None) -> list[Entry]:
+    def find(self, patterns: Iterable[str] = (), *, links: bool = False, **wanted: str | None) -> list[Entry]:
         """Lists the entries whose id matches any of the patterns, sorted by :func:`natural_key`.
 
         Args:
             patterns: shell patterns such as ``ddpm-*``; a plain word matches a part of the id.  Without patterns all
                 entries match.
+            links: whether :attr:`links` are listed, too.
             wanted: values of ``family``, ``dataset``, ``plugin`` and ``tag`` that the entries must have; ``None`` for
                 any value.
         """
@@ -201,7 +207,7 @@ class Registry:
         return sorted(
             (
                 e
-                for e in self.entries.values()
+                for e in (self.entries | (self.links if links else {})).values()
                 if (not globs or any(fnmatch.fnmatchcase(e.id, g) for g in globs))
                 and all(getattr(e, k) == v for k, v in exact.items())
                 and (tag is None or tag in e.tags)
@@ -253,6 +259,8 @@ def load() -> Registry:
         registry.problems += found.warnings
         registry.deprecated |= found.deprecated
         registry.entries |= {e.id: e for e in found.entries}
+    registry.links = {name: e for name, e in registry.entries.items() if e.source}
+    registry.entries = {name: e for name, e in registry.entries.items() if not e.source}
     return registry
 
 

@@ -12,7 +12,17 @@ from typing import Any, ClassVar, TypeAlias
 
 from zoo_core.registry.spellings import in_one_spelling
 
-__all__ = ["Entry", "Evaluation", "FromFolder", "FromHub", "FromRegistry", "Origin", "SamplerChoice", "Weights"]
+__all__ = [
+    "Entry",
+    "Evaluation",
+    "FromFolder",
+    "FromHub",
+    "FromRegistry",
+    "Origin",
+    "SamplerChoice",
+    "Weights",
+    "typed",
+]
 
 
 @dataclass(frozen=True)
@@ -99,11 +109,11 @@ class Evaluation:
         for flag, value in (("--sampler", self.sampler), ("--steps", self.steps), ("--nfe", self.nfe)):
             words += [flag, str(value)] if value else []
         for key, value in self.options.items():
-            words += ["--set", f"{key}={_typed(value)}"]
+            words += ["--set", f"{key}={typed(value)}"]
         return shlex.join([*words, "--seed", str(self.seed)])
 
 
-def _typed(value: Any) -> str:
+def typed(value: Any) -> str:
     """Writes a value as it is typed after ``--set KEY=``: as JSON, or as a plain string that is not valid JSON."""
     if isinstance(value, str):
         try:
@@ -170,7 +180,7 @@ class Entry:
         id: name of the model, ``family-dataset[-variant]``.
         family: name of the family, as its plugin registered it.
         plugin: distribution that provides the family, for the hint ``pip install``; empty if it is not known.
-        config: keyword arguments of the class that the plugin registered for the family.
+        config: keyword arguments of the class that the plugin registered for the family; empty with a source.
         summary: description of the model in one line.
         dataset: data set that the model was trained on.
         license: licence of the weights, as an SPDX identifier.
@@ -182,6 +192,7 @@ class Entry:
         weights: file of the weights; ``None`` for a model that has none.
         evaluations: measured numbers.
         facts: facts about the built model from which listings tell what fits it (:mod:`zoo_core.lookup.compatibility`).
+        source: repository that has config and weights, ``hf:org/name[@commit]``; empty for an entry that has its own.
         origin: where the entry came from; ``None`` for an entry that a program made, which is trusted.
     """
 
@@ -200,6 +211,7 @@ class Entry:
     weights: Weights | None = None
     evaluations: tuple[Evaluation, ...] = ()
     facts: tuple[str, ...] = ()
+    source: str = ""
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
@@ -210,10 +222,18 @@ class Entry:
         """Whether the config is trusted: it was installed with software, or made by a program."""
         return self.origin is None or self.origin.vouched_for
 
+    def for_others(self) -> Entry:
+        """Returns the entry without the folder that the reader's own data lie in; their name and fingerprint stay."""
+        data = dict(self.recipe.get("data", {}))
+        where = str(data.get("path", ""))
+        if not where or where.startswith("hf:"):
+            return self
+        return replace(self, recipe={**self.recipe, "data": {**data, "path": Path(where).name}})
+
     def table(self) -> dict[str, Any]:
         """Returns the entry as a registry table, with ``schema`` and ``id`` and without empty values."""
         values = asdict(replace(self, origin=None, evaluations=()))
-        kept = ("family", "plugin", "config", "summary", "dataset", "license", "paper")
+        kept = ("family", "plugin", "config", "source", "summary", "dataset", "license", "paper")
         table: dict[str, Any] = {"schema": 1, "id": self.id, **{key: values[key] for key in kept}}
         table |= {
             "tags": list(self.tags),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo_core.registry.schema import DATA, EVAL, ID, JSON_TYPES, MODEL, RECIPE_READ, SAMPLER, SCHEMA, WEIGHTS, Key
+from zoo_core.registry.keys import JSON_TYPES
+from zoo_core.registry.schema import DATA, EVAL, ID, MODEL, RECIPE_READ, SAMPLER, SCHEMA, WEIGHTS, Key
 
 __all__ = ["json_schema"]
 
@@ -31,7 +32,7 @@ def json_schema() -> dict[str, Any]:
             schema["items"] = {"type": JSON_TYPES[key.items]}
         return schema
 
-    model = table(MODEL)
+    model = table(MODEL) | {"anyOf": [{"required": ["config"]}, {"required": ["source"]}]}
     model["properties"]["sampler"] |= table(SAMPLER)
     model["properties"]["weights"] |= table(WEIGHTS) | {
         "dependentRequired": {"repo_id": ["revision"], "revision": ["repo_id"]}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from zoo_core.registry.keys import JSON_TYPES, Key, shown, table_problems, unreadable
 from zoo_core.registry.spellings import SPELLINGS, twice
 
 __all__ = ["DATA", "EVAL", "MODEL", "RECIPE", "RECIPE_READ", "SAMPLER", "WEIGHTS", "Key", "problems", "unknown_keys"]
@@ -15,70 +15,17 @@ SCHEMA = 1
 ID = r"[a-z0-9]+(?:[-.][a-z0-9]+)*"
 FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
-DEPTH = 24
-"""Greatest depth to which tables and arrays of a file may be nested."""
-LARGEST = 1e300
-"""Bound on the magnitude of numbers; it excludes infinity, NaN, and integers that are too large for a float."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-JSON_TYPES: dict[type, str] = {
-    str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"
-}  # fmt: skip
-
-
-_Type = type  # in the class, `type` is its field
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key of a table.
-
-    Attributes:
-        type: type of the value.
-        doc: meaning of the value, with its default in brackets.
-        required: whether the key must be there.
-        pattern: regular expression that a string must match.
-        example: description of the strings that match, for messages.
-        items: type of an array's items.
-    """
-
-    type: type
-    doc: str
-    required: bool = False
-    pattern: str | None = None
-    example: str = ""
-    items: _Type = str
-
-    def problem(self, value: Any) -> str | None:
-        """Says what is wrong with a value; ``None`` if it is valid."""
-        right = isinstance(value, self.type) or (self.type is float and isinstance(value, int))
-        if not right or (isinstance(value, bool) and self.type is not bool):
-            return f"expected {JSON_TYPES[self.type]}, found {shown(value)}"
-        if self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
-            return f"{shown(value)} is not {self.example}"
-        if self.type is str and "\n" in value:
-            return f"{shown(value)} is not one line"
-        if self.type is int and not 0 <= value < 1 << 63:
-            return f"{shown(value)} is {'negative' if value < 0 else 'too large'}"
-        if self.type is float and not abs(value) < LARGEST:
-            return f"{value!r} is not a finite number below {LARGEST:g}"
-        if self.type is list and any(Key(self.items, "").problem(item) for item in value):
-            return f"expected an array of {JSON_TYPES[self.items]}s, found {shown(value)}"
-        return None
-
-
-def shown(value: Any) -> str:
-    """Shortens a value for a message of one line."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-NUMBER = Key(float, "a number")
-
 MODEL = {
     "family": Key(str, "name of the family, as its plugin registers it", True, ID, "a name like ddpm"),
     "plugin": Key(str, "distribution that provides the family [as `families` says]", False, ID, "a name like zoo-ddpm"),
-    "config": Key(dict, "keyword arguments of the family's class", True),
+    "config": Key(dict, "keyword arguments of the family's class; required without a source"),
+    "source": Key(
+        str,
+        "repository of another library's format that has config and weights; without a commit, the first load pins it",
+        False,
+        r"hf:[\w.-]+/[\w.-]+(@[0-9a-f]{40})?",
+        "'hf:org/name' or 'hf:org/name@COMMIT'",
+    ),
     "summary": Key(str, "description of the model in one line", True),
     "dataset": Key(str, "data set that the model was trained on"),
     "license": Key(str, "licence of the weights, as an SPDX identifier"),
@@ -169,6 +116,11 @@ DATA = {
     "split": Key(str, "split of the data set: train or test [train]", False, "train|test", "train or test"),
     "classes": Key(list, "labels of the examples that are used [all]", items=int),
     "n": Key(int, "number of points to generate from a density, or of first examples of a data set [all]"),
+    "path": Key(str, "folder, archive or file of the reader's own data, or hf:ORG/SET@REVISION [a registered set]"),
+    "sha256": Key(str, "fingerprint that the data at the path must have", False, r"[0-9a-f]{64}", "64 hex digits"),
+    "held_out": Key(float, "share of the reader's own examples that is kept for testing [0.1]"),
+    "missing": Key(str, "what is done with rows that have missing cells [keep]", False, "keep|drop", "keep or drop"),
+    "reader": Key(dict, "how the reader's own files become numbers, and back [found when they are read]"),
 }
 
 _TOP = {"schema", "plugin", "families", "models", "deprecated", "first_party"}
@@ -188,7 +140,7 @@ def problems(data: Mapping[str, Any], file: str, *, fragment: bool = False, snap
 
 
 def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterator[tuple[str, str]]:
-    if what := _unreadable(data):
+    if what := unreadable(data):
         yield what
         return
     if data.get("schema") != SCHEMA or isinstance(data["schema"], bool):
@@ -220,15 +172,16 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
         if not isinstance(model, dict):
             yield where, "expected a table"
             continue
-        yield from _table(model, MODEL, where)
+        yield from table_problems(model, MODEL, where)
+        yield from _config_or_source(model, where)
         for key, keys in (("sampler", SAMPLER), ("weights", WEIGHTS), ("recipe", RECIPE_READ)):
             if isinstance(model.get(key), dict):
-                yield from _table(model[key], keys, f"{where}.{key}")
+                yield from table_problems(model[key], keys, f"{where}.{key}")
         recipe = model.get("recipe")
         if isinstance(recipe, dict) and (message := twice(recipe)):
             yield f"{where}.recipe", message
         if isinstance(recipe, dict) and isinstance(recipe.get("data"), dict):
-            yield from _table(recipe["data"], DATA, f"{where}.recipe.data")
+            yield from table_problems(recipe["data"], DATA, f"{where}.recipe.data")
         weights = model.get("weights")
         if isinstance(weights, dict):
             if ("repo_id" in weights) != ("revision" in weights):
@@ -238,50 +191,21 @@ def _problems(data: Mapping[str, Any], fragment: bool, snapshot: bool) -> Iterat
         rows = model.get("eval", [])
         for i, row in enumerate(rows if isinstance(rows, list) else []):
             yield from (
-                _table(row, EVAL, f"{where}.eval[{i}]")
+                table_problems(row, EVAL, f"{where}.eval[{i}]")
                 if isinstance(row, dict)
                 else [(f"{where}.eval[{i}]", "expected a table")]
             )
 
 
-def _unreadable(data: Any) -> tuple[str, str] | None:
-    """Finds a value that is nested too deep, or has characters that a terminal would act on."""
-    level: list[tuple[str, Any]] = [("", data)]
-    for _ in range(DEPTH - 1):
-        below: list[tuple[str, Any]] = []
-        for where, values in level:
-            for key, value in values.items() if isinstance(values, dict) else enumerate(values):
-                if isinstance(key, str) and (_CONTROL.search(key) or "\n" in key):
-                    return where or "the file", f"the key {shown(key)} has a control character"
-                if isinstance(value, str):
-                    if _CONTROL.search(value):
-                        return _place(where, key), f"{shown(value)} has a control character or half of a surrogate pair"
-                elif isinstance(value, (dict, list)) and value:
-                    below.append((_place(where, key), value))
-        if not below:
-            return None
-        level = below
-    return level[0][0][:80], f"nested deeper than {DEPTH} levels"
-
-
-def _place(where: str, key: str | int) -> str:
-    return f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}".lstrip(".")
-
-
-def _table(table: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> Iterator[tuple[str, str]]:
-    for name, key in keys.items():
-        if name not in table:
-            if key.required:
-                yield f"{where}.{name}", "missing"
-        elif name == "eval":
-            if not isinstance(table[name], list):
-                yield f"{where}.{name}", f"expected tables [[…eval]], found {shown(table[name])}"
-        elif what := key.problem(table[name]):
-            yield f"{where}.{name}", what
-        elif name == "anchors":
-            for anchor, value in table[name].items():
-                if what := NUMBER.problem(value):
-                    yield f"{where}.anchors.{anchor}", what
+def _config_or_source(model: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """Finds a model with neither a config nor a source, or with a source and what only the source says."""
+    if "source" not in model:
+        if "config" not in model:
+            yield f"{where}.config", "missing; give the arguments of the family's class, or a source that has them"
+        return
+    for key in ("config", "weights", "recipe", "eval"):
+        if key in model:
+            yield f"{where}.{key}", "the source has it, or nothing is known of it; leave it out, or leave out source"
 
 
 def unknown_keys(data: Mapping[str, Any], file: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Changes tables of a registry file, in one step and by one process at a time.
 
-The other tables and the comments stay as they are, except that several blank lines in a row become one.  This module
-needs ``tomlkit``: ``pip install 'zoo-core[publish]'``.
+The other tables and the comments stay as they are, except that several blank lines in a row become one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo_core.interfaces import Denoiser
+from zoo_core.interfaces.capabilities import Denoiser
 from zoo_core.interfaces.condition import Condition
 from zoo_core.paths import GaussianPath, broadcast
 from zoo_core.samplers.path import guided

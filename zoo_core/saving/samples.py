@@ -11,6 +11,7 @@ import json
 import math
 import wave
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,74 +19,103 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core.files.folders import write_whole
 from zoo_core.files.formats import PICTURES, check_target, is_folder, is_one_picture
+from zoo_core.files.notes import write_noted
 from zoo_core.interfaces import Column, Ragged, SampleSpace, Values
+from zoo_core.interfaces.values import finite_rows
 from zoo_core.loading import weights_file
 from zoo_core.pictures.canvas import write_picture
 from zoo_core.pictures.images import to_picture
 from zoo_core.pictures.kinds import render
+from zoo_core.saving.manifest import NAME, File, Manifest
+from zoo_core.saving.provenance import Provenance
 
-__all__ = ["save_one", "save_samples"]
+__all__ = ["save_one", "save_result", "save_samples"]
 
 
-def save_samples(samples: Values, target: str, space: SampleSpace) -> None:
+def save_samples(samples: Values, target: str, space: SampleSpace, made: Provenance | None = None) -> tuple[File, ...]:
     """Writes samples to a file of the target's format, or to a folder.
 
-    A folder gets a picture for each image, a ``.wav`` for each recording, and one ``KIND.csv`` of all other samples.
+    A folder gets a picture for each image, a ``.wav`` for each recording, and one ``KIND.csv`` of all other samples;
+    where it is known how they were made, also a manifest.
 
     Args:
         samples: samples in the user's range, ``(n, *space.shape)``.
         target: file or folder, ``samples.png``, ``samples.csv``, ``folder/`` …; :data:`zoo_core.files.formats.FORMATS`
             lists the formats.
         space: sample space of the samples.
+        made: how the samples were made, which every file then says (:mod:`zoo_core.files.notes`).
+
+    Returns:
+        The files, without those that say how another file was made.
 
     Raises:
         IncompatibleError: the target cannot hold such samples.
         OSError: the file cannot be written; an existing file is not changed.
     """
+    space = space.user
     check_target(target, space, len(samples))
     if is_folder(target):
-        _save_folder(samples, Path(target), space)
-        return
+        return _save_folder(samples, Path(target), space, made)
     path, suffix = Path(target), Path(target).suffix.lower()
+    note = "" if made is None else made.at(suffix).text()
     if suffix in PICTURES:
-        write_picture(render(samples, space), path)
+        sha256 = write_picture(render(samples, space), path, note)
     elif suffix == ".wav":
-        save_one(next(iter(samples)), path, space)
+        sha256 = write_noted(path, _wave(next(iter(samples)), space), note)
     else:
-        content = _content(samples, suffix, space)
-        write_whole(path, lambda to: to.write_bytes(content))
+        sha256 = write_noted(path, _content(samples, suffix, space), note)
+    return (_file(path, sha256, samples, made),)
 
 
-def save_one(sample: Tensor, path: Path, space: SampleSpace) -> None:
+def save_result(samples: Values, path: Path, space: SampleSpace, made: Provenance | None = None) -> File:
+    """Writes samples that were made from a file: one image pixel by pixel, all else as :func:`save_samples` does."""
+    if len(samples) == 1 and path.suffix.lower() in PICTURES and is_one_picture(space):
+        return save_one(next(iter(samples)), path, space, made)
+    (file,) = save_samples(samples, str(path), space, made)
+    return file
+
+
+def save_one(sample: Tensor, path: Path, space: SampleSpace, made: Provenance | None = None) -> File:
     """Writes one sample to a file of its own: an image pixel by pixel, a recording, or a file of one row.
 
     Args:
         sample: sample in the user's range, without a batch axis, ``space.shape``.
         path: path of a file that such samples can be read from (:func:`zoo_core.files.formats.readable`).
         space: sample space of the sample.
+        made: how the sample was made.
     """
-    suffix = path.suffix.lower()
-    if suffix in PICTURES and is_one_picture(space):
-        write_picture(to_picture(sample), path)
-    elif suffix == ".wav":
-        content = _wave(sample, space)
-        write_whole(path, lambda to: to.write_bytes(content))
-    else:
-        axis = space.open_axis
-        save_samples(sample[None] if axis is None else Ragged.of([sample], axis), str(path), space)
+    axis = space.open_axis
+    samples: Values = sample[None] if axis is None else Ragged.of([sample], axis)
+    if path.suffix.lower() in PICTURES and is_one_picture(space):
+        note = "" if made is None else made.at(path.suffix).text()
+        return _file(path, write_picture(to_picture(sample), path, note), samples, made)
+    (file,) = save_samples(samples, str(path), space, made)
+    return file
 
 
-def _save_folder(samples: Values, folder: Path, space: SampleSpace) -> None:
+def _save_folder(samples: Values, folder: Path, space: SampleSpace, made: Provenance | None) -> tuple[File, ...]:
     folder.mkdir(exist_ok=True)
     suffix = {"image": ".png", "audio": ".wav"}.get(space.kind)
     if suffix is None:
-        save_samples(samples, str(folder / f"{space.kind}.csv"), space)
-        return
-    digits = max(5, len(str(len(samples) - 1)))
-    for i, sample in enumerate(samples):
-        save_one(sample, folder / f"{i:0{digits}d}{suffix}", space)
+        files = save_samples(samples, str(folder / f"{space.kind}.csv"), space, made)
+    else:
+        first = 0 if made is None else made.first
+        digits = max(5, len(str(first + len(samples) - 1)))
+        files = tuple(
+            save_one(
+                sample, folder / f"{i:0{digits}d}{suffix}", space, None if made is None else replace(made, index=i)
+            )
+            for i, sample in enumerate(samples, first)
+        )
+    if made is not None:
+        Manifest(made.at(suffix or ".csv"), files).write(folder / NAME)
+    return files
+
+
+def _file(path: Path, sha256: str, samples: Values, made: Provenance | None) -> File:
+    first = 0 if made is None else made.samples.start
+    return File(path.name, first, len(samples), sha256, path.stat().st_size, int((~finite_rows(samples)).sum()))
 
 
 def _content(samples: Values, suffix: str, space: SampleSpace) -> bytes:
@@ -171,10 +201,12 @@ def _numbers(values: Tensor) -> Any:
 
 def _cell(column: Column, value: float) -> Any:
     """Converts a value of a table to the type of its column; a value that has no equivalent there stays a number."""
+    if column.type == "date":
+        return column.text(value)
+    if math.isnan(value):
+        return ""
     if column.type == "number" or not float(value).is_integer():
         return value
-    if column.type == "integer":
-        return int(value)
     return column.categories[int(value)] if 0 <= value < len(column.categories) else int(value)
 
 

@@ -153,10 +153,10 @@ def held_out_from(model: Model, source: str) -> DataSet:
         model: model whose sample space the examples must belong to.
         source: path of a file (:func:`zoo_core.datasets.reading.read_samples`).
     """
-    x = read_samples(source, model.space, missing=model.takes_missing)
+    x = read_samples(source, model.space.user, missing=model.takes_missing)
     known = _training(model)
     levels = known.levels if known is not None else 256 if model.space.kind == "image" else None
-    like = DataSet(source, "test", x, levels=levels, space=model.space)
+    like = DataSet(source, "test", x, levels=levels, space=model.space.user)
     return replace(_data(model, x, like, None), name=source)
 
 
@@ -181,7 +181,9 @@ class _Examples:
         if not self.conditional:
             batch = replace(batch, condition=None)
         if hidden.numel():
-            batch = replace(batch, x=batch.x.masked_fill(hidden, math.nan))
+            encoding = model.space.encoding
+            inside = hidden if encoding is None else encoding.inside(hidden[None])[0]
+            batch = replace(batch, x=batch.x.masked_fill(inside, math.nan))
         if batch.x.is_floating_point():
             batch = replace(batch, x=batch.x.to(model.state_dtype))
         purpose = f"score/{data.name}/{data.split}"
@@ -223,7 +225,7 @@ def _data(model: Model, x: Values, like: DataSet, condition: Condition | Mapping
         grey = (x * (like.levels - 1)).round().clamp(0, like.levels - 1)
         stored: Values = grey.to(torch.uint8 if like.levels <= 256 else torch.int32)
     else:
-        stored = model.space.from_user(x)
+        stored = x if model.space.encoding is not None else model.space.from_user(x)
     return DataSet("scored", "test", stored, columns, levels=like.levels, space=like.sample_space)
 
 
@@ -249,7 +251,7 @@ def _patterns(hidden: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 def _contributions(model: Model, statistic: Statistic, examples: _Examples, run: _Run) -> Tensor | None:
     """Computes −log p(x_j | x_rest) = log p(x_rest) − log p(x) of each value, where the marginals are exact."""
-    shape = model.space.shape
+    shape = model.space.user.shape
     exact = model.takes_missing and can(model, Density) and cast(Any, model).log_prob_is == "exact"
     if not exact or statistic.name != "surprise" or len(shape) != 1 or (shape[0] or 0) > MOST_COLUMNS:
         return None

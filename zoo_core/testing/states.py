@@ -23,13 +23,15 @@ SMALL_SHAPES: Mapping[int, tuple[list[int], ...]] = {1: ([4], [3]), 2: ([2, 3],)
 
 
 def all_states(model: Model) -> Values | None:
-    """Enumerates the samples of a discrete model: bits, or tokens up to a length.
+    """Enumerates the samples of a discrete model: bits, tokens up to a length, rows of categories and whole numbers.
 
     Returns:
         One row per state; for tokens of any length, all sequences of length 1 … L, with the greatest L for which there
-        are at most 4,096.  ``None`` if there are more states, or the samples are neither bits nor tokens.
+        are at most 4,096.  ``None`` if there are more states, or they are of none of these kinds.
     """
     space = model.space
+    if space.kind == "table":
+        return _rows(space, model.state_dtype)
     if space.kind == "tokens" and space.vocabulary is not None:
         return _sequences(space, space.vocabulary)
     if not model.binarises or space.open_axis is not None:
@@ -40,6 +42,19 @@ def all_states(model: Model) -> Values | None:
     bits = (torch.arange(2**d)[:, None] >> torch.arange(d)) & 1
     low, high = (0.0, 1.0) if space.low is None or space.high is None else (space.low, space.high)
     return low + (high - low) * bits.to(model.state_dtype).view(-1, *space.sizes)
+
+
+def _rows(space: SampleSpace, dtype: torch.dtype) -> Tensor | None:
+    """Enumerates the rows of a table whose columns are categories, or whole numbers from ``low`` to ``high``."""
+    axes = []
+    for column in space.columns:
+        low, high = (0, len(column.categories) - 1) if column.type == "category" else (column.low, column.high)
+        if column.type not in ("category", "integer") or low is None or high is None:
+            return None
+        axes.append(torch.arange(int(low), int(high) + 1, dtype=dtype))
+    if math.prod(map(len, axes)) > MOST:
+        return None
+    return torch.cartesian_prod(*axes).view(-1, len(axes))
 
 
 def _sequences(space: SampleSpace, vocabulary: int) -> Values | None:

@@ -175,6 +175,11 @@ class ModelSubject(Subject):
         return self.plan.space.kind == "image"
 
     @property
+    def is_countable(self) -> bool:
+        """Whether a sample is a row of a table of categories and whole numbers, which two samples often share."""
+        return self.plan.space.kind == "table" and self.plan.space.is_countable
+
+    @property
     def is_planar(self) -> bool:
         """Whether a sample is one or two real numbers, so that densities can be integrated over the whole space."""
         return self.plan.space.kind == "points" and self.dimensions <= 2

@@ -45,6 +45,7 @@ class GradientRun:
         facts: recipe, config and data by key; a checkpoint with other facts is refused.
         checkpoint_every, report_every: number of steps between checkpoints, and between reports.
         show: function that the first process calls with (step, EMA model) at every checkpoint.
+        quiet: whether nothing is said about the progress.
     """
 
     model: Model
@@ -57,6 +58,7 @@ class GradientRun:
     checkpoint_every: int = 500
     report_every: int = 50
     show: Callable[[int, Model], None] = lambda step, average: None
+    quiet: bool = False
     step: int = 0
     _sums: dict[str, Tensor] = field(default_factory=dict)
 
@@ -115,7 +117,7 @@ class GradientRun:
         Raises:
             ZooError: a loss or a weight is not finite; the message names the last good checkpoint.
         """
-        journal = Journal(self.folder, until, self.step, quiet=not self.processes.first)
+        journal = Journal(self.folder, until, self.step, quiet=self.quiet or not self.processes.first)
         self.model.train()
         try:
             while self.step < until:

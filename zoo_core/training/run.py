@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from zoo_core import datasets
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.errors import IncompatibleError
+from zoo_core.errors import IncompatibleError, WeightsError
 from zoo_core.interfaces import DataSet, GradientObjective, Model, Ragged, StatisticsObjective
 from zoo_core.loading import build, fill, load
 from zoo_core.lookup.model_facts import read_facts
@@ -31,6 +32,7 @@ from zoo_core.training import checkpoint, identity
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
+from zoo_core.training.starting import adapted
 from zoo_core.training.statistics import fit
 
 __all__ = ["Options", "train"]
@@ -48,21 +50,24 @@ class Options:
         max_steps: step at which to stop early, with the learning-rate schedule of the whole recipe; ``None`` for none.
         checkpoint_every: number of steps between checkpoints.
         samples_every: number of steps between pictures of samples, drawn at checkpoints only; 0 for no pictures.
+        quiet: whether nothing is said about the progress.
     """
 
     device: str = "cpu"
     max_steps: int | None = None
     checkpoint_every: int = 500
     samples_every: int = 1000
+    quiet: bool = False
 
 
-def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
+def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet | None = None) -> Model:
     """Runs an entry's recipe, or resumes an interrupted run.
 
     Args:
         entry: registry entry with a recipe, whose plugin is installed.
         out: folder of the run, made if it does not exist.
         options: device, checkpoints and pictures; see :class:`Options`.
+        data: examples to train on; those that the recipe names unless given.
 
     Returns:
         The trained model in evaluation mode, with EMA weights where the recipe has ``ema``.
@@ -74,16 +79,19 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
     options = options or Options()
     recipe = Recipe.of(entry.recipe)
     goal = objective(recipe)
-    model = begin(entry, recipe)
+    begun = checkpoint.latest(out / "checkpoints") is not None
+    said: list[str] = []
+    model = begin(entry, recipe, said.append)
     if isinstance(goal, GradientObjective) and (reason := goal.fits(model)) is not None:
         raise IncompatibleError(f"objective {recipe.objective!r} {reason}")
-    data = datasets.load(**recipe.data)
+    data = data or datasets.load(**recipe.data)
     processes = Processes(options.device, recipe.precision)  # type: ignore[arg-type]
     try:
         out.mkdir(parents=True, exist_ok=True)
         model.to(processes.device)
-        if recipe.start is not None and processes.first and checkpoint.latest(out / "checkpoints") is None:
-            print(f"zoo: {entry.id} starts from the weights of {recipe.start}", file=sys.stderr)
+        if recipe.start is not None and processes.first and not begun and not options.quiet:
+            for line in (f"{entry.id} starts from the weights of {recipe.start}", *said):
+                print(f"zoo: {line}", file=sys.stderr)
         facts = {**identity.facts(entry), **_contents(data)}
         loop: Any = _descend if isinstance(goal, GradientObjective) else _fit
         trained, stopped = loop(model, data, goal, recipe, processes, out, options, facts)
@@ -95,15 +103,28 @@ def train(entry: Entry, out: Path, options: Options | None = None) -> Model:
     return trained.eval().requires_grad_(False)
 
 
-def begin(entry: Entry, recipe: Recipe) -> Model:
+def begin(entry: Entry, recipe: Recipe, say: Callable[[str], None] = lambda line: None) -> Model:
     """Builds the model before its first step: fresh, or with the verified weights that the recipe starts from.
 
+    Args:
+        entry: entry of the model.
+        recipe: its recipe.
+        say: function that is called with a line for each thing that was adapted, where the weights do not fit as they
+            are.
+
     Raises:
-        WeightsError: the weights of ``start`` do not fit this entry's config.
+        WeightsError: the weights of ``start`` do not fit this entry's config, and cannot be adapted to it.
     """
     model = build(entry, recipe.seed)
     if recipe.start is not None:
-        fill(model, model.started_from(load(recipe.start).state_dict()), f"start = {recipe.start!r}")
+        state = model.started_from(load(recipe.start).state_dict())
+        try:
+            fill(model, state, f"start = {recipe.start!r}")
+        except WeightsError:
+            start = adapted(build(entry, recipe.seed).state_dict(), state, recipe.start)
+            fill(model, start.state, f"start = {recipe.start!r}")
+            for line in start.lines():
+                say(line)
     return model
 
 
@@ -138,6 +159,7 @@ def _descend(
         facts,
         options.checkpoint_every,
         show=show,
+        quiet=options.quiet,
     )
     run.resume()
     trained = run.run(_last(recipe.steps, recipe, options))
@@ -158,7 +180,7 @@ def _fit(
     """Fits by statistics; returns the model, and the iteration at which the run was stopped early, if it was."""
 
     def report(restart: int, iteration: int, log_likelihood: float) -> None:
-        if processes.first:
+        if processes.first and not options.quiet:
             print(f"restart {restart} iteration {iteration}: {log_likelihood:.6f} nats", file=sys.stderr, flush=True)
 
     stop = _last(recipe.iterations, recipe, options)

@@ -13,18 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from zoo_core import datasets, registry
-from zoo_core.datasets.prepared import check_fit
-from zoo_core.errors import IncompatibleError, UnknownNameError, WeightsError
-from zoo_core.interfaces import DataSet
-from zoo_core.loading import build, fill, load
+from zoo_core import registry
+from zoo_core.errors import IncompatibleError, WeightsError
+from zoo_core.interfaces import Model
+from zoo_core.loading import build, factory_of, fill, load
 from zoo_core.registry import schema
 from zoo_core.registry.entry import Entry
 from zoo_core.registry.spellings import in_one_spelling
 from zoo_core.training import identity
 from zoo_core.training.recipe import Recipe
+from zoo_core.training.target import Target
 
-__all__ = ["changed", "for_data"]
+__all__ = ["Say", "changed", "varied"]
 
 Say = Callable[[str], None]
 _KINDS = {"image": "image", "2d": "plane"}
@@ -45,82 +45,79 @@ def changed(entry: Entry, changes: Mapping[str, Any], say: Say = lambda line: No
         UnknownNameError: there is no such data set.
     """
     changes = in_one_spelling(changes)
+    name = changes.get("data.name", entry.recipe.get("data", {}).get("name", ""))
+    if name == entry.recipe.get("data", {}).get("name", ""):
+        return varied(entry, changes, None, say)
+    return varied(entry, changes, Target.registered(str(name)), say)
+
+
+def varied(entry: Entry, changes: Mapping[str, Any], target: Target | None, say: Say = lambda line: None) -> Entry:
+    """Makes an entry with other values as :func:`changed` does, and on other data where a target is given."""
     old = entry.recipe.get("data", {}).get("name", "")
-    dataset = changes.get("data.name", old)
     follows = dict(changes)
-    if dataset != old:
-        follows = {"data.name": dataset, "data.classes": None, "data.n": None, **follows}
-        shape = datasets.load(str(dataset), n=1).sample_space.shape
-        if "shape" in entry.config and list(shape) != list(entry.config["shape"]) and None not in shape:
-            follows.setdefault("config.shape", list(shape))
-    varied = _with(entry, follows)
-    Recipe.of(varied.recipe)
-    if identity.facts(varied) == identity.facts(entry):
+    if target is not None:
+        follows = {**target.changes(), "data.split": None, **follows}
+        if "split" not in entry.recipe.get("data", {}):
+            follows.pop("data.split")
+        elif not target.is_own:
+            follows["data.split"] = entry.recipe["data"]["split"]
+        if None not in target.shape:
+            for key, value in _adapted(entry, target).items():
+                if not _has(entry, key) or value != _value(entry, key):
+                    follows.setdefault(key, value)
+        if target.is_own and (batch := _fitting_batch(entry, target)) is not None:
+            follows.setdefault("batch", batch)
+    made = _with(entry, {k: v for k, v in follows.items() if v is not None or k in changes or _has(entry, k)})
+    Recipe.of(made.recipe)
+    if identity.facts(made) == identity.facts(entry):
         return entry
-    if varied.config.get("shape") != entry.config.get("shape") and "config.shape" not in changes:
-        say(f"config.shape = {varied.config['shape']}, as {dataset} has it ({entry.id} has {entry.config['shape']})")
-    start = varied.recipe.get("start")
+    for key in made.config:
+        if made.config[key] != entry.config.get(key) and f"config.{key}" not in changes and target is not None:
+            say(
+                f"config.{key} = {json.dumps(made.config[key])}, as {target.name} has it ({entry.id} has "
+                f"{entry.config.get(key)})"
+            )
+    name = target.name if target else str(old)
+    start = made.recipe.get("start")
     inherited = start is not None and "start" not in changes
-    elsewhere = inherited and (dataset != old or varied.config != entry.config)
-    if elsewhere and (reason := _start_does_not_fit(varied, str(start), str(dataset))):
+    elsewhere = inherited and (name != old or made.config != entry.config)
+    if elsewhere and (reason := _start_does_not_fit(made, str(start), name)):
         say(f"starts from fresh weights, not from {start} as {entry.id} does: {reason}")
-        varied = _with(varied, {"start": None})
-    return _renamed(entry, varied, changes, str(dataset), str(old))
+        made = _with(made, {"start": None})
+    return _renamed(entry, made, changes, target, name, str(old))
 
 
-def for_data(family: str, dataset: str, changes: Mapping[str, Any], say: Say = lambda line: None) -> Entry:
-    """Makes an entry of a family for a data set, from the recipe whose data are most similar.
+def _fitting_batch(entry: Entry, target: Target) -> int | None:
+    """Returns a smaller batch for data of fewer examples than the recipe's; ``None`` where its own fits."""
+    batch, most = entry.recipe.get("batch", 64), max(1, len(target.data) // 2)
+    if "steps" not in entry.recipe or batch <= most:
+        return None
+    return 1 << (most.bit_length() - 1)
 
-    Args:
-        family: name of a family, or the beginning of model ids (``wgan-gp``).
-        dataset: name of a registered data set.
-        changes: values by key as in :func:`changed`, which are applied to every recipe that is tried.
-        say: function that is called with a line about the chosen recipe, and for each consequence.
 
-    Raises:
-        UnknownNameError: there is no such family or data set.
-        IncompatibleError: no recipe fits the data; the message gives the reasons.
-    """
-    known = [entry for entry in registry.load().find() if entry.recipe]
-    candidates = [e for e in known if e.family == family]
-    if not candidates and family in registry.load().entries:
-        raise IncompatibleError(f"{family} is a model, not a family; use zoo train {family} --dataset {dataset}")
-    candidates = candidates or [e for e in known if e.id.startswith(f"{family}-")]
-    if not candidates:
-        families = ", ".join(sorted({e.family for e in known}))
-        raise UnknownNameError("family", family, None, f"families with a recipe: {families}")
-    data = datasets.load(dataset, n=1)
-    shape = list(data.sample_space.shape)
+def _has(entry: Entry, key: str) -> bool:
+    """Says whether an entry has a value for a key."""
+    return _value(entry, key) is not None
 
-    def unlike(entry: Entry) -> tuple[bool, ...]:
-        return (
-            entry.recipe["data"].get("name") != dataset,
-            list(entry.config.get("shape", ())) != shape,
-            "conditional" in entry.facts,
-            "start" in entry.recipe,
-            not entry.id.startswith(family),
-        )
 
-    reasons = []
-    for entry in sorted(candidates, key=unlike):  # stable: natural order of the ids otherwise
-        lines: list[str] = []
-        wanted = {"data.name": dataset, "data.classes": None, **changes}
-        try:
-            varied = changed(entry, wanted, lines.append)
-            reason = _does_not_fit(varied, entry, data, changes)
-        except (IncompatibleError, WeightsError) as err:
-            reason = str(err)
-        if reason is None:
-            others = [e.id for e in candidates if e is not entry]
-            also = f"; zoo train ID --dataset {dataset} takes that of {', '.join(others)}" if others else ""
-            say(f"{family} on {dataset}, by the recipe of {entry.id}{also}")
-            for line in lines:
-                say(line)
-            return varied
-        reasons.append(f"{entry.id}: {reason}")
-    more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    words = data.sample_space.words()
-    raise IncompatibleError(f"no recipe of {family} fits {dataset} ({words}): {'; '.join(reasons[:3])}{more}")
+def _value(entry: Entry, key: str) -> Any:
+    """Returns the value of a dotted key of an entry; ``None`` where there is none."""
+    table: Any = entry.config if key.startswith("config.") else entry.recipe
+    for part in key.removeprefix("config.").split("."):
+        if not isinstance(table, Mapping) or part not in table:
+            return None
+        table = table[part]
+    return table
+
+
+def _adapted(entry: Entry, target: Target) -> dict[str, Any]:
+    """Returns the values of config and recipe that the family adapts to the data, by dotted key."""
+    family: Any = factory_of(entry)
+    family = family if isinstance(family, type) and issubclass(family, Model) else Model
+    shape = [size for size in target.shape if size is not None]
+    config = family.config_for(entry.config, target.data, shape)
+    recipe = family.recipe_for(entry.recipe, target.data, shape) if target.is_own else {}
+    return {**{f"config.{key}": value for key, value in config.items()}, **recipe}
 
 
 def _with(entry: Entry, changes: Mapping[str, Any]) -> Entry:
@@ -142,12 +139,14 @@ def _with(entry: Entry, changes: Mapping[str, Any]) -> Entry:
     return replace(entry, **tables)
 
 
-def _renamed(entry: Entry, varied: Entry, changes: Mapping[str, Any], dataset: str, old: str) -> Entry:
+def _renamed(
+    entry: Entry, varied: Entry, changes: Mapping[str, Any], target: Target | None, dataset: str, old: str
+) -> Entry:
     """Gives the varied entry an id, a summary and tags of its own."""
     told = {k: v for k, v in changes.items() if k != "data.name" and not (k == "data.classes" and v is None)}
     whole = "classes" in entry.recipe["data"] and "classes" not in varied.recipe["data"]
     name = entry.id if dataset == old and not whole else _id_for(entry, dataset, old)
-    if told or name in registry.load().entries:
+    if (told and not (target and target.is_own)) or name in registry.load().entries:
         digest = hashlib.sha256(json.dumps(identity.facts(varied), sort_keys=True).encode()).hexdigest()
         name = f"{name}-{digest[:6]}"
     values = ", ".join(f"{key} = {json.dumps(value)}" for key, value in told.items())
@@ -161,7 +160,7 @@ def _renamed(entry: Entry, varied: Entry, changes: Mapping[str, Any], dataset: s
         dataset=dataset,
         license="",
         paper=entry.paper if same_method else "",
-        tags=_tags(entry, dataset) if dataset != old else entry.tags,
+        tags=_tags(entry, target) if target is not None else entry.tags,
         parameters=0,
         recipe={key: value for key, value in varied.recipe.items() if key != "how"},
         weights=None,
@@ -183,10 +182,9 @@ def _id_for(entry: Entry, dataset: str, old: str) -> str:
     return f"{entry.family}-{dataset}"
 
 
-def _tags(entry: Entry, dataset: str) -> tuple[str, ...]:
-    """Returns those tags of the entry that remain true on another data set."""
-    space = datasets.load(dataset, n=1).sample_space
-    now = {"image"} if space.kind == "image" else {"2d"} if space.shape == (2,) else set()
+def _tags(entry: Entry, target: Target) -> tuple[str, ...]:
+    """Returns those tags of the entry that remain true on other data."""
+    now = {"image"} if target.kind == "image" else {"2d"} if target.shape == (2,) else set()
     return (*sorted(now), *(tag for tag in entry.tags if tag not in _KINDS))
 
 
@@ -201,27 +199,6 @@ def _start_does_not_fit(entry: Entry, start: str, dataset: str) -> str | None:
         fill(built, built.started_from(model.state_dict()), f"start = {start!r}")
     except WeightsError as err:
         return str(err)
-    return None
-
-
-def _does_not_fit(varied: Entry, entry: Entry, data: DataSet, changes: Mapping[str, Any]) -> str | None:
-    """Says why a recipe does not fit a data set; ``None`` where it fits."""
-    kind = data.sample_space.kind
-    if entry.facts and kind not in entry.facts:
-        return f"is not a model of {kind}"
-    for option, value in entry.recipe.get("objective_options", {}).items():
-        other = registry.load().entries.get(value) if isinstance(value, str) else None
-        key = f"objective_options.{option}"
-        if other is not None and other.dataset != data.name and key not in changes:
-            return f"needs {option}, a model of {data.name}, where it has {value}; --set {key}=…"
-    try:
-        model = build(varied)
-    except WeightsError as err:
-        return str(err).removeprefix(f"{varied.id}: ")
-    check_fit(model, data)
-    for name in model.conditions:
-        if name not in data.columns:
-            return f"is conditioned on {name!r}, and {data.name} has no such column"
     return None
 
 

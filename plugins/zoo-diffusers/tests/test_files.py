@@ -274,15 +274,6 @@ def test_shards_that_overlap_or_leave_something_out(tmp_path):
         zoo_core.load(str(tmp_path / "p"))
 
 
-def test_pickled_weights_are_not_read(tmp_path):
-    saved(tmp_path / "p", safe_serialization=False)
-    assert (tmp_path / "p" / "unet" / "diffusion_pytorch_model.bin").is_file()
-    with pytest.raises(
-        WeightsError, match=r"no file .*, whole, in shards, or .*; pickled weights \(\.bin\) are not read"
-    ):
-        zoo_core.load(str(tmp_path / "p"))
-
-
 def test_old_names_in_shards(tmp_path):
     saved(tmp_path / "p", max_shard_size="5KB")
     expected = answer(zoo_core.load(str(tmp_path / "p")))

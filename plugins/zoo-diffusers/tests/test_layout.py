@@ -171,15 +171,15 @@ CHANGES = {
         {"resnet_time_scale_shift": "spatial"},
         "resnet_time_scale_shift = 'spatial' has no counterpart",
     ),
-    "labels as times": (
+    "labels as texts": (
         "unet",
-        {"class_embed_type": "timestep"},
-        "class_embed_type = 'timestep' has no counterpart here",
+        {"class_embed_type": "projection"},
+        "class_embed_type = 'projection' has no counterpart here",
     ),
-    "labels as such": (
+    "labels as learned times": (
         "unet",
-        {"class_embed_type": "identity"},
-        "class_embed_type = 'identity' has no counterpart here",
+        {"class_embed_type": "timestep", "time_embedding_type": "learned", "num_train_timesteps": 20},
+        "class_embed_type = 'timestep' with learned times has no counterpart here",
     ),
     "classes": ("unet", {"num_class_embeds": 0}, "num_class_embeds = 0; expected a positive integer or null"),
     "more classes": (
@@ -202,6 +202,22 @@ CHANGES = {
     "other weights": ("unet", {"block_out_channels": [8, 32]}, "the file does not fit"),
     "scheduler": ("scheduler", {"_class_name": "KarrasVeScheduler"}, "KarrasVeScheduler is not known here"),
     "prediction": ("scheduler", {"prediction_type": "flow"}, "prediction_type = 'flow'; expected one of epsilon"),
+    "continuous": ("scheduler", {"timestep_type": "continuous"}, "timestep_type = 'continuous' has no counterpart"),
+    "noise levels": (
+        "scheduler",
+        {"_class_name": "EDMEulerScheduler", "sigma_min": 5.0, "sigma_max": 1.0},
+        "sigma_min = 5.0 and sigma_max = 1.0; expected",
+    ),
+    "data's scale": (
+        "scheduler",
+        {"_class_name": "CMStochasticIterativeScheduler", "sigma_data": "half"},
+        "sigma_data = half; expected a positive number",
+    ),
+    "EDM's prediction": (
+        "scheduler",
+        {"_class_name": "EDMEulerScheduler", "prediction_type": "sample"},
+        "prediction_type = 'sample'; expected epsilon or v_prediction",
+    ),
     "zero snr": ("scheduler", {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr has no counterpart"),
     "schedule": (
         "scheduler",
@@ -235,8 +251,11 @@ def test_what_cannot_be_expressed_is_refused_with_the_reason(folder, case):
 def test_pipelines_of_another_kind_and_broken_ones(folder):
     index = folder / "model_index.json"
     text = index.read_text()
-    index.write_text(json.dumps(json.loads(text) | {"vae": ["diffusers", "AutoencoderKL"], "_class_name": "Big"}))
-    with pytest.raises(WeightsError, match="Big is no pipeline of one UNet2DModel and one scheduler; refused"):
+    index.write_text(json.dumps(json.loads(text) | {"text_encoder": ["diffusers", "Reader"], "_class_name": "Big"}))
+    with pytest.raises(WeightsError, match="Big is no pipeline of one UNet2DModel and one scheduler, with or without"):
+        zoo_core.load(str(folder))
+    index.write_text(json.dumps(json.loads(text) | {"unet": ["my_module", "UNet2DModel"]}))
+    with pytest.raises(WeightsError, match=r"unet = .my_module, UNet2DModel. is no class of diffusers; refused"):
         zoo_core.load(str(folder))
     index.write_text("{")
     with pytest.raises(WeightsError, match=r"model_index\.json is not JSON"):

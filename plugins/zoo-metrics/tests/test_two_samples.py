@@ -134,3 +134,12 @@ def test_sliced_wasserstein_agrees_with_pot_along_the_same_directions():
     along = along / along.norm(dim=1, keepdim=True)
     theirs = ot.sliced_wasserstein_distance(x.numpy(), y.numpy(), projections=along.numpy().T, p=2)
     assert sliced_wasserstein(x, y, generator(3), 100) == pytest.approx(float(theirs), rel=1e-9)
+
+
+def test_median_distance_of_equal_rows_is_not_zero():
+    """Throws of a coin: most pairs of one side are equal, so that the median of all distances is 0."""
+    throws = torch.tensor([0.0] * 90 + [1.0] * 10)[:, None]
+    assert median_distance(throws) == 1.0
+    assert median_distance(torch.full((5, 2), 7.0)) == 1.0
+    assert median_distance(3.0 * throws) == 3.0
+    assert median_distance(torch.tensor([[0.0], [1.0], [3.0]])) == 2.0

@@ -20,6 +20,7 @@ from zoo_core.interfaces import (
 from zoo_core.testing import tiny_data
 from zoo_core.testing.behaviour import encodes, noisy, streams_for
 from zoo_core.testing.check import ConformanceError, check, require
+from zoo_core.testing.checks.sampling import FEW
 from zoo_core.testing.comparing import same
 from zoo_core.testing.subjects import ModelSubject
 
@@ -59,8 +60,11 @@ def check_condition_out_of_range_is_refused(subject: ModelSubject) -> None:
 @check("model", when=lambda subject: bool(subject.plan.conditions) and subject.can_be_drawn)
 def check_condition_matters(subject: ModelSubject) -> None:
     """The same streams give different samples under two conditions, so the condition is not ignored."""
-    one, other = subject.condition(1), _another(subject)
-    a, b = subject.draw(1, condition=one), subject.draw(1, condition=other)
+    n = FEW if subject.is_countable else 1
+    first, every = subject.condition(1), torch.zeros(n, dtype=torch.int64)
+    assert first is not None
+    one, other = first.rows(every), _another(subject).rows(every)
+    a, b = subject.draw(n, condition=one), subject.draw(n, condition=other)
     require(not same(a, b), f"{subject.name}: two conditions give the same sample; the condition is ignored")
 
 

@@ -124,7 +124,8 @@ def check_registry_file_is_valid(subject: PluginSubject) -> None:
     except ZooError as err:
         raise ConformanceError(f"zoo registry validate {path} says: {err}") from err
     require(not found.warnings, "; ".join(found.warnings))
-    listed = registry.load().entries
+    known = registry.load()
+    listed = {**known.entries, **known.links}
     lost = [e.id for e in found.entries if e.id not in listed or listed[e.id].plugin != subject.name]
     require(not lost, f"{', '.join(lost)}: listed for another plugin or left out; choose another id")
 

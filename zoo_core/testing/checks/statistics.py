@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,9 +37,10 @@ def check_statistics_add(subject: ObjectiveSubject) -> None:
     Then a result depends neither on the batch size nor on the number of processes.
     """
     model, objective = subject.model.fresh(), _statistics(subject)
-    x = tiny_data.batch(model, 64).x
+    x = tiny_data.batch(model, 64)
     objective.initialise(model, tiny_data.examples(model), 0)
-    whole, one, two = (objective.statistics(model, Batch(part)) for part in (x, x[:20], x[20:]))
+    parts = (x, x.rows(slice(0, 20)), x.rows(slice(20, None)))
+    whole, one, two = (objective.statistics(model, part) for part in parts)
     missing = {"log_likelihood", "count"} - set(whole)
     require(not missing, f"{subject.name}: statistics lack {', '.join(sorted(missing))}")
     require(float(whole["count"]) == len(x), f"{subject.name}: count = {float(whole['count']):g} of {len(x)} examples")
@@ -61,7 +61,7 @@ def check_likelihood_never_falls(subject: ObjectiveSubject) -> None:
     """
     model, objective = subject.model.fresh(), _statistics(subject, default=True)
     objective.initialise(model, tiny_data.examples(model), 0)
-    _check_rise(subject, model, objective, tiny_data.batch(model, EXAMPLES).x)
+    _check_rise(subject, model, objective, tiny_data.batch(model, EXAMPLES))
 
 
 @check("objective", when=lambda s: s.is_statistics and s.smallest and s.model.plan.takes_missing)
@@ -71,25 +71,25 @@ def check_likelihood_of_incomplete_data_never_falls(subject: ObjectiveSubject) -
     A model that ``takes_missing`` says so for its statistics objectives too; the start is found on such data as well.
     """
     model, objective = subject.model.fresh(), _statistics(subject, default=True)
-    x = tiny_data.batch(model, EXAMPLES).x
-    holes = torch.rand(x.shape, generator=generator(0, "holes")) < 0.2
-    x = x.masked_fill(holes, math.nan)
+    batch = tiny_data.batch(model, EXAMPLES)
+    holes = torch.rand(batch.x.shape, generator=generator(0, "holes")) < 0.2
+    x = batch.x.masked_fill(holes, math.nan)
     data = tiny_data.examples(model)
     if data.treatment == "none":
         data = Prepared(model, replace(data.data, x=x[: len(data)]))
     objective.initialise(model, data, 0)
-    _check_rise(subject, model, objective, x)
+    _check_rise(subject, model, objective, replace(batch, x=x))
 
 
 @check("objective", when=lambda subject: subject.is_statistics and subject.weighs)
 def check_weights_are_repetitions(subject: ObjectiveSubject) -> None:
     """Statistics of examples with weights 0, 1, 2 and 3 are those of as many equal examples, within 1e-6."""
     model, objective = subject.model.fresh(), _statistics(subject)
-    x = tiny_data.batch(model, 64).x
+    x = tiny_data.batch(model, 64)
     objective.initialise(model, tiny_data.examples(model), 0)
     times = torch.arange(64) % 4
-    weighted = objective.statistics(model, Batch(x, weights=times.double()))
-    repeated = objective.statistics(model, Batch(x[torch.arange(64).repeat_interleave(times)]))
+    weighted = objective.statistics(model, replace(x, weights=times.double()))
+    repeated = objective.statistics(model, x.rows(torch.arange(64).repeat_interleave(times)))
     for name, value in repeated.items():
         gap, size = (value - weighted[name]).abs().max().item(), max(1.0, value.abs().max().item())
         require(
@@ -98,11 +98,11 @@ def check_weights_are_repetitions(subject: ObjectiveSubject) -> None:
         )
 
 
-def _check_rise(subject: ObjectiveSubject, model: Model, objective: StatisticsObjective, x: Any) -> None:
+def _check_rise(subject: ObjectiveSubject, model: Model, objective: StatisticsObjective, x: Batch) -> None:
     """Takes ten iterations from the model's parameters, none of which may lower the likelihood."""
     history: list[float] = []
     for _ in range(10):
-        statistics: Mapping[str, Tensor] = objective.statistics(model, Batch(x))
+        statistics: Mapping[str, Tensor] = objective.statistics(model, x)
         history.append(float(statistics["log_likelihood"] / statistics["count"]))
         objective.maximise(model, statistics)
     require(all(map(math.isfinite, history)), f"{subject.name}: log-likelihoods are {history}; not finite")

@@ -11,7 +11,8 @@ A network with angular preconditioning sees x_t/√(α² + σ²) and the time 10
 For every path this is v-prediction on the trigonometric path, whose entry k is at θ = πk/2000.  (At k = 0 the table has
 1 − 10⁻⁸, since diffusers divides by 1 − ᾱ.)
 
-A conditional network is exported without labels: the null class is added to the time embedding's bias.
+A conditional network is exported without labels: the null class is added to the time embedding's bias.  What was loaded
+from diffusers' format goes back as it came (:mod:`zoo_diffusers.round_trip`).
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from torch import Tensor
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Denoiser, Model
 from zoo_core.paths import DiscretePath, LinearPath
+from zoo_diffusers.latent import LatentPipeline
+from zoo_diffusers.model import DiffusersPipeline
+from zoo_diffusers.round_trip import Parts, as_it_came
 from zoo_diffusers.schedules import table_config
-from zoo_diffusers.unet import UNet2D
 from zoo_nets.diffusers_unet import to_diffusers, unet2d_config
 from zoo_nets.unet import UNet
 
@@ -41,7 +44,7 @@ _NEARLY_DATA = 1e-8
 
 
 def export(model: Model, config: dict[str, Any], folder: Path) -> None:
-    """Writes ``model_index.json``, ``scheduler/`` and ``unet/`` into an existing, empty folder.
+    """Writes ``model_index.json``, ``scheduler/`` and the network, and an autoencoder, into an existing, empty folder.
 
     Args:
         model: model on a path.
@@ -51,38 +54,38 @@ def export(model: Model, config: dict[str, Any], folder: Path) -> None:
     Raises:
         IncompatibleError: diffusers has no counterpart of a part of the model, which the message names.
     """
+    if isinstance(model, (DiffusersPipeline, LatentPipeline)):
+        _write(folder, *as_it_came(model, config))
+        return
     network = getattr(model, "network", None)
-    if not isinstance(model, Denoiser) or not isinstance(network, (UNet, UNet2D)):
+    if not isinstance(model, Denoiser) or not isinstance(network, UNet):
         raise IncompatibleError("diffusers has a counterpart of models on a path with a U-Net only; this is none")
     pipeline, scheduler = scheduler_of(model)
-    if isinstance(network, UNet2D):  # the model was loaded from diffusers' format
-        unet, state = dict(config["unet"]), dict(model.state_dict())
-    else:
-        channels, height, width = (int(size or 0) for size in model.space.shape)
-        if height != width:
-            raise IncompatibleError(f"diffusers' UNet2DModel wants square images; these are {height}×{width}")
-        if network.patch > 1:
-            raise IncompatibleError(f"diffusers' UNet2DModel has no patches; this network has patch = {network.patch}")
-        if network.stem.in_channels != channels:
-            raise IncompatibleError("diffusers' networks are shown the image alone, this one Fourier features of it")
-        spec = {key: value for key, value in config["network"].items() if key != "kind"}
-        unet = unet2d_config(spec, channels, network.head.out_channels, height)
-        state = to_diffusers(_unconditional(network.state_dict()))
-    files = {
-        "model_index.json": {
-            "_class_name": pipeline,
-            "scheduler": ["diffusers", scheduler["_class_name"]],
-            "unet": ["diffusers", "UNet2DModel"],
-        },
-        "scheduler/scheduler_config.json": scheduler,
-        "unet/config.json": {"_class_name": "UNet2DModel"} | unet,
-    }
+    channels, height, width = (int(size or 0) for size in model.space.shape)
+    if height != width:
+        raise IncompatibleError(f"diffusers' UNet2DModel wants square images; these are {height}×{width}")
+    if network.patch > 1:
+        raise IncompatibleError(f"diffusers' UNet2DModel has no patches; this network has patch = {network.patch}")
+    if network.stem.in_channels != channels:
+        raise IncompatibleError("diffusers' networks are shown the image alone, this one Fourier features of it")
+    spec = {key: value for key, value in config["network"].items() if key != "kind"}
+    unet = {"_class_name": "UNet2DModel"} | unet2d_config(spec, channels, network.head.out_channels, height)
+    _write(folder, pipeline, scheduler, {"unet": (unet, to_diffusers(_unconditional(network.state_dict())))})
+
+
+def _write(folder: Path, pipeline: str, scheduler: Mapping[str, Any], parts: Parts) -> None:
+    """Writes a pipeline of a scheduler and parts, each with its configuration and its state."""
+    index = {"_class_name": pipeline, "scheduler": ["diffusers", scheduler["_class_name"]]}
+    index |= {part: ["diffusers", config["_class_name"]] for part, (config, _) in parts.items()}
+    files = {"model_index.json": index, "scheduler/scheduler_config.json": scheduler}
+    files |= {f"{part}/config.json": config for part, (config, _) in parts.items()}
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    weights = {name: value.float().contiguous() for name, value in state.items()}
-    save_file(weights, folder / "unet" / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+    for part, (_, state) in parts.items():
+        weights = {name: value.float().contiguous() for name, value in state.items()}
+        save_file(weights, folder / part / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
 
 
 def scheduler_of(model: Denoiser) -> tuple[str, dict[str, Any]]:

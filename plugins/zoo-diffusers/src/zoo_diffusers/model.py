@@ -1,97 +1,97 @@
 r"""A pipeline in diffusers' repository format as a model on a Gaussian path.
 
-| scheduler                          | path                                | network's time  | prediction         |
-|------------------------------------|-------------------------------------|-----------------|--------------------|
-| ``DDPMScheduler``, ``DDIMScheduler`` | table ᾱ_k                           | k               | ε, x or v          |
-| ``FlowMatchEulerDiscreteScheduler`` | α = 1 − t, σ = t                    | 1000·t          | velocity ε − x     |
-| ``ScoreSdeVeScheduler``            | α = 1, σ = σ_min·(σ_max/σ_min)^t    | σ               | score              |
-
-Everything else of a scheduler, such as its time grid, belongs to samplers, and all path samplers work.  Images are in
-[−1, 1], those of the score SDE in [0, 1].  A network with classes is a conditional model without a null, so it needs a
-label.  Parameters keep diffusers' names in state dicts, so that a pipeline's weights file is valid for this model.
+The scheduler's configuration says on which path the network was trained (:mod:`zoo_diffusers.formulations`), and the
+network's says what it may be told (:mod:`zoo_diffusers.networks`).  All path samplers work.  A network with classes is
+a conditional model; without a null it needs a label.  Parameters keep diffusers' names in state dicts, so that a
+pipeline's weights file is valid for this model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import ConditionError, IncompatibleError, WeightsError
-from zoo_core.interfaces import Condition, ConditionSpec, Denoiser, Model, Prediction, SampleSpace
-from zoo_core.paths import DiscretePath, GaussianPath, LinearPath, PredictionType, VarianceExploding, to_prediction
-from zoo_diffusers.clock import Table
-from zoo_diffusers.schedules import alpha_bars
-from zoo_diffusers.unet import make_unet
+from zoo_core.interfaces import Condition, Denoiser, Model, Prediction, SampleSpace
+from zoo_core.paths import DiscretePath
+from zoo_diffusers.formulations import formulation
+from zoo_diffusers.names import name_in_file
+from zoo_diffusers.networks import make_network
 
 __all__ = ["DiffusersPipeline"]
-
-_PREDICTIONS: dict[str, PredictionType] = {"epsilon": "noise", "sample": "data", "v_prediction": "v"}
-_VARIANCES = {
-    "fixed_small": "fixed_small",
-    "fixed_small_log": "fixed_small",
-    "fixed_large": "fixed_large",
-    "fixed_large_log": "fixed_large",
-    "learned_range": "learned",
-}
-_OLD_NAMES = (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn"))
 
 
 class DiffusersPipeline(Model, Denoiser):
     """The denoiser of a diffusers pipeline.
 
     Args:
-        unet: contents of ``unet/config.json``.
+        unet: contents of ``unet/config.json``, or of ``transformer/config.json``.
         scheduler: contents of ``scheduler/scheduler_config.json``, with ``_class_name``.
         old_names: whether attention's parameters are ``query``, ``key``, ``value`` and ``proj_attn`` in the file.
+        bounds: least and greatest value of a pixel; unless given, those of images for this scheduler.
 
     Raises:
         WeightsError: a setting has no counterpart here; the message names it.
+        PluginError: the network is diffusers' own, and diffusers is not installed.
     """
 
-    def __init__(self, unet: Mapping[str, Any], scheduler: Mapping[str, Any], old_names: bool = False) -> None:
+    def __init__(
+        self,
+        unet: Mapping[str, Any],
+        scheduler: Mapping[str, Any],
+        old_names: bool = False,
+        bounds: tuple[float | None, float | None] | None = None,
+    ) -> None:
         super().__init__()
-        self.network = make_unet(unet)
-        kind = str(scheduler.get("_class_name"))
-        channels, out = self.network.conv_in.in_channels, self.network.conv_out.out_channels
-        low = 0.0 if kind == "ScoreSdeVeScheduler" else -1.0
-        self.space = SampleSpace("image", (channels, *_size(unet)), low=low, high=1.0)
-        self.path, self.prediction = _path(kind, scheduler)
-        variance = scheduler.get("variance_type", "fixed_small") if kind == "DDPMScheduler" else "fixed_small"
-        if variance not in _VARIANCES:
-            raise WeightsError(f"scheduler: variance_type = {variance!r} has no counterpart here")
-        self.variance = cast(Literal["fixed_small", "fixed_large", "learned"], _VARIANCES[variance])
-        if out != channels * (2 if self.variance == "learned" else 1):
-            raise WeightsError(f"unet: {out} channels come out of {channels}, with variance_type = {variance!r}")
-        entries = self.network.time_proj.num_embeddings if isinstance(self.network.time_proj, Table) else None
+        self.told = make_network(unet)
+        self.network = self.told.module
+        self.means = formulation(scheduler)
+        self.path, self.prediction, self.variance = self.means.path, self.means.prediction, self.means.variance
+        low, high = bounds or (self.means.low, 1.0)
+        channels, kind = self.told.channels, str(scheduler.get("_class_name"))
+        self.space = SampleSpace("image", (channels, *self.told.size), low=low, high=high)
+        self.conditions = self.told.conditions
+        # A transformer's variance is only for schedulers that use it; the pipeline leaves it out for the others.
+        self.spare = self.variance != "learned" and "num_embeds_ada_norm" in unet and self.told.out_channels > channels
+        if self.told.out_channels != channels * (2 if self.variance == "learned" or self.spare else 1):
+            what = f"{self.told.out_channels} channels come out of {channels}"
+            raise WeightsError(f"unet: {what}, with variance_type = {scheduler.get('variance_type', 'fixed_small')!r}")
+        entries = self.told.entries
         if entries is not None and not (isinstance(self.path, DiscretePath) and self.path.steps <= entries):
             raise WeightsError(f"unet: num_train_timesteps = {entries} learned times are too few for {kind}")
-        classes = None if self.network.class_embedding is None else self.network.class_embedding.num_embeddings
-        self.conditions = {} if classes is None else {"label": ConditionSpec.label(classes)}
         self.old_names = old_names
         self.register_state_dict_post_hook(_with_their_names)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_with_our_names)  # type: ignore[no-untyped-call]
 
     def predict(self, x_t: Tensor, t: float | Tensor, *, condition: Condition | None = None) -> Prediction:
-        label = self.label(condition)
+        label = self.label(condition, len(x_t), x_t.device)
         clock = self.clock(t)
-        if self.network.divides and not bool((clock > 0.0).all()):
+        if self.told.divides and not bool((clock > 0.0).all()):
             raise IncompatibleError(
                 "time_embedding_type = 'fourier' takes the log of the time, and entry 0 of this scheduler's table has "
                 "none (diffusers answers NaN); take ddim with trailing steps, which does not ask for it"
             )
-        output = self.network(x_t.to(self.dtype), clock.to(x_t.device), label).to(x_t.dtype)
+        shown = self.means.shown(x_t, t).to(self.dtype)
+        output = self.told.ask(shown, clock.to(x_t.device), label).to(x_t.dtype)
         mix = None
         if self.variance == "learned":
             output, mix = output.chunk(2, dim=1)
             mix = (mix + 1.0) / 2.0
-        said = to_prediction(self.path, self.prediction, x_t, t, output)
+        elif self.spare:
+            output = output.chunk(2, dim=1)[0]
+        said = self.means.read(x_t, t, output)
         return Prediction(said.data, said.noise, mix)
 
-    def label(self, condition: Condition | None) -> Tensor | None:
-        """Returns the labels in a condition, ``(n,)``; ``None`` for an unconditional model.
+    def label(self, condition: Condition | None, count: int, device: torch.device) -> Tensor | None:
+        """Returns the labels in a condition, or the null where there is one; ``None`` for an unconditional model.
+
+        Args:
+            condition: condition of the samples.
+            count: number of samples.
+            device: device of the samples.
 
         Raises:
             ConditionError: a label is missing, out of range, or given to an unconditional model.
@@ -100,60 +100,26 @@ class DiffusersPipeline(Model, Denoiser):
             condition.check(self.conditions)
         if not self.conditions:
             return None
-        if condition is None or "label" not in condition:
-            last = (self.conditions["label"].classes or 1) - 1
-            raise ConditionError(
-                f"this model needs a condition 'label' in 0 … {last} and cannot be asked without one (as guidance does)"
-            )
-        return condition["label"]
+        if condition is not None and "label" in condition:
+            return condition["label"]
+        spec = self.conditions["label"]
+        if spec.null:
+            null = spec.absent(count, device)
+            assert isinstance(null, Tensor)
+            return null
+        wanted = f"in 0 … {spec.classes - 1} " if spec.classes else ""
+        raise ConditionError(
+            f"this model needs a condition 'label' {wanted}and cannot be asked without one (as guidance does)"
+        )
 
     def name_in_file(self, name: str) -> str:
         """Converts the name of a network's parameter to its name in the pipeline's file."""
-        if self.old_names:
-            for new, old in _OLD_NAMES:
-                name = name.replace(f".{new}.", f".{old}.")
-        return name
+        return name_in_file(name, self.old_names)
 
     def clock(self, t: float | Tensor) -> Tensor:
-        """Returns the network's time input at time ``t``, float32 ``(1,)`` or ``(n,)``."""
-        times, path = (t.tolist() if isinstance(t, Tensor) else [t]), self.path
-        if isinstance(path, DiscretePath):
-            return torch.tensor([path.index(u) for u in times], dtype=torch.float32)
-        if isinstance(path, VarianceExploding):
-            return torch.tensor([path.sigma(u) for u in times], dtype=torch.float32)
-        return torch.tensor([1000.0 * u for u in times], dtype=torch.float32)
-
-
-def _size(unet: Mapping[str, Any]) -> tuple[int, int]:
-    size = unet.get("sample_size")
-    pair = (size, size) if type(size) is int else tuple(size) if isinstance(size, (list, tuple)) else ()
-    if len(pair) != 2 or not all(type(s) is int and 0 < s <= 1 << 14 for s in pair):
-        raise WeightsError(f"unet: sample_size = {size!r}; expected the size of its images")
-    return pair[0], pair[1]
-
-
-def _path(kind: str, scheduler: Mapping[str, Any]) -> tuple[GaussianPath, PredictionType]:
-    if kind == "FlowMatchEulerDiscreteScheduler":
-        return LinearPath(), "velocity"
-    if kind == "ScoreSdeVeScheduler":
-        ends = scheduler.get("sigma_min", 0.01), scheduler.get("sigma_max", 1348.0)
-        try:
-            return VarianceExploding(*ends), "score"
-        except (TypeError, ValueError) as err:
-            raise WeightsError(f"scheduler: {err}") from err
-    if kind not in ("DDPMScheduler", "DDIMScheduler"):
-        raise WeightsError(
-            f"scheduler: {kind} is not known here; DDPM, DDIM, FlowMatchEulerDiscrete and ScoreSdeVe are"
-        )
-    name = scheduler.get("prediction_type", "epsilon")
-    if name not in _PREDICTIONS:
-        raise WeightsError(f"scheduler: prediction_type = {name!r}; expected one of {', '.join(_PREDICTIONS)}")
-    if scheduler.get("rescale_betas_zero_snr"):
-        raise WeightsError("scheduler: rescale_betas_zero_snr has no counterpart here: its last ᾱ is 0")
-    try:
-        return DiscretePath(alpha_bars(scheduler)), _PREDICTIONS[name]
-    except ValueError as err:
-        raise WeightsError(f"scheduler: {err}") from err
+        """Returns the network's time at time ``t``, float32 ``(1,)`` or ``(n,)``."""
+        times = t.tolist() if isinstance(t, Tensor) else [t]
+        return torch.tensor([self.means.clock(u) for u in times], dtype=torch.float32)
 
 
 def _with_their_names(module: nn.Module, state: dict[str, Tensor], prefix: str, metadata: Any) -> None:

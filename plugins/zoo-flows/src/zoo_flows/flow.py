@@ -31,6 +31,7 @@ from zoo_core.interfaces import (
     Batch,
     Condition,
     ConditionSpec,
+    DataSet,
     Density,
     DirectSampler,
     LatentVariable,
@@ -98,6 +99,14 @@ class Flow(Model, Density, DirectSampler, LatentVariable):
         if self.dequantiser is not None:
             self.discrete, self.log_prob_is = True, "bound"
         self.transform: Transform
+
+    @classmethod
+    def config_for(cls, config: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
+        """Adapts a config to other data: α of the logit is 10⁻⁶ for black and white images, and 0.05 for others."""
+        adapted = super().config_for(config, data, shape)
+        if len(shape) == 3:
+            adapted["alpha"] = 1e-6 if data.is_black_and_white else 0.05
+        return adapted
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
         """Computes log p(x) in nats, ``(n,)``: exact, or a bound by variational dequantisation with ``streams``.

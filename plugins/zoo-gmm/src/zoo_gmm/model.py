@@ -18,16 +18,19 @@ coordinates).  Hence NaN in data is a missing value: log p of such a row is that
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from zoo_core.interfaces import Completer, Condition, Density, DirectSampler, Model, SampleSpace, Streams
+from zoo_core.interfaces import Completer, Condition, DataSet, Density, DirectSampler, Model, SampleSpace, Streams
 from zoo_gmm.incomplete import blocks, missing_rows
 
 __all__ = ["Covariance", "GaussianMixture"]
 
+WIDE = 1000
+"""Number of dimensions above which other data get diagonal covariances: full ones would take minutes an iteration."""
 FEW = 8
 """Greatest number of dimensions in which one factor per sample is quicker than one product per component."""
 
@@ -79,6 +82,27 @@ class GaussianMixture(Model, Density, DirectSampler, Completer):
         self.register_buffer("scale", torch.ones(rows, columns, dtype=getattr(torch, storage)))
         if self.triangular:
             self.set_factors(torch.eye(d, dtype=torch.float64).expand(rows, d, d))
+
+    @classmethod
+    def config_for(cls, config: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
+        """Adapts a config to other data: no more components than there is data for, diagonal ones above 1,000 numbers.
+
+        A component needs about ten examples for each of its dimensions.
+        """
+        adapted = super().config_for(config, data, shape)
+        dimensions = math.prod(shape)
+        if dimensions > WIDE:
+            adapted["covariance"] = "diagonal"
+        if data.split_of is not None:
+            each = 10 * (1 if adapted.get("covariance") == "diagonal" else dimensions + 1)
+            adapted["components"] = max(1, min(int(config["components"]), len(data) // each))
+        return adapted
+
+    @classmethod
+    def recipe_for(cls, recipe: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
+        """Shrinks the correlations by the share of unknowns to examples, as few examples of many dimensions need it."""
+        share = (math.prod(shape) + 1) / max(1, len(data))
+        return {"objective_options.shrinkage": round(min(0.5, max(0.01, share)), 3), "objective_options.reg": 1e-6}
 
     @property
     def triangular(self) -> bool:

@@ -102,6 +102,7 @@ class SDEdit(Sampler[Denoiser]):
         if not 0.0 < strength <= 1.0:
             raise IncompatibleError(f"strength = {strength}; expected a number in (0, 1]")
         self.image, self.strength, self.sampler, self.steps = image, strength, sampler, steps
+        self.takes_data = image is not None
         self.options = {**({} if steps is None else {"steps": steps}), **(options or {})}
 
     def fits(self, model: Denoiser) -> str | None:

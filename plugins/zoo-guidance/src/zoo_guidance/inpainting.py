@@ -66,6 +66,7 @@ class Inpaint(Sampler[Denoiser]):
         if steps < 1 or resamplings < 1:
             raise IncompatibleError(f"steps = {steps} and resamplings = {resamplings}; expected at least 1 of each")
         self.image, self.mask, self.steps, self.resamplings = image, mask, steps, resamplings
+        self.takes_data = image is not None
         self.variance, self.clip = variance, clip
 
     def fits(self, model: Denoiser) -> str | None:

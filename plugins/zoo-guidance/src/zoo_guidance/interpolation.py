@@ -56,6 +56,7 @@ class Interpolate(Sampler[Denoiser]):
                 f"points = {points} and tolerance = {tolerance}; expected points ≥ 1 and tolerance > 0"
             )
         self.image, self.points, self.tolerance = image, points, tolerance
+        self.takes_data = image is not None
 
     def fits(self, model: Denoiser) -> str | None:
         assert isinstance(model, Model)

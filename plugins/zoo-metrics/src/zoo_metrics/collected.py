@@ -19,7 +19,7 @@ from torch import Tensor
 from zoo_core.interfaces import Batch, Metric, Model, Result, Streams
 from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import real
-from zoo_metrics.extractor import extractor_for
+from zoo_metrics.extractor import features_for
 
 __all__ = ["Collected", "TwoSampleMetric"]
 
@@ -81,7 +81,7 @@ class TwoSampleMetric(Metric[Collected]):
     def check(self, model: Model, data: DataSet) -> None:
         real.check(model, data)
         if self.view == "features" and data.levels is not None:
-            extractor_for(data)
+            features_for(data)
 
     def by_default(self, model: Model) -> bool:
         # Distances between grey values say little about images.
@@ -96,7 +96,7 @@ class TwoSampleMetric(Metric[Collected]):
         if state.data.levels is None:
             rows = rows.double()
         elif self.view == "features":
-            rows = extractor_for(state.data)(batch.x)[0]
+            rows = features_for(state.data).features(batch.x)
         else:
             rows = rows.float()  # the type of the real images' rows, for models of every precision
         return Collected(state.data, (*state.parts, (streams.start, rows)))
@@ -121,7 +121,7 @@ class TwoSampleMetric(Metric[Collected]):
         if state.data.levels is not None:
             words.insert(0, f"{state.data.levels} levels")
             if self.view == "features":
-                words.insert(0, f"features {extractor_for(state.data).name}")
+                words.insert(0, f"features {features_for(state.data).name}")
         return Result(
             value=value,
             stderr=stderr,

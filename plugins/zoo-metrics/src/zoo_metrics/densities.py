@@ -14,8 +14,8 @@ from torch import Tensor
 from zoo_core.datasets.densities import DENSITIES
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Density, Metric, Model, Result, Streams
+from zoo_core.interfaces.capabilities import lacking
 from zoo_core.interfaces.dataset import DataSet
-from zoo_core.interfaces.model import lacking
 from zoo_metrics import real
 from zoo_metrics.divergences import log_ratio_to_mixture
 from zoo_metrics.likelihood import HeldOut, LikelihoodMetric, Moments
@@ -28,7 +28,7 @@ def _check(model: Model, data: DataSet, *, known: bool) -> None:
         raise IncompatibleError(f"a divergence {reason}")
     if data.levels is not None:
         raise IncompatibleError(f"{data.name} has discrete levels; this metric needs continuous points")
-    if known and _true_log_prob(data, data.tensor[:1]) is None:
+    if known and _true_log_prob(data, data.rows(torch.arange(1)).x) is None:
         raise IncompatibleError(f"the density of {data.name} is not known")
 
 
@@ -68,6 +68,8 @@ class Entropy(Metric[OfSamples]):
     uses = "samples"
 
     def check(self, model: Model, data: DataSet) -> None:
+        if model.space.encoding is not None:
+            raise IncompatibleError("samples of your own data are rounded to your units, where the density has none")
         _check(model, data, known=False)
 
     def by_default(self, model: Model) -> bool:

@@ -33,11 +33,22 @@ from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import extractor as extractors
 from zoo_metrics import real
 from zoo_metrics.extractor import Extractor, Statistics
+from zoo_metrics.extractor.random_features import NAME, RandomFeatures
 from zoo_metrics.moments import Moments
 
-__all__ = ["FrechetDistance", "RelativeDistance", "frechet_distance", "root_of", "statistics_of"]
+__all__ = [
+    "FrechetDistance",
+    "OwnDistance",
+    "OwnRelativeDistance",
+    "RelativeDistance",
+    "frechet_distance",
+    "root_of",
+    "statistics_of",
+]
 
 BLOCKS = 10
+OWN_MOST = 10_000
+"""Greatest number of a reader's own training images that samples are compared with."""
 
 
 def root_of(covariance: Tensor) -> Tensor:
@@ -88,6 +99,10 @@ class FrechetDistance(Metric[Blocks]):
     def shares(self) -> Hashable:
         return ("moments", self.extractor)
 
+    def dimension_for(self, data: DataSet) -> int:
+        """Returns the number of features of a data set's images."""
+        return self.dimension
+
     def size(self, data: DataSet) -> int:
         return real.size(data)
 
@@ -97,8 +112,8 @@ class FrechetDistance(Metric[Blocks]):
             raise IncompatibleError(f"the features of {self.extractor} are for {made_for}, not for {data.name}")
         real.check(model, data)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Computes the features of images in [0, 1], ``(n, dimension)``."""
+    def features(self, x: Tensor, data: DataSet) -> Tensor:
+        """Computes the features of images in [0, 1] that are compared with a data set, ``(n, dimension)``."""
         return extractors.load(self.extractor)(x)[0]
 
     def view(self, data: DataSet) -> Tensor:
@@ -111,10 +126,10 @@ class FrechetDistance(Metric[Blocks]):
 
     def init(self, model: Model, data: DataSet) -> Blocks:
         self.check(model, data)
-        return Blocks(data, tuple(Moments.empty(self.dimension) for _ in range(BLOCKS)))
+        return Blocks(data, tuple(Moments.empty(self.dimension_for(data)) for _ in range(BLOCKS)))
 
     def update(self, state: Blocks, model: Model, batch: Batch, streams: Streams) -> Blocks:
-        features = self.features(batch.x)
+        features = self.features(batch.x, state.data)
         block_of = torch.arange(streams.start, streams.start + len(batch)) % BLOCKS
         new = [Moments.of(features[block_of == b]) for b in range(BLOCKS)]
         return self.merge(state, Blocks(state.data, tuple(new)))
@@ -134,7 +149,7 @@ class FrechetDistance(Metric[Blocks]):
         if "measured" not in state.memo:
             reference = self.reference(state.data)
             whole = _whole(state)
-            real.check_count(whole.n)
+            real.check_count(whole.n, real.LEAST if state.data.split_of is None else real.LEAST_OWN)
             value = distance_of(reference, whole)
             left_out = torch.tensor([distance_of(reference, whole.without(b)) for b in state.blocks])
             stderr = math.sqrt((BLOCKS - 1) * left_out.double().var(correction=0).item())
@@ -168,10 +183,60 @@ class RelativeDistance(FrechetDistance):
             raise IncompatibleError(
                 f"n = {n:,} samples exceed the test images, the baselines of r; use -n {self.size(state.data)}"
             )
-        floor, missing = anchors[real.FLOOR], anchors[real.MISSING]
-        width = missing - floor
-        named = {"FD": distance, "FD floor": floor, f"FD {real.MISSING}": missing}
-        return Result((distance - floor) / width, stderr / width, n, "", "lower", named, self.protocol(state))
+        return relative(distance, stderr, n, anchors, self.protocol(state))
+
+
+class OwnDistance(FrechetDistance):
+    """The FD of a reader's own images, whose features are those of fixed random filters."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+
+    def check(self, model: Model, data: DataSet) -> None:
+        if data.split_of is None or data.levels is None:
+            raise IncompatibleError(f"the features of {NAME} are for images of your own, not for {data.name}")
+        real.check(model, data)
+
+    def dimension_for(self, data: DataSet) -> int:
+        return _random(data).dimension
+
+    def size(self, data: DataSet) -> int:
+        test = real.test_split(data)
+        return real.MOST if test is None else max(real.LEAST_OWN, min(real.MOST, len(test)))
+
+    def features(self, x: Tensor, data: DataSet) -> Tensor:
+        return _random(data).features(x)
+
+    def reference(self, data: DataSet) -> Statistics:
+        return statistics_of(real.features(real.some(data, OWN_MOST, "reference")))
+
+
+class OwnRelativeDistance(OwnDistance):
+    """The relative FD r of a reader's own images: 0 is held-out images, 1 is those without one class or cluster."""
+
+    headline = True
+
+    def result(self, state: Blocks, distance: float, stderr: float, anchors: Mapping[str, float]) -> Result:
+        n = _whole(state).n
+        if real.MISSING not in anchors:
+            raise IncompatibleError(
+                f"n = {n:,} samples exceed the held-out images, the baselines of r; use -n {self.size(state.data)}"
+            )
+        return relative(distance, stderr, n, anchors, self.protocol(state))
+
+
+def _random(data: DataSet) -> RandomFeatures:
+    found = extractors.features_for(data)
+    assert isinstance(found, RandomFeatures)
+    return found
+
+
+def relative(distance: float, stderr: float, n: int, anchors: Mapping[str, float], protocol: str) -> Result:
+    """Returns r of a distance and its baselines."""
+    floor, missing = anchors[real.FLOOR], anchors[real.MISSING]
+    width = missing - floor
+    named = {"FD": distance, "FD floor": floor, f"FD {real.MISSING}": missing}
+    return Result((distance - floor) / width, stderr / width, n, "", "lower", named, protocol)
 
 
 def statistics(data: DataSet, extractor: Extractor) -> Statistics:

@@ -52,8 +52,15 @@ def unbiased_mmd(x: Tensor, y: Tensor, kernel: Kernel) -> float:
 
 
 def median_distance(x: Tensor, most: int = 1000) -> float:
-    """Computes the median distance between the first ``most`` rows."""
-    return torch.pdist(x[:most]).median().item()
+    """Computes the median distance between the first ``most`` rows.
+
+    Where most of them are equal, as throws of a coin are, it is that of the distances above 0; 1 if there are none.
+    """
+    distances = torch.pdist(x[:most])
+    if not float(median := distances.median()) > 0.0:
+        apart = distances[distances > 0.0]
+        return apart.median().item() if len(apart) else 1.0
+    return median.item()
 
 
 def _sum(x: Tensor, y: Tensor, kernel: Kernel, *, skip_diagonal: bool) -> float:

@@ -108,7 +108,7 @@ class LikelihoodMetric(Metric[HeldOut]):
 
     def check(self, model: Model, data: DataSet) -> None:
         super().check(model, data)
-        if model.discrete and not model.binarises and data.levels is None and data.sample_space.kind != "tokens":
+        if model.discrete and not model.binarises and data.levels is None and not data.sample_space.is_countable:
             raise IncompatibleError(
                 f"the model has probabilities of levels, and {data.name} has real numbers, which have none"
             )

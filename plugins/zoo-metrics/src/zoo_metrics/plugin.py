@@ -22,6 +22,11 @@ _OF_SAMPLES = {
         "frechet:r_digits_v1",
         "relative Fréchet distance, digits 8×8: 0 is real data, 1 is data without one class",
     ),
+    "fd-own": ("frechet:OwnDistance", "Fréchet distance of random convolutional features, images of your own"),
+    "r-own": (
+        "frechet:OwnRelativeDistance",
+        "relative Fréchet distance, images of your own: 0 is held-out images, 1 is those without one class",
+    ),
     "fid-inception": (
         "inception:InceptionDistance",
         "FID: Fréchet distance of Inception features, RGB images; fetches 91 MiB",
@@ -53,6 +58,10 @@ _OF_SAMPLES = {
     "two-sample-test": (
         "neighbours:TwoSampleTest",
         "leave-one-out accuracy of 1-NN between samples and data; 0.5 is best",
+    ),
+    "copies": (
+        "copies:Copies",
+        "share of samples closer to a training example than 99 % of held-out ones; 0.01 is held-out data",
     ),
     "inception-score": (
         "classifier:InceptionScore",
@@ -94,7 +103,8 @@ _BOUNDS = {
 
 
 _COMPARED = ["sampled", "numeric", "!open", "!black-and-white"]
-_FEATURES = "data:mnist|data:fashion-mnist|data:digits"
+_SHIPPED = "data:mnist|data:fashion-mnist|data:digits"
+_FEATURES = f"{_SHIPPED}|own"
 _POINTS = "points|sequence|audio|table"
 _MIXTURES = "data:eight-gaussians|data:25-grid|data:two-gaussians-1d"
 _KNOWN = f"{_MIXTURES}|data:two-moons|data:swiss-roll|data:two-spirals|data:checkerboard"
@@ -106,6 +116,8 @@ _REQUIRES = {
     "r-mnist-v1": [*_COMPARED, "data:mnist", "!one-class"],
     "r-fashion-v1": [*_COMPARED, "data:fashion-mnist", "!one-class"],
     "r-digits-v1": [*_COMPARED, "data:digits", "!one-class"],
+    "fd-own": [*_COMPARED, "image", "own"],
+    "r-own": [*_COMPARED, "image", "own"],
     "fid-inception": [*_COMPARED, "rgb"],
     "kid": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
     "mmd": _COMPARED,
@@ -114,8 +126,9 @@ _REQUIRES = {
     "density": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
     "coverage": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
     "two-sample-test": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
-    "inception-score": [*_COMPARED, _FEATURES],
-    "class-accuracy": [*_COMPARED, _FEATURES, "conditional|one-class|some-classes"],
+    "copies": [*_COMPARED, f"{_POINTS}|{_FEATURES}"],
+    "inception-score": [*_COMPARED, _SHIPPED],
+    "class-accuracy": [*_COMPARED, _SHIPPED, "conditional|one-class|some-classes"],
     "wasserstein": _COMPARED,
     "sliced-wasserstein": _COMPARED,
     "mode-coverage": [*_COMPARED, _MIXTURES],
@@ -123,7 +136,7 @@ _REQUIRES = {
     "bits-per-dim": ["image", "!binarises"],
     "kl": [_KNOWN],
     "js": [*_COMPARED, _KNOWN],
-    "entropy": ["sampled", "!image"],
+    "entropy": ["sampled", "!image", "!own"],
     "elbo": ["importance"],
     "elbo-bits": ["importance", "image", "!binarises"],
     "iwae-5000": ["importance"],
@@ -139,3 +152,9 @@ def zoo_register(catalogue: Catalogue) -> None:
         for name, (target, summary) in table.items():
             requires = _REQUIRES.get(name, [])
             catalogue.metric(name, f"zoo_metrics.{target}", summary, needs=needs, requires=requires)
+    catalogue.plot(
+        "copies",
+        "zoo_metrics.copies:pairs",
+        "the samples that are closest to training images, each above its nearest",
+        requires=["sampled", "image", "!black-and-white", _FEATURES],
+    )

@@ -21,7 +21,7 @@ from zoo_core.errors import IncompatibleError, UnknownNameError
 from zoo_core.interfaces import EnergyBased, Model
 from zoo_core.interfaces.dataset import DataSet
 from zoo_core.randomness import generator
-from zoo_metrics.extractor import extractor_for, images
+from zoo_metrics.extractor import extractor_for, features_for, images
 
 __all__ = [
     "FLOOR",
@@ -29,6 +29,7 @@ __all__ = [
     "anchors",
     "check",
     "check_count",
+    "clusters",
     "coordinates",
     "features",
     "is_whole_training_set",
@@ -41,7 +42,10 @@ __all__ = [
 
 FLOOR = "floor"
 MISSING = "one class missing"
+"""The baseline of test examples without one class; of a reader's own data without labels, without one cluster."""
 LEAST = 100
+LEAST_OWN = 20
+"""Least number of samples that are compared with a reader's own data."""
 MOST = 10_000
 FLOORS = 5
 """Greatest number of disjoint sets of n test examples over which the floor is averaged."""
@@ -54,7 +58,7 @@ SHIPPED = Path(__file__).parent / "anchors.json"
 
 def features(data: DataSet) -> Tensor:
     """Computes the extractor's features, ``(n, 256)``; the features of points are the points in float64."""
-    return coordinates(data) if data.levels is None else extractor_for(data)(images(data))[0]
+    return coordinates(data) if data.levels is None else features_for(data).features(images(data))
 
 
 def log_probabilities(data: DataSet) -> Tensor:
@@ -75,7 +79,8 @@ def check(model: Model, data: DataSet) -> None:
         )
     if model.space.open_axis is not None:
         raise IncompatibleError(f"samples are {model.space.words()}; this metric compares samples of one shape")
-    if not model.space.holds(data.sample_space):
+    space = model.space if data.sample_space == model.space else model.space.user
+    if not space.holds(data.sample_space):
         found = data.sample_space.words()
         raise IncompatibleError(f"{data.name} has examples of {found}; the model's samples are {model.space.words()}")
     if model.binarises and isinstance(model, EnergyBased):
@@ -84,10 +89,10 @@ def check(model: Model, data: DataSet) -> None:
         raise IncompatibleError(f"samples are compared with the training split of {data.name}; this is its test split")
 
 
-def check_count(n: int) -> None:
+def check_count(n: int, least: int = LEAST) -> None:
     """Raises :class:`IncompatibleError` where there are too few samples for a score with an error."""
-    if n < LEAST:
-        raise IncompatibleError(f"n = {n}; a comparison of samples with data takes at least {LEAST}")
+    if n < least:
+        raise IncompatibleError(f"n = {n}; a comparison of samples with data takes at least {least}")
 
 
 def size(data: DataSet) -> int:
@@ -103,8 +108,10 @@ def some(data: DataSet, n: int, purpose: str) -> DataSet:
 
 
 def test_split(data: DataSet) -> DataSet | None:
-    """Loads the test split with the same classes; ``None`` for data that are not registered."""
+    """Loads the test split with the same classes; ``None`` for data that have none."""
     try:
+        if data.split_of is not None:
+            return data.split_of("test")
         whole = datasets.load(data.name, "test")
     except UnknownNameError:
         return None
@@ -116,6 +123,8 @@ def test_split(data: DataSet) -> DataSet | None:
 
 def is_whole_training_set(data: DataSet) -> bool:
     """Says whether the data are the whole training set of their extractor."""
+    if data.split_of is not None:
+        return False
     return data.split == "train" and data.levels is not None and len(data) == extractor_for(data).statistics.n
 
 
@@ -138,12 +147,34 @@ def anchors(scores: Scores, view: View, data: DataSet, n: int) -> dict[str, dict
     rows = _viewed(view, chosen, test)
     sets = [scores(rows[i * n : (i + 1) * n]) for i in range(min(FLOORS, len(rows) // n))]
     found = {name: {FLOOR: sum(s[name] for s in sets) / len(sets)} for name in sets[0]}
-    classes = [] if chosen.y is None else torch.unique(chosen.y).tolist()
-    if chosen.y is not None and len(classes) > 1:
-        without = [scores(rows[chosen.y != c][:n]) for c in classes]
+    parts = chosen.y if chosen.y is not None or data.split_of is None else clusters(rows)
+    classes = [] if parts is None else torch.unique(parts).tolist()
+    if parts is not None and len(classes) > 1:
+        without = [scores(rows[parts != c][:n]) for c in classes]
         for name in found:
             found[name][MISSING] = sum(s[name] for s in without) / len(without)
     return found
+
+
+def clusters(rows: Tensor, count: int = 10, rounds: int = 20) -> Tensor:
+    """Divides rows ``(n, d)`` into clusters by k-means, int64 ``(n,)``: what "one class missing" means without classes.
+
+    Args:
+        rows: features or points.
+        count: number of clusters, fewer where that would leave less than five rows to one.
+        rounds: number of Lloyd's iterations, from centres far apart.
+    """
+    rows = rows.double()
+    count = max(2, min(count, len(rows) // 5))
+    centres = rows[:1]
+    while len(centres) < count:  # the row farthest from all centres so far
+        far = torch.cdist(rows, centres).amin(1).argmax()
+        centres = torch.cat([centres, rows[far : far + 1]])
+    for _ in range(rounds):
+        nearest = torch.cdist(rows, centres).argmin(1)
+        found = [rows[nearest == c] for c in range(count)]
+        centres = torch.stack([r.mean(0) if len(r) else centres[c] for c, r in enumerate(found)])
+    return torch.cdist(rows, centres).argmin(1)
 
 
 _latest: dict[str, tuple[Tensor, Tensor]] = {}

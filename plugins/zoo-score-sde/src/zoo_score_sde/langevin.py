@@ -90,8 +90,13 @@ class Langevin(Sampler[Density]):
 
 
 def _any_condition(model: Model) -> Condition | None:
-    """Returns a condition with label 0 for a model that requires one."""
-    return Condition.of({"label": 0}, model.conditions, 1) if "label" in model.conditions else None
+    """Returns a valid condition of one sample, all numbers of which are 0; ``None`` for an unconditional model."""
+    specs = {name: spec for name, spec in model.conditions.items() if spec.kind != "tokens"}
+    zeros = {
+        name: torch.zeros((1, *spec.shape), dtype=model.dtype if spec.classes is None else torch.int64).to(model.device)
+        for name, spec in specs.items()
+    }
+    return Condition(**zeros) if zeros else None
 
 
 def _with_gradient(model: Density, x: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor]:

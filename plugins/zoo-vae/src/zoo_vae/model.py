@@ -23,13 +23,13 @@ binarisations are not comparable.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from zoo_core.interfaces import Condition, Density, DirectSampler, LatentVariable, Model, SampleSpace, Streams
+from zoo_core.interfaces import Condition, DataSet, Density, DirectSampler, LatentVariable, Model, SampleSpace, Streams
 from zoo_vae.gaussian import DiagonalGaussian, standard_log_prob
 from zoo_vae.likelihood import make_likelihood
 from zoo_vae.networks import make_networks
@@ -85,6 +85,14 @@ class VAE(Model, Density, DirectSampler, LatentVariable):
         self.draws = draws or ("mean" if image else "sample")
         self.binarises = self.discrete = self.likelihood.binary
         self.encoder, self.decoder = make_networks(network, shape, latent)
+
+    @classmethod
+    def config_for(cls, config: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
+        """Adapts a config to other data: images with colours or greys get a Gaussian likelihood with a learned σ."""
+        adapted = super().config_for(config, data, shape)
+        if len(shape) == 3 and config["likelihood"]["kind"] == "bernoulli" and not data.is_black_and_white:
+            adapted["likelihood"] = {"kind": "gaussian", "sigma": 0.3, "learned": True}
+        return adapted
 
     def posterior(self, x: Tensor) -> DiagonalGaussian:
         """Computes q(z | x) for data ``(n, *shape)``."""

@@ -22,8 +22,9 @@ from zoo_core.errors import ChecksumError, IncompatibleError
 from zoo_core.interfaces.dataset import DataSet
 from zoo_core.loading import weights_file
 from zoo_metrics.extractor.network import FEATURES, Classifier
+from zoo_metrics.extractor.random_features import RandomFeatures
 
-__all__ = ["FEATURES", "PINNED", "Extractor", "Pinned", "Statistics", "extractor_for", "images", "load"]
+__all__ = ["FEATURES", "PINNED", "Extractor", "Pinned", "Statistics", "extractor_for", "features_for", "images", "load"]
 
 FOLDER = Path(__file__).parent.parent / "extractors"
 
@@ -107,6 +108,10 @@ class Extractor:
             self._last = (x, (torch.cat([f for f, _ in parts]), torch.cat([p for _, p in parts])))
         return self._last[1]
 
+    def features(self, x: Tensor) -> Tensor:
+        """Computes features only, ``(n, 256)``."""
+        return self(x)[0]
+
 
 @cache
 def load(name: str) -> Extractor:
@@ -133,6 +138,25 @@ def extractor_for(data: DataSet) -> Extractor:
             return load(name)
     known = ", ".join(pinned.dataset for pinned in PINNED.values())
     raise IncompatibleError(f"there are features for {known}; none for {data.name}")
+
+
+def features_for(data: DataSet) -> Extractor | RandomFeatures:
+    """Returns the features by which images are compared: of the set's own extractor, or random ones for a reader's own.
+
+    Raises:
+        IncompatibleError: the data are registered, and have no extractor.
+    """
+    if data.split_of is None:
+        return extractor_for(data)
+    for known, features in _random:
+        if known is data.split_of or known == data.split_of:
+            return features
+    _random.append((data.split_of, RandomFeatures(data.split_of("train"))))
+    del _random[:-4]
+    return _random[-1][1]
+
+
+_random: list[tuple[object, RandomFeatures]] = []
 
 
 def card(name: str) -> dict[str, Any]:

@@ -64,8 +64,8 @@ class InceptionDistance(FrechetDistance):
         super().__init__("inception-2015-12-05")
 
     def check(self, model: Model, data: DataSet) -> None:
-        if data.levels is None or data.tensor.shape[1] != 3:
-            shape = tuple(data.tensor.shape[1:])
+        if data.levels is None or data.sample_space.shape[0] != 3:
+            shape = data.sample_space.shape
             raise IncompatibleError(
                 f"Inception's features are of RGB images; {data.name} has examples of shape {shape}"
             )
@@ -74,7 +74,7 @@ class InceptionDistance(FrechetDistance):
     def by_default(self, model: Model) -> bool:
         return False  # since it fetches 91 MiB
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, data: DataSet) -> Tensor:
         return features(x)
 
     def view(self, data: DataSet) -> Tensor:

@@ -1,0 +1,1 @@
+"""Classical distributions and regressions, fitted by maximum likelihood, for the zoo."""
