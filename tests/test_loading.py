@@ -116,7 +116,7 @@ def test_look_ups():
     with pytest.raises(UnknownNameError, match="unknown capability 'Flying'"):
         zoo_core.find(capability="Flying")
     facts = zoo_core.info(RING)
-    assert facts["capabilities"] == ["Density", "DirectSampler"]
+    assert facts["capabilities"] == ["Density", "DirectSampler", "Completer"]
     assert facts["samplers"] == ["direct", "langevin"]
     assert facts["weights_are"] == "bundled"
     with pytest.raises(ZooError, match="did you mean"):
