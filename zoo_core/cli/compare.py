@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from zoo_core.cli.options import placement
+from zoo_core.cli.options import batch_size, placement
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, table, warn_about_plugins
 from zoo_core.errors import IncompatibleError
 
@@ -55,11 +55,7 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     help="Number of samples for each measurement.  [default: the metric's own]",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the random numbers that samples are drawn with.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Number of samples drawn at once.  [default: chosen for the model]",
-)
+@batch_size("samples drawn")
 @click.option(
     "--from",
     "earlier",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from zoo_core.cli.options import key_values, placement, with_flags
+from zoo_core.cli.options import batch_size, conditions, placement, with_flags
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError
 from zoo_core.files.formats import check_target
@@ -16,19 +16,8 @@ from zoo_core.files.formats import check_target
 @click.command("decode", short_help="Decode latent codes to samples.")
 @click.argument("name", shell_complete=complete_model)
 @click.argument("file", metavar="CODES", type=click.Path())
-@click.option(
-    "--condition",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=key_values,
-    help="Value of a condition: a number, a name, or a list whose items are used in turn; may be repeated.",
-)
-@click.option("--label", type=int, help="Number of the class of the samples, short for --condition label=N.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Number of samples handled at once, a matter of speed and memory.  [default: chosen for the model]",
-)
+@conditions("samples")
+@batch_size("samples handled")
 @click.option("--out", required=True, metavar="FILE|FOLDER/", help="File for the samples, or a folder/ of files.")
 @placement
 @json_option

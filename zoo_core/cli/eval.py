@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.options import key_values, placement, sampler_options
+from zoo_core.cli.options import batch_size, key_values, placement, sampler_options, solver_steps
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import ZooError
 
@@ -44,19 +44,11 @@ if TYPE_CHECKING:
     help="Name of the sampler that draws the samples; 'zoo samplers --for NAME' lists those that fit.  [default: the "
     "model's own]",
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    help="Number of solver steps of an iterative sampler.  [default: the sampler's own]",
-)
+@solver_steps
 @click.option("--nfe", type=click.IntRange(min=1), help="Network evaluations per sample at most, in place of --steps.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=key_values,
               help="Option of the sampler, such as eta=0.5; may be repeated.")  # fmt: skip
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Number of examples handled at once.  [default: chosen for the model]",
-)
+@batch_size("examples handled")
 @click.option("--all", "every", is_flag=True, help="Measure all models of the registry that have weights.")
 @click.option(
     "--check",

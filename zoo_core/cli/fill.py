@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.options import key_values, placement, with_flags
+from zoo_core.cli.options import batch_size, conditions, key_values, placement, solver_steps, with_flags
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError, IncompatibleError
 from zoo_core.files.formats import PICTURES, check_source, check_target, is_folder, is_one_picture
@@ -50,11 +50,7 @@ if TYPE_CHECKING:
     "--sampler",
     help="Name of a sampler that completes samples.  [default: the model's exact completion, or the first that fits]",
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    help="Number of solver steps of the sampler.  [default: the sampler's own]",
-)
+@solver_steps
 @click.option(
     "--set",
     "options",
@@ -63,19 +59,8 @@ if TYPE_CHECKING:
     callback=key_values,
     help="Option of the sampler, such as resamplings=10; may be repeated.",
 )
-@click.option(
-    "--condition",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=key_values,
-    help="Value of a condition: a number, a name, or a list whose items are used in turn; may be repeated.",
-)
-@click.option("--label", type=int, help="Number of the class of the samples, short for --condition label=N.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Number of samples handled at once, a matter of speed and memory.  [default: chosen for the model]",
-)
+@conditions("samples")
+@batch_size("samples handled")
 @click.option(
     "--out",
     required=True,

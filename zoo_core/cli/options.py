@@ -9,11 +9,14 @@ from typing import Any
 import click
 
 __all__ = [
+    "batch_size",
+    "conditions",
     "key_values",
     "noted",
     "placement",
     "reading_options",
     "sampler_options",
+    "solver_steps",
     "weights_source",
     "with_flags",
 ]
@@ -23,6 +26,49 @@ noted = click.option(
     default=True,
     help="Let files say how they were made, so that 'zoo again' makes them again.  [default: note]",
 )
+
+solver_steps = click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Number of solver steps of an iterative sampler.  [default: the sampler's own]",
+)
+
+
+def batch_size(things: str) -> Any:
+    """Returns the option ``--batch-size``.
+
+    Args:
+        things: what is counted and done, such as ``samples drawn``.
+    """
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        help=f"Number of {things} at once, a matter of speed and memory.  [default: chosen for the model]",
+    )
+
+
+def conditions(things: str) -> Any:
+    """Returns a decorator that adds ``--condition`` and ``--label``.
+
+    Args:
+        things: what has the condition, such as ``samples``.
+    """
+
+    def add(function: Any) -> Any:
+        label = click.option(
+            "--label", type=int, help=f"Number of the class of the {things}, short for --condition label=N."
+        )
+        condition = click.option(
+            "--condition",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=key_values,
+            help="Value of a condition: a number, a name, or a list whose items are used in turn (label=3, "
+            "'label=[0,1]'); may be repeated.",
+        )
+        return condition(label(function))
+
+    return add
 
 
 def weights_source(function: Any) -> Any:

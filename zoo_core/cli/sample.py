@@ -8,7 +8,16 @@ from typing import Any
 
 import click
 
-from zoo_core.cli.options import key_values, noted, placement, sampler_options, with_flags
+from zoo_core.cli.options import (
+    batch_size,
+    conditions,
+    key_values,
+    noted,
+    placement,
+    sampler_options,
+    solver_steps,
+    with_flags,
+)
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
 from zoo_core.cli.shards import report, shard_options
 
@@ -20,11 +29,7 @@ from zoo_core.cli.shards import report, shard_options
     "--sampler",
     help="Name of the sampler; 'zoo samplers --for NAME' lists those that fit.  [default: the model's own]",
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    help="Number of solver steps of an iterative sampler.  [default: the sampler's own]",
-)
+@solver_steps
 @click.option("--nfe", type=click.IntRange(min=1), help="Network evaluations per sample at most, in place of --steps.")
 @click.option(
     "--set",
@@ -34,15 +39,7 @@ from zoo_core.cli.shards import report, shard_options
     callback=key_values,
     help="Option of the sampler, such as eta=0.5; may be repeated.",
 )
-@click.option(
-    "--condition",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=key_values,
-    help="Value of a condition: a number, a name, or a list whose items are used in turn (label=3, 'label=[0,1]'); may "
-    "be repeated.",
-)
-@click.option("--label", type=int, help="Number of the class to draw, short for --condition label=N.")
+@conditions("samples")
 @click.option(
     "--guidance",
     type=float,
@@ -52,11 +49,7 @@ from zoo_core.cli.shards import report, shard_options
 @click.option(
     "--seed", default=0, show_default=True, help="Seed of the random numbers; the same seed draws the same samples."
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Number of samples drawn at once, a matter of speed and memory.  [default: chosen for the model]",
-)
+@batch_size("samples drawn")
 @click.option(
     "--out",
     metavar="FILE|FOLDER/",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli.options import key_values, placement, with_flags
+from zoo_core.cli.options import batch_size, conditions, placement, with_flags
 from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import IncompatibleError
 from zoo_core.files.formats import check_source
@@ -48,20 +48,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of held-out examples at most.",
 )
-@click.option(
-    "--condition",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=key_values,
-    help="Value of a condition: a number, a name, or a list whose items are used in turn; may be repeated.",
-)
-@click.option("--label", type=int, help="Number of the class of the examples, short for --condition label=N.")
+@conditions("examples")
 @click.option("--seed", default=0, show_default=True, help="Seed of noise, and of the choice of held-out examples.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Number of examples handled at once, a matter of speed and memory.  [default: chosen for the model]",
-)
+@batch_size("examples handled")
 @click.option("--out", metavar="FILE.csv", help="File for the scores.  [default: standard output]")
 @placement
 @json_option

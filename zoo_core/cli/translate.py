@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_core import plugins, registry
-from zoo_core.cli.options import noted, placement
+from zoo_core.cli.options import batch_size, noted, placement
 from zoo_core.cli.output import json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError, IncompatibleError, RegistryError
 from zoo_core.fetching.references import entry_of
@@ -43,11 +43,7 @@ def complete_translator(ctx: click.Context, param: click.Parameter, incomplete: 
 @click.option(
     "--seed", default=0, show_default=True, help="Seed of the random numbers, for models whose translation is random."
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Number of samples handled at once, a matter of speed and memory.  [default: chosen for the model]",
-)
+@batch_size("samples handled")
 @noted
 @placement
 @json_option
