@@ -130,7 +130,7 @@ def test_the_distance_of_data_from_themselves_is_nothing(monkeypatch):
     """The metric around the network, with a network of few features (the real one's roots take minutes)."""
     project = torch.sin(torch.arange(16 * 192, dtype=torch.float32)).view(192, 16)
     monkeypatch.setattr(inception, "network", lambda: lambda x: x.flatten(1) @ project / 255)
-    monkeypatch.setattr(inception.InceptionDistance, "dimension", 16)
+    monkeypatch.setattr(inception.InceptionDistance, "dimension", lambda self, data: 16)
     data, metric, model = coloured(200), inception.InceptionDistance(), Coloured()
 
     def measured(x):

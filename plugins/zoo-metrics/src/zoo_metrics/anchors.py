@@ -29,9 +29,8 @@ def measure(metric: TwoSampleMetric, name: str) -> tuple[str, dict[str, dict[str
     """Measures the baselines of a metric at the usual sample size; returns the key of kind and data set too."""
     data = datasets.load(name, "train")
     n = metric.size(data)
-    view = real.features if metric.view == "features" else real.coordinates
-    true = view(real.some(data, n, "reference"))
-    found = real.anchors(lambda rows: metric.scores(rows, true), view, data, n)
+    true = metric.rows_of(real.some(data, n, "reference"))
+    found = real.anchors(lambda rows: metric.scores(rows, true), metric.rows_of, data, n)
     rounded = {score: {k: float(f"{v:.6g}") for k, v in anchors.items()} for score, anchors in found.items()}
     return f"{metric.kind}/{name}/{n}", rounded
 

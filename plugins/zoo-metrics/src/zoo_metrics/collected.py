@@ -21,7 +21,7 @@ from zoo_core.interfaces.dataset import DataSet
 from zoo_metrics import real
 from zoo_metrics.extractor import features_for
 
-__all__ = ["Collected", "TwoSampleMetric"]
+__all__ = ["Collected", "CollectedMetric", "TwoSampleMetric"]
 
 SPLITS = 10
 
@@ -45,32 +45,23 @@ class Collected:
         return torch.cat([rows for _, rows in sorted(self.parts, key=lambda part: part[0])])
 
 
-class TwoSampleMetric(Metric[Collected]):
-    """A score of two sets of rows.
+class CollectedMetric(Metric[Collected]):
+    """A metric of the rows of all samples together.
 
     Attributes:
-        kind: name of the computation, which metrics of one kind and view share.
-        name: name of the score among those of the kind.
         view: rows of a sample, ``features`` of the data set's extractor or its ``coordinates``.
-        share: whether the score is a share of the n samples.
         most: greatest number of samples that are compared.
     """
 
     uses = "samples"
-    kind: str
-    name: str
     view: Literal["features", "coordinates"] = "features"
     direction: Literal["lower", "higher"] = "lower"
-    share = False
     most = real.MOST
 
-    @abstractmethod
-    def scores(self, fake: Tensor, true: Tensor) -> Mapping[str, float]:
-        """Computes the kind's scores from rows of samples ``(n, d)`` and of training examples ``(m, d)``."""
-
-    def about(self) -> str:
-        """Describes the settings of the score."""
-        return ""
+    @property
+    def rows_of(self) -> real.View:
+        """The function from a data set to its rows, ``(n, d)``."""
+        return real.features if self.view == "features" else real.coordinates
 
     def shares(self) -> Hashable:
         return ("collected", self.view)
@@ -103,6 +94,28 @@ class TwoSampleMetric(Metric[Collected]):
 
     def merge(self, a: Collected, b: Collected) -> Collected:
         return Collected(a.data, a.parts + b.parts)
+
+
+class TwoSampleMetric(CollectedMetric):
+    """A score of the rows of samples and those of an equal number of training examples.
+
+    Attributes:
+        kind: name of the computation, which metrics of one kind and view share.
+        name: name of the score among those of the kind.
+        share: whether the score is a share of the n samples.
+    """
+
+    kind: str
+    name: str
+    share = False
+
+    @abstractmethod
+    def scores(self, fake: Tensor, true: Tensor) -> Mapping[str, float]:
+        """Computes the kind's scores from rows of samples ``(n, d)`` and of training examples ``(m, d)``."""
+
+    def about(self) -> str:
+        """Describes the settings of the score."""
+        return ""
 
     def compute(self, state: Collected) -> Result:
         fake, true = self._sets(state)
@@ -137,8 +150,7 @@ class TwoSampleMetric(Metric[Collected]):
         known = real.shipped().get(f"{self.kind}/{data.name}/{n}")
         if known is not None and real.is_whole_training_set(data):
             return known
-        view = real.features if self.view == "features" else real.coordinates
-        return real.anchors(lambda rows: self.scores(rows, true), view, data, n)
+        return real.anchors(lambda rows: self.scores(rows, true), self.rows_of, data, n)
 
     def _sets(self, state: Collected) -> tuple[Tensor, Tensor]:
         """Returns the samples, and an equal number of training examples, or all if there are fewer."""
@@ -146,6 +158,5 @@ class TwoSampleMetric(Metric[Collected]):
         real.check_count(len(fake))
         key = ("true", self.view, len(fake))
         if key not in state.memo:
-            chosen = real.some(state.data, len(fake), "reference")
-            state.memo[key] = real.features(chosen) if self.view == "features" else real.coordinates(chosen)
+            state.memo[key] = self.rows_of(real.some(state.data, len(fake), "reference"))
         return fake, state.memo[key]

@@ -11,7 +11,6 @@ Sources: distance to the closest record (Platzer & Reutterer 2021); data copying
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +21,7 @@ from zoo_core.evaluation import data_for
 from zoo_core.interfaces import DataSet, Model, Result
 from zoo_core.sampling import quick_sampler, sample
 from zoo_metrics import real
-from zoo_metrics.collected import Collected, TwoSampleMetric
+from zoo_metrics.collected import Collected, CollectedMetric
 from zoo_metrics.extractor import features_for, images
 
 if TYPE_CHECKING:
@@ -42,11 +41,8 @@ def nearest(rows: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
 
 
-class Copies(TwoSampleMetric):
+class Copies(CollectedMetric):
     """The share of samples that are closer to a training example than 99 % of held-out examples are."""
-
-    kind = name = "copies"
-    share = True
 
     def check(self, model: Model, data: DataSet) -> None:
         super().check(model, data)
@@ -57,16 +53,12 @@ class Copies(TwoSampleMetric):
         # Of a registered set whose points are drawn from a density, nothing can be a copy.
         return model.entry is not None and "reader" in model.entry.recipe.get("data", {})
 
-    def scores(self, fake: Tensor, true: Tensor) -> Mapping[str, float]:
-        raise NotImplementedError  # all training examples are searched, not an equal number
-
     def compute(self, state: Collected) -> Result:
         fake = state.rows()[: self.most]
         test = real.test_split(state.data)
         assert test is not None
-        view = real.features if self.view == "features" else real.coordinates
-        training = view(real.some(state.data, MOST, "copies"))
-        held_out, _ = nearest(view(real.some(test, self.most, "copies")).to(training.dtype), training)
+        training = self.rows_of(real.some(state.data, MOST, "copies"))
+        held_out, _ = nearest(self.rows_of(real.some(test, self.most, "copies")).to(training.dtype), training)
         threshold = held_out.quantile(QUANTILE)
         close = nearest(fake.to(training.dtype), training)[0] < threshold
         value = close.double().mean().item()

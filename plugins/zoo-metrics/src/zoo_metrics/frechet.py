@@ -85,13 +85,9 @@ class FrechetDistance(Metric[Blocks]):
 
     Args:
         extractor: name of the extractor.
-
-    Attributes:
-        dimension: number of features.
     """
 
     uses = "samples"
-    dimension = extractors.FEATURES
 
     def __init__(self, extractor: str) -> None:
         self.extractor = extractor
@@ -99,9 +95,9 @@ class FrechetDistance(Metric[Blocks]):
     def shares(self) -> Hashable:
         return ("moments", self.extractor)
 
-    def dimension_for(self, data: DataSet) -> int:
+    def dimension(self, data: DataSet) -> int:
         """Returns the number of features of a data set's images."""
-        return self.dimension
+        return extractors.FEATURES
 
     def size(self, data: DataSet) -> int:
         return real.size(data)
@@ -126,7 +122,7 @@ class FrechetDistance(Metric[Blocks]):
 
     def init(self, model: Model, data: DataSet) -> Blocks:
         self.check(model, data)
-        return Blocks(data, tuple(Moments.empty(self.dimension_for(data)) for _ in range(BLOCKS)))
+        return Blocks(data, tuple(Moments.empty(self.dimension(data)) for _ in range(BLOCKS)))
 
     def update(self, state: Blocks, model: Model, batch: Batch, streams: Streams) -> Blocks:
         features = self.features(batch.x, state.data)
@@ -167,15 +163,10 @@ class FrechetDistance(Metric[Blocks]):
         return f"features {self.extractor}, {state.data.levels} levels, {len(state.data):,} training images"
 
 
-class RelativeDistance(FrechetDistance):
-    """The relative FD r, which is 0 for real images and 1 for real images without one class."""
+class Relative(FrechetDistance):
+    """Divides the FD by that of one class missing, both above the floor."""
 
     headline = True
-
-    def check(self, model: Model, data: DataSet) -> None:
-        super().check(model, data)
-        if data.y is None or len(torch.unique(data.y)) < 2:
-            raise IncompatibleError(f"no class can be missing from {data.name}, which has one; use fd-{self.extractor}")
 
     def result(self, state: Blocks, distance: float, stderr: float, anchors: Mapping[str, float]) -> Result:
         n = _whole(state).n
@@ -183,7 +174,19 @@ class RelativeDistance(FrechetDistance):
             raise IncompatibleError(
                 f"n = {n:,} samples exceed the test images, the baselines of r; use -n {self.size(state.data)}"
             )
-        return relative(distance, stderr, n, anchors, self.protocol(state))
+        floor, missing = anchors[real.FLOOR], anchors[real.MISSING]
+        width = missing - floor
+        named = {"FD": distance, "FD floor": floor, f"FD {real.MISSING}": missing}
+        return Result((distance - floor) / width, stderr / width, n, "", "lower", named, self.protocol(state))
+
+
+class RelativeDistance(Relative):
+    """The relative FD r, which is 0 for real images and 1 for real images without one class."""
+
+    def check(self, model: Model, data: DataSet) -> None:
+        super().check(model, data)
+        if data.y is None or len(torch.unique(data.y)) < 2:
+            raise IncompatibleError(f"no class can be missing from {data.name}, which has one; use fd-{self.extractor}")
 
 
 class OwnDistance(FrechetDistance):
@@ -197,7 +200,7 @@ class OwnDistance(FrechetDistance):
             raise IncompatibleError(f"the features of {NAME} are for images of your own, not for {data.name}")
         real.check(model, data)
 
-    def dimension_for(self, data: DataSet) -> int:
+    def dimension(self, data: DataSet) -> int:
         return _random(data).dimension
 
     def size(self, data: DataSet) -> int:
@@ -211,32 +214,14 @@ class OwnDistance(FrechetDistance):
         return statistics_of(real.features(real.some(data, OWN_MOST, "reference")))
 
 
-class OwnRelativeDistance(OwnDistance):
+class OwnRelativeDistance(Relative, OwnDistance):
     """The relative FD r of a reader's own images: 0 is held-out images, 1 is those without one class or cluster."""
-
-    headline = True
-
-    def result(self, state: Blocks, distance: float, stderr: float, anchors: Mapping[str, float]) -> Result:
-        n = _whole(state).n
-        if real.MISSING not in anchors:
-            raise IncompatibleError(
-                f"n = {n:,} samples exceed the held-out images, the baselines of r; use -n {self.size(state.data)}"
-            )
-        return relative(distance, stderr, n, anchors, self.protocol(state))
 
 
 def _random(data: DataSet) -> RandomFeatures:
     found = extractors.features_for(data)
     assert isinstance(found, RandomFeatures)
     return found
-
-
-def relative(distance: float, stderr: float, n: int, anchors: Mapping[str, float], protocol: str) -> Result:
-    """Returns r of a distance and its baselines."""
-    floor, missing = anchors[real.FLOOR], anchors[real.MISSING]
-    width = missing - floor
-    named = {"FD": distance, "FD floor": floor, f"FD {real.MISSING}": missing}
-    return Result((distance - floor) / width, stderr / width, n, "", "lower", named, protocol)
 
 
 def statistics(data: DataSet, extractor: Extractor) -> Statistics:

@@ -26,6 +26,7 @@ from zoo_metrics.extractor import extractor_for, features_for, images
 __all__ = [
     "FLOOR",
     "MISSING",
+    "View",
     "anchors",
     "check",
     "check_count",

@@ -5,7 +5,8 @@ Where no extractor was trained for a data set, random filters still see edges, s
     f(x) = [ the image at 4×4; mean and spread over space of three levels of rectified random filters ]
 
 They rank 21 MNIST models of the zoo, by 500 samples of each, nearly as the trained extractor does: Spearman's rank
-correlation of the relative FD is 0.97, where pixels (100 principal components) reach 0.80 and the 4×4 copy alone 0.50.
+correlation of the relative FD is 0.97, where pixels (100 principal components) reach 0.80 and the 4×4 copy alone 0.50
+(``benchmarks/feature_ranking.py``).
 
 Weights are drawn once and for all from the zoo's own counter-based generator, so that they are the same on every
 machine and with every version of torch; a test holds their hash.  Features are centred and divided, group by group, by

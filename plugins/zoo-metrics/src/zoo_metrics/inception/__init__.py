@@ -58,10 +58,11 @@ def features(x: Tensor) -> Tensor:
 class InceptionDistance(FrechetDistance):
     """The Fréchet Inception distance (FID) for RGB images."""
 
-    dimension = FEATURES
-
     def __init__(self) -> None:
         super().__init__("inception-2015-12-05")
+
+    def dimension(self, data: DataSet) -> int:
+        return FEATURES
 
     def check(self, model: Model, data: DataSet) -> None:
         if data.levels is None or data.sample_space.shape[0] != 3:
