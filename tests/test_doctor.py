@@ -208,7 +208,7 @@ BROKEN = {
     ),
     "forothers": Case("its recipe's objective em is for gmm only", "correct models.forothers-loaded", keep_recipe=True),
     "dataset": Case(
-        "its recipe: unknown dataset 'two-mons'; did you mean two-moons?",
+        "its recipe: unknown dataset 'swis-roll'; did you mean swiss-roll?",
         "correct models.dataset-loaded",
         plugin=(
             "catalogue.family(",
@@ -219,7 +219,7 @@ BROKEN = {
             "from zoo_core.interfaces import GradientObjective\n"
             "    class Fit(GradientObjective):\n        def losses(self, *_): pass\n    class Die",
         ),
-        registry=('"em"\n    data = { name = "two-moons" }', '"fit"\n    data = { name = "two-mons" }'),
+        registry=('"em"\n    data = { name = "two-moons" }', '"fit"\n    data = { name = "swis-roll" }'),
         keep_recipe=True,
     ),
     "missing": Case(
