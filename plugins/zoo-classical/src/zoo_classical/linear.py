@@ -42,33 +42,21 @@ class LinearRegression(Regression, Density, DirectSampler, Estimated):
     ``(m,)``; ``gram`` ``(1 + D, 1 + D)`` and ``residuals`` ``(m,)`` have G and the squared residuals.
     """
 
-    coefficients: Tensor
     variance: Tensor
     gram: Tensor
     residuals: Tensor
     centre: Tensor
 
     def __init__(self, inputs: int = 1, shape: Sequence[int] = (1,)) -> None:
-        super().__init__(inputs)
         if len(shape) != 1:
             raise ValueError(f"shape = {list(shape)}; expected one axis, [outcomes]")
         (m,), k = shape, inputs + 1
+        super().__init__(inputs, m)
         self.space = SampleSpace("points", (m,))
-        self.register_buffer("coefficients", torch.zeros(k, m, dtype=torch.float64))
         self.register_buffer("variance", torch.ones(m, dtype=torch.float64))
         self.register_buffer("gram", torch.zeros(k, k, dtype=torch.float64))
         self.register_buffer("residuals", torch.zeros(m, dtype=torch.float64))
         self.register_buffer("centre", torch.zeros(m, dtype=torch.float64))
-
-    @property
-    def slopes(self) -> Tensor:
-        """The slopes, ``(m, D)``."""
-        return self.coefficients[1:].double().mT
-
-    @property
-    def intercepts(self) -> Tensor:
-        """The mean outcomes at inputs of 0, ``(m,)``."""
-        return self.intercept_direction() @ self.coefficients.double()
 
     def begin(self, batch: Batch[Tensor]) -> None:
         super().begin(batch)

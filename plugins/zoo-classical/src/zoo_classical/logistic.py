@@ -50,28 +50,16 @@ class LogisticRegression(Regression, Density, DirectSampler, Estimated):
     """
 
     discrete = True
-    coefficients: Tensor
     information: Tensor
 
     def __init__(self, inputs: int = 1, classes: Sequence[str] = ("0", "1"), name: str = "class") -> None:
-        super().__init__(inputs)
         if len(classes) < 2:
             raise ValueError(f"{len(classes)} classes; expected at least 2")
+        super().__init__(inputs, len(classes) - 1)
         column = Column(name, "category", categories=tuple(classes))
         self.space = SampleSpace("table", (1,), columns=(column,))
         k, others = inputs + 1, len(classes) - 1
-        self.register_buffer("coefficients", torch.zeros(k, others, dtype=torch.float64))
         self.register_buffer("information", torch.zeros(k * others, k * others, dtype=torch.float64))
-
-    @property
-    def slopes(self) -> Tensor:
-        """The slopes of the log-odds, ``(K − 1, D)``."""
-        return self.coefficients[1:].double().mT
-
-    @property
-    def intercepts(self) -> Tensor:
-        """The log-odds at inputs of 0, ``(K − 1,)``."""
-        return self.intercept_direction() @ self.coefficients.double()
 
     def log_probabilities(self, z: Tensor) -> Tensor:
         """Computes the log-probabilities of all classes, ``(n, K)``."""

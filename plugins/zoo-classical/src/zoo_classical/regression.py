@@ -20,24 +20,38 @@ class Regression(Model):
 
     Args:
         inputs: number D of inputs, at least 1.
+        outputs: number m of linear functions of the inputs.
 
     Raises:
         ValueError: ``inputs`` is below 1.
 
-    The buffer ``origin`` ``(D,)`` is o, and ``count`` ``()`` the number of examples, or the sum of their weights.
+    The buffer ``origin`` ``(D,)`` is o, ``coefficients`` ``(1 + D, m)`` has a column b for each output, and ``count``
+    ``()`` is the number of examples, or the sum of their weights.
     """
 
     origin: Tensor
+    coefficients: Tensor
     count: Tensor
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         if inputs < 1:
             raise ValueError(f"inputs = {inputs}; expected at least 1")
         self.inputs = inputs
         self.conditions = {"inputs": ConditionSpec("vector", shape=(inputs,))}
         self.register_buffer("origin", torch.zeros(inputs, dtype=torch.float64))
+        self.register_buffer("coefficients", torch.zeros(inputs + 1, outputs, dtype=torch.float64))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    @property
+    def slopes(self) -> Tensor:
+        """The slopes of the outputs, ``(m, D)``."""
+        return self.coefficients[1:].double().mT
+
+    @property
+    def intercepts(self) -> Tensor:
+        """The outputs at inputs of 0, ``(m,)``."""
+        return self.intercept_direction() @ self.coefficients.double()
 
     def begin(self, batch: Batch[Tensor]) -> None:
         """Sets the origin to the mean of the first inputs."""
