@@ -18,7 +18,7 @@ from zoo_core.files import notes
 from zoo_core.files.formats import check_target
 from zoo_core.interfaces import SampleSpace, Values
 from zoo_core.redrawing.differences import Difference, between_files
-from zoo_core.redrawing.drawing import Studio
+from zoo_core.redrawing.drawing import Maker
 from zoo_core.redrawing.one_sample import with_one_sample
 from zoo_core.saving.manifest import NAME, File, Manifest
 from zoo_core.saving.provenance import Provenance
@@ -131,30 +131,28 @@ def again(
     if index is not None and (made.verb != "sample" or index not in made.run):
         has = "no samples by number" if made.verb != "sample" else f"samples {made.run.start} … {made.run.stop - 1}"
         raise IncompatibleError(f"index = {index}; {name} has {has}")
-    studio = Studio(
-        made, name, model=model, device=device, weights_from=weights_from, offline=offline, progress=progress
-    )
-    space = studio.model.space.user
-    because = _because(made, studio, changed=place.is_file() and notes.changed(place))
+    maker = Maker(made, name, model=model, device=device, weights_from=weights_from, offline=offline, progress=progress)
+    space = maker.model.space.user
+    because = _because(made, maker, changed=place.is_file() and notes.changed(place))
     if out is not None:
         _check_out(str(out), made, space, index)
     if index is not None:
-        return _one(place, name, studio, made, index, out, because)
+        return _one(place, name, maker, made, index, out, because)
     if place.is_dir():
-        return _folder(place, name, studio, out, because)
+        return _folder(place, name, maker, out, because)
     with TemporaryDirectory() as scratch:
         copy = Path(scratch) / place.name
-        x = studio.write(made, str(copy))
+        x = maker.write(made, str(copy))
         difference = between_files(place, copy, space)
     if out is not None:
-        studio.write(_now(studio, made, Path(out)), str(out), samples=x)
+        maker.write(_now(maker, made, Path(out)), str(out), samples=x)
     return Redrawn(name, made, {place.name: difference}, because, x, None if out is None else str(out))
 
 
 def _one(
     place: Path,
     name: str,
-    studio: Studio,
+    maker: Maker,
     made: Provenance,
     index: int,
     out: str | Path | None,
@@ -162,36 +160,36 @@ def _one(
 ) -> Redrawn:
     """Draws one sample by itself, and compares it with the file where that shows it by itself."""
     alone = replace(made, first=index, n=1, index=index, shows="samples")
-    x = studio.samples(alone, 1)
-    found = None if place.is_dir() else with_one_sample(place, made, index, x, studio.model.space.user)
+    x = maker.samples(alone, 1)
+    found = None if place.is_dir() else with_one_sample(place, made, index, x, maker.model.space.user)
     if out is not None:
-        studio.write(_now(studio, alone, Path(out)), str(out), samples=x)
+        maker.write(_now(maker, alone, Path(out)), str(out), samples=x)
     differences = {} if found is None else {place.name: found}
     return Redrawn(name, made, differences, because, x, None if out is None else str(out), index)
 
 
-def _folder(place: Path, name: str, studio: Studio, out: str | Path | None, because: tuple[str, ...]) -> Redrawn:
+def _folder(place: Path, name: str, maker: Maker, out: str | Path | None, because: tuple[str, ...]) -> Redrawn:
     """Makes all files of a folder again: a run in parts file by file, others at once."""
     manifest = _manifest(place)
     made, target = manifest.made, None if out is None else Path(out)
     if target is not None:
         target.mkdir(exist_ok=True)
-    whole = studio.samples(made, manifest.batch) if manifest.part is None else None
+    whole = maker.samples(made, manifest.batch) if manifest.part is None else None
     differences = {}
     with TemporaryDirectory() as scratch:
         for file in manifest.files:
             part = _of_file(file, manifest)
             x = whole[file.first - made.first : file.first - made.first + file.n] if whole is not None else None
-            x = studio.samples(part, manifest.batch) if x is None else x
+            x = maker.samples(part, manifest.batch) if x is None else x
             copy = Path(scratch) / file.file
-            studio.write(part, str(copy), samples=x)
+            maker.write(part, str(copy), samples=x)
             there = place / file.file
             differences[file.file] = (
-                between_files(there, copy, studio.model.space.user) if there.is_file() else Difference()
+                between_files(there, copy, maker.model.space.user) if there.is_file() else Difference()
             )
             copy.unlink()
             if target is not None:
-                studio.write(_now(studio, part, target / file.file), str(target / file.file), samples=x)
+                maker.write(_now(maker, part, target / file.file), str(target / file.file), samples=x)
     return Redrawn(name, made, differences, because, None, None if out is None else str(out))
 
 
@@ -222,22 +220,22 @@ def _check_out(out: str, made: Provenance, space: SampleSpace, index: int | None
     check_target(out, space, 1 if index is not None else len(made.samples))
 
 
-def _now(studio: Studio, made: Provenance, out: Path) -> Provenance:
+def _now(maker: Maker, made: Provenance, out: Path) -> Provenance:
     """Says how the new file was made: as the old one, with what is here and now."""
-    now = studio.now
+    now = maker.now
     return replace(made, model=now.model, id=now.id, config=now.config, device=now.device, versions=now.versions).at(
         out.suffix
     )
 
 
-def _because(made: Provenance, studio: Studio, *, changed: bool) -> tuple[str, ...]:
+def _because(made: Provenance, maker: Maker, *, changed: bool) -> tuple[str, ...]:
     """Lists what is not as it was when the file was made."""
-    now: dict[str, Any] = dict(studio.now.at(made.format).versions)
+    now: dict[str, Any] = dict(maker.now.at(made.format).versions)
     found = [f"{key} {value} there, {now[key]} here" for key, value in made.versions.items() if now.get(key) != value
              and key in now]  # fmt: skip
-    if made.device != studio.now.device:
-        found.append(f"device {made.device} there, {studio.now.device} here")
-    if not studio.config_is_same:
+    if made.device != maker.now.device:
+        found.append(f"device {made.device} there, {maker.now.device} here")
+    if not maker.config_is_same:
         found.append(f"the config of {made.model} is another")
     if changed:
         found.append("the file was changed after it was written")

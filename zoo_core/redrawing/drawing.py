@@ -23,7 +23,7 @@ from zoo_core.saving.provenance import Provenance
 from zoo_core.saving.samples import save_one, save_result, save_samples
 from zoo_core.translation import translate
 
-__all__ = ["Studio"]
+__all__ = ["Maker"]
 
 MOST = 1 << 30
 """Greatest number of numbers that are drawn because a file says so: 4 GiB in float32."""
@@ -32,7 +32,7 @@ LARGEST = 1_000_000
 """Greatest integer among the options of a sampler that is taken from a file, such as a number of steps."""
 
 
-class Studio:
+class Maker:
     """A model that is the one which files were made with, and what it takes to make them again.
 
     Args:
