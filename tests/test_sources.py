@@ -71,6 +71,10 @@ def test_a_zip_of_a_folder_is_the_folder(photos, tmp_path):
     assert sources.name_of(tmp_path / "My Photos (2).zip") == "my-photos-2"
 
 
+def test_data_of_your_own_do_not_take_the_name_of_a_registered_set(tmp_path):
+    assert sources.name_of(tmp_path / "mnist.zip") == "own-mnist"
+
+
 def test_splits_and_metadata_are_taken_from_the_source(photos, tmp_path):
     for side in ("train", "test"):
         for i in range(4):
@@ -372,7 +376,7 @@ class Rows:
     """A data set with the methods of the library's that are used."""
 
     def __init__(self, columns, kinds):
-        self.columns, self._fingerprint = columns, "abc"
+        self.columns = columns
         self.features = {name: type(kinds.get(name, "Value"), (), {})() for name in columns}
 
     def __len__(self):
@@ -413,6 +417,7 @@ def test_sets_of_the_hub_are_pictures_or_tables(monkeypatch):
     table = sources.look("hf:org/table#part")
     assert asked[-1] == ("org/table", "part", None)
     assert table.x[:, 1].tolist() == [0, 1, 0, 1]
+    assert fingerprint("hf:org/table") != fingerprint("hf:org/pictures") == fingerprint("hf:org/pictures@abc123")
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     with pytest.raises(NetworkError, match="offline"):
         sources.look("hf:org/table")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
 
@@ -21,6 +21,8 @@ __all__ = [
     "with_flags",
 ]
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 noted = click.option(
     "--note/--no-note",
     default=True,
@@ -34,7 +36,7 @@ solver_steps = click.option(
 )
 
 
-def batch_size(things: str) -> Any:
+def batch_size(things: str) -> Callable[[Command], Command]:
     """Returns the option ``--batch-size``.
 
     Args:
@@ -47,14 +49,14 @@ def batch_size(things: str) -> Any:
     )
 
 
-def conditions(things: str) -> Any:
+def conditions(things: str) -> Callable[[Command], Command]:
     """Returns a decorator that adds ``--condition`` and ``--label``.
 
     Args:
         things: what has the condition, such as ``samples``.
     """
 
-    def add(function: Any) -> Any:
+    def add(function: Command) -> Command:
         label = click.option(
             "--label", type=int, help=f"Number of the class of the {things}, short for --condition label=N."
         )

@@ -132,7 +132,7 @@ def command(
     from zoo_core.datasets.sources import Reading
     from zoo_core.training import Options, train
     from zoo_core.training.choice import for_data, on_data
-    from zoo_core.training.recipe_file import read_recipe, write_recipe
+    from zoo_core.training.recipe_file import read_recipe
     from zoo_core.training.target import Target
     from zoo_core.training.variants import changed
 
@@ -163,15 +163,14 @@ def command(
 
     entry = made(changes, say)
     folder = out or Path("runs") / entry.id
+    data = target.examples(entry.recipe) if target is not None and target.is_own else None
     if minutes is not None:
         from zoo_core.training.budget import in_minutes
 
         entry = in_minutes(
-            entry, folder, minutes, device, lambda more: made({**more, **changes}, lambda line: None), say
+            entry, folder, minutes, device, lambda more: made({**more, **changes}, lambda line: None), say, data
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_recipe(folder, entry)
-    train(entry, folder, Options(device, max_steps, checkpoint_every, samples_every))
+    train(entry, folder, Options(device, max_steps, checkpoint_every, samples_every), data)
     place = folder / "model"
     reference = place if place.is_absolute() else f"./{place}"
     click.echo(f"zoo: {entry.id} is in {place}; next: zoo sample {reference} -n 64", err=True)

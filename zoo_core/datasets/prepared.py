@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, DataSet, Density, Model, Streams, Values
+from zoo_core.interfaces import Batch, DataSet, Density, Encoding, Model, Streams, Values
 from zoo_core.interfaces.values import finite_rows
 
 __all__ = ["WEIGHT", "Prepared", "Treatment", "check_fit", "encoded", "protocol", "treatment"]
@@ -84,8 +84,22 @@ def encoded(model: Model, data: DataSet) -> DataSet:
     if encoding is None or data.sample_space == model.space:
         return data
     other = None if data.split_of is None else partial(_encoded_split, model, data.split_of)
-    x = encoding.encode(data.rows(torch.arange(len(data))).x)
-    return replace(data, x=x, space=model.space, split_of=other)
+    return replace(data, x=_Encoded(encoding, data), space=model.space, split_of=other)
+
+
+class _Encoded:
+    """The rows of a reader's own data, encoded when they are read."""
+
+    def __init__(self, encoding: Encoding, data: DataSet) -> None:
+        self.encoding, self.data = encoding, data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        stored = self.data.x[rows]
+        assert isinstance(stored, Tensor)
+        return self.encoding.encode(stored)
 
 
 def _encoded_split(model: Model, split_of: Callable[[str], DataSet], split: str) -> DataSet:

@@ -97,7 +97,7 @@ def _budget(entry: Entry, minutes: float, device: str, say: Say, data: DataSet |
 
 
 def _seconds_per_step(entry: Entry, data: DataSet, device: str) -> float:
-    """Times a few steps in a folder that is thrown away; returns the least time of one."""
+    """Times a few steps in a folder that is thrown away; returns the median of their seconds."""
     recipe = Recipe.of(entry.recipe)
     goal = objective(recipe)
     assert isinstance(goal, GradientObjective)

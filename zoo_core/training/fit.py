@@ -64,6 +64,7 @@ def fit(
     config = changes.pop("config", {})
     wanted = {**changes, **{f"config.{key}": value for key, value in config.items()}, "seed": seed}
     entry = for_data(family, target, wanted)
+    examples = target.examples(entry.recipe)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out) if out is not None else Path(scratch)
         if minutes is not None:
@@ -71,8 +72,8 @@ def fit(
             def made(more: Mapping[str, Any]) -> Any:
                 return for_data(family, target, {**more, **wanted})
 
-            entry = in_minutes(entry, folder, minutes, device, made, lambda line: None, target.data)
-        return train(entry, folder, Options(device, samples_every=0, quiet=True), target.data)
+            entry = in_minutes(entry, folder, minutes, device, made, lambda line: None, examples)
+        return train(entry, folder, Options(device, samples_every=0, quiet=True), examples)
 
 
 def target_of(data: Any, labels: Any = None, how: Reading | None = None, held_out: float | None = None) -> Target:

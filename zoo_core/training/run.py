@@ -1,6 +1,6 @@
 """Trains a model by the recipe of its registry entry, and writes a folder that ``zoo load`` reads.
 
-    OUT/checkpoints/   OUT/log.jsonl   OUT/tensorboard/   OUT/samples/   OUT/model/
+    OUT/recipe.toml   OUT/checkpoints/   OUT/log.jsonl   OUT/tensorboard/   OUT/samples/   OUT/model/
 
 ``OUT/model`` is a snapshot: ``zoo load ./OUT/model``.
 """
@@ -32,6 +32,7 @@ from zoo_core.training import checkpoint, identity
 from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
+from zoo_core.training.recipe_file import write_recipe
 from zoo_core.training.starting import adapted
 from zoo_core.training.statistics import fit
 
@@ -92,6 +93,8 @@ def train(entry: Entry, out: Path, options: Options | None = None, data: DataSet
         if recipe.start is not None and processes.first and not begun and not options.quiet:
             for line in (f"{entry.id} starts from the weights of {recipe.start}", *said):
                 print(f"zoo: {line}", file=sys.stderr)
+        if processes.first and not begun:
+            write_recipe(out, entry)
         facts = {**identity.facts(entry), **_contents(data)}
         loop: Any = _descend if isinstance(goal, GradientObjective) else _fit
         trained, stopped = loop(model, data, goal, recipe, processes, out, options, facts)

@@ -104,6 +104,15 @@ class Target:
         parts = torch.split(torch.arange(len(self.data)), 65536)
         return not all(bool(finite_rows(self.data.rows(part).x).all()) for part in parts)
 
+    def examples(self, recipe: Mapping[str, Any]) -> DataSet:
+        """Returns the examples that a recipe for this target trains on, which need not be read again.
+
+        Args:
+            recipe: recipe of :func:`zoo_core.training.choice.on_data`, which may leave out rows with missing cells.
+        """
+        drops = recipe["data"].get("missing") == "drop"
+        return sources.complete_rows(self.data) if drops and self.missing else self.data
+
     def changes(self) -> dict[str, Any]:
         """Returns the keys of a recipe that name the data, for :func:`zoo_core.training.variants.changed`."""
         unset = dict.fromkeys(("classes", "n", "path", "sha256", "held_out", "reader", "missing"))

@@ -56,11 +56,7 @@ def varied(entry: Entry, changes: Mapping[str, Any], target: Target | None, say:
     old = entry.recipe.get("data", {}).get("name", "")
     follows = dict(changes)
     if target is not None:
-        follows = {**target.changes(), "data.split": None, **follows}
-        if "split" not in entry.recipe.get("data", {}):
-            follows.pop("data.split")
-        elif not target.is_own:
-            follows["data.split"] = entry.recipe["data"]["split"]
+        follows = {**target.changes(), **follows}
         if None not in target.shape:
             for key, value in _adapted(entry, target).items():
                 if not _has(entry, key) or value != _value(entry, key):

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core import plugins
 from zoo_core.datasets.sources.found import Found, Reading
 from zoo_core.datasets.sources.tree import Tree
 from zoo_core.errors import DataError, IncompatibleError
@@ -126,10 +127,15 @@ def table_of(source: str | Path, found: Found, sha256: str, held_out: float = HE
 
 
 def name_of(source: str | Path) -> str:
-    """Makes a name for data from the name of their file or folder: ``./My photos.zip`` becomes ``my-photos``."""
+    """Makes a name for data from the name of their file or folder: ``./My photos.zip`` becomes ``my-photos``.
+
+    A name of a registered data set gets ``own-`` before it, since metrics and recipes know such sets by their names.
+    """
     text = str(source)
     stem = text.split("/")[-1].split("@")[0] if text.startswith("hf:") else Path(text).expanduser().resolve().stem
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40].strip("-") or "data"
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40].strip("-") or "data"
+    registered = {component.name for component in plugins.load().catalogue.all("dataset")}
+    return f"own-{name}" if name in registered else name
 
 
 def load(

@@ -6,13 +6,12 @@ A folder and a zip archive of it have the same fingerprint.  Times, permissions 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 from zoo_core.datasets.sources.tree import Tree
 
 __all__ = ["fingerprint"]
-
-_PART = 2**20
 
 
 def fingerprint(source: str | Path) -> str:
@@ -26,19 +25,24 @@ def fingerprint(source: str | Path) -> str:
 
         return of_hub_set(str(source))
     path = Path(source).expanduser()
+    if path.is_file():
+        known = path.stat()
+        return _of_files(path, ((path.name, known.st_size, known.st_mtime_ns),))
+    tree = Tree.of(path)
+    stats = ((name, (path / name).stat()) for name in tree.names)
+    return _of_files(path, tuple((name, known.st_size, known.st_mtime_ns) for name, known in stats))
+
+
+@lru_cache(maxsize=8)
+def _of_files(path: Path, known: tuple[tuple[str, int, int], ...]) -> str:
+    """Hashes a file, an archive or a folder; anew once a name, a size or a time in ``known`` has changed."""
     if path.is_file() and path.suffix.lower() != ".zip":
-        return _hash(path.parent, path.name).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     tree = Tree.of(path)
     whole = hashlib.sha256()
     for name in tree.names:
-        digest = hashlib.sha256()
         with tree.open(name) as file:
-            while part := file.read(_PART):
-                digest.update(part)
+            digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
         whole.update(f"{name}\n{digest.hexdigest()}\n".encode())
     return whole.hexdigest()
-
-
-def _hash(folder: Path, name: str) -> hashlib._Hash:
-    with (folder / name).open("rb") as file:
-        return hashlib.file_digest(file, "sha256")
