@@ -257,6 +257,25 @@ def test_a_budget_sets_the_steps_and_the_size(targets, tmp_path, monkeypatch):
     assert said[2].endswith("a smaller network")
 
 
+@pytest.mark.long
+def test_a_refused_command_leaves_the_recipe_of_the_run(sources, tmp_path):
+    out, data = str(tmp_path / "run"), str(sources["points"])
+    quick = ["train", "--family", "gan", "--data", data, "--set", "batch=8", "--samples-every", "0", "--out", out]
+    run(*quick, "--set", "steps=2")
+    before = (tmp_path / "run" / "recipe.toml").read_text()
+    refused = CliRunner().invoke(cli, [*quick, "--set", "steps=3"])
+    assert refused.exit_code != 0
+    assert (tmp_path / "run" / "recipe.toml").read_text() == before
+
+
+def test_fit_leaves_out_what_a_family_does_not_take():
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    x[:5, 1] = np.nan
+    model = zoo_core.fit("nsf", x, batch=8, steps=2)
+    assert model.entry.recipe["data"]["missing"] == "drop"
+    assert finite_rows(zoo_core.sample(model, 3)).all()
+
+
 def test_a_run_that_began_keeps_its_budget(targets, tmp_path):
     target = targets["points"]
     entry = for_data("gan", target, {"batch": 8, "steps": 2})
