@@ -193,6 +193,14 @@ def test_a_family_that_does_not_fit_says_why(targets):
         for_data("nsf", targets["rgb"], {})
 
 
+def test_what_is_said_is_not_adapted(targets):
+    """Grey pictures get a Gaussian likelihood, unless a part of the likelihood is said."""
+    adapted = for_data("vae", targets["grey"], {"batch": 8}).config["likelihood"]
+    assert adapted == {"kind": "gaussian", "sigma": 0.3, "learned": True}
+    said = for_data("vae", targets["grey"], {"batch": 8, "config.likelihood.kind": "continuous-bernoulli"})
+    assert said.config["likelihood"] == {"kind": "continuous-bernoulli"}
+
+
 def test_labels_that_a_recipe_does_not_use_are_said(sources):
     said: list[str] = []
     for_data("nsf", Target.own(sources["table"], Reading(label="kind")), {}, said.append)

@@ -59,8 +59,9 @@ def varied(entry: Entry, changes: Mapping[str, Any], target: Target | None, say:
         follows = {**target.changes(), **follows}
         if None not in target.shape:
             for key, value in _adapted(entry, target).items():
-                if not _has(entry, key) or value != _value(entry, key):
-                    follows.setdefault(key, value)
+                said = any(one == key or one.startswith(f"{key}.") for one in changes)
+                if not said and value != _value(entry, key):
+                    follows[key] = value
         if target.is_own and (batch := _fitting_batch(entry, target)) is not None:
             follows.setdefault("batch", batch)
     made = _with(entry, {k: v for k, v in follows.items() if v is not None or k in changes or _has(entry, k)})
