@@ -137,6 +137,28 @@ class Encoding:
             ends.append(ends[-1] + column.width)
         return [slice(start, stop) for start, stop in pairwise(ends)]
 
+    @cached_property
+    def _plain(self) -> _Plain:
+        """The columns that are one number inside a model, which are converted all at once."""
+        kept = [
+            (at, place.start, column)
+            for at, (column, place) in enumerate(zip(self.columns, self.places, strict=True))
+            if column.type in ("number", "integer", "date")
+        ]
+        columns = [column for _, _, column in kept]
+        whole = torch.tensor([column.type != "number" for column in columns], dtype=torch.bool)
+        digits = [0 if column.type != "number" else column.digits for column in columns]
+        return _Plain(
+            torch.tensor([at for at, _, _ in kept], dtype=torch.int64),
+            torch.tensor([place for _, place, _ in kept], dtype=torch.int64),
+            _numbers([column.mean for column in columns]),
+            _numbers([column.std for column in columns]),
+            _numbers([-torch.inf if column.low is None else column.low for column in columns]),
+            _numbers([torch.inf if column.high is None else column.high for column in columns]),
+            whole,
+            _numbers([0.0 if digit is None else 10.0**digit for digit in digits]),
+        )
+
     @property
     def log_volume(self) -> float:
         """The log of the user's units per unit inside a model, summed over the columns of numbers."""
@@ -162,17 +184,16 @@ class Encoding:
         Returns:
             Numbers ``(n, width)`` in float32.
         """
-        cells = cells.double()
+        cells, plain = cells.double(), self._plain
         drawn = (noise.uniform(self.width).double() - 0.5) if noise is not None and self.draws else None
         out = cells.new_empty((len(cells), self.width))
+        added = 0.0 if drawn is None else drawn[:, plain.place] * plain.whole
+        out[:, plain.place] = (cells[:, plain.at] + added - plain.mean) / plain.std
         for column, place, values in zip(self.columns, self.places, cells.unbind(1), strict=True):
-            added = 0.0 if drawn is None else drawn[:, place]
             if column.type == "category":
                 hot = 2.0 * (values[:, None] == torch.arange(column.width)) - 1.0
-                out[:, place] = torch.where(values.isnan()[:, None], torch.nan, hot + added)
-            elif column.type != "constant":
-                whole = column.type in ("integer", "date")
-                out[:, place] = (values[:, None] + (added if whole else 0.0) - column.mean) / column.std
+                hot = hot if drawn is None else hot + drawn[:, place]
+                out[:, place] = torch.where(values.isnan()[:, None], torch.nan, hot)
         return out.float()
 
     def decode(self, numbers: Tensor) -> Tensor:
@@ -184,22 +205,40 @@ class Encoding:
         Returns:
             Cells ``(n, columns)`` in float64.
         """
-        numbers = numbers.double()
-        cells = []
-        for column, place in zip(self.columns, self.places, strict=True):
-            inside = numbers[:, place]
+        numbers, plain = numbers.double(), self._plain
+        cells = numbers.new_empty((len(numbers), len(self.columns)))
+        values = (numbers[:, plain.place] * plain.std + plain.mean).clamp(plain.low, plain.high)
+        cells[:, plain.at] = torch.where(plain.scale > 0, (values * plain.scale).round() / plain.scale, values)
+        for at, (column, place) in enumerate(zip(self.columns, self.places, strict=True)):
             if column.type == "constant":
-                cells.append(inside.new_full((len(inside),), column.low if column.low is not None else 0.0))
-                continue
-            if column.type == "category":
+                cells[:, at] = 0.0 if column.low is None else column.low
+            elif column.type == "category":
+                inside = numbers[:, place]
                 codes = inside.nan_to_num(-torch.inf).argmax(1).double()
-                cells.append(torch.where(inside.isnan().any(1), torch.nan, codes))
-                continue
-            values = (inside.squeeze(1) * column.std + column.mean).clamp(column.low, column.high)
-            whole = column.type in ("integer", "date")
-            cells.append(
-                values.round(decimals=0 if whole else column.digits or 0)
-                if whole or column.digits is not None
-                else values
-            )
-        return torch.stack(cells, 1)
+                cells[:, at] = torch.where(inside.isnan().any(1), torch.nan, codes)
+        return cells
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What converts the columns that are one number inside a model.
+
+    Attributes:
+        at, place: numbers of the columns, and of their numbers inside the model, int64 ``(k,)``.
+        mean, std, low, high: values of the columns, ``(k,)`` in float64.
+        whole: whether the values are whole numbers, which are dequantised, bool ``(k,)``.
+        scale: ten to the power of the decimal places, ``(k,)``; 0 where all digits are kept.
+    """
+
+    at: Tensor
+    place: Tensor
+    mean: Tensor
+    std: Tensor
+    low: Tensor
+    high: Tensor
+    whole: Tensor
+    scale: Tensor
+
+
+def _numbers(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
