@@ -66,8 +66,8 @@ class ContrastiveDivergence(GradientObjective[RestrictedBoltzmannMachine, Tensor
     def losses(self, model: RestrictedBoltzmannMachine, batch: Batch[Tensor], streams: Streams) -> Iterator[Loss]:
         with torch.no_grad():
             states = self.negatives(model, batch, streams)
-        share = batch.weights if batch.weights is not None else torch.ones(len(batch), device=batch.x.device)
-        share = (share / share.sum()).to(batch.x.dtype)
+        share = batch.x.new_ones(len(batch)) if batch.weights is None else batch.weights.to(batch.x)
+        share = share / share.sum()
         gap = share @ model.free_energy(batch.x) - model.free_energy(states).mean()
         if not self.centred:
             yield Loss(gap)
