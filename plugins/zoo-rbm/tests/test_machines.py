@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, Density, Streams, can
+from zoo_core.interfaces import Batch, Density, DirectSampler, Streams, can
 from zoo_rbm.enumeration import bits
 from zoo_rbm.model import BernoulliRBM, GaussianRBM
 
@@ -88,6 +88,19 @@ def test_conditionals_are_those_of_scikit_learn():
     np.testing.assert_array_equal(ours, peer._sample_visibles(h.numpy(), Fixed()))
 
 
+@pytest.mark.parametrize(("kind", "shape"), [(BernoulliRBM, [3]), (GaussianRBM, [1])])
+def test_draws_of_a_small_machine_have_its_distribution(kind, shape):
+    """Mean and second moment of 40,000 draws of v, and of exp(−F/2), against sums or a fine grid; 5 standard errors."""
+    model, n = machine(kind, shape, 4), 40_000
+    x = model.draw(Streams(0, "draw", 0, n, dtype=torch.float64))
+    grid = bits(3, 0, 8) if kind is BernoulliRBM else torch.linspace(-60, 60, 24_001, dtype=torch.float64)[:, None]
+    p = model.log_prob(grid).exp()
+    torch.testing.assert_close(p.sum() * (1.0 if kind is BernoulliRBM else 0.005), torch.ones(()).double())
+    p = p / p.sum()
+    for value in (lambda v: v[:, 0], lambda v: v.square().sum(1), lambda v: torch.exp(model.log_prob(v) / 2)):
+        assert abs(value(x).mean() - p @ value(grid)) < 5 * value(x).std() / n**0.5
+
+
 def test_start_gives_independent_pixels_the_means_of_the_data_once():
     model = BernoulliRBM([1, 2, 2], 3)
     x = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]], [[[0.0, 1.0], [0.0, 0.0]]]])
@@ -107,5 +120,8 @@ def test_only_a_small_machine_has_a_density():
         assert not can(large, Density)
         with pytest.raises(IncompatibleError, match=rf"2\^{count} states; measure ais-nll"):
             large.log_normaliser()
+    assert not can(BernoulliRBM([20], 30), DirectSampler)
+    with pytest.raises(IncompatibleError, match=r"2\^30 states; use gibbs or persistent-chains"):
+        BernoulliRBM([20], 30).draw(Streams(0, "draw", 0, 2))
     with pytest.raises(IncompatibleError, match="at least one visible and one hidden unit"):
         BernoulliRBM([4], 0)

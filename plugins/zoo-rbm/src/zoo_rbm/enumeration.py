@@ -1,4 +1,4 @@
-"""Sums over all states of a few bits, in parts, so that 2²⁰ states fit into memory."""
+"""Enumerates all states of a few bits, in parts, so that 2²⁰ states fit into memory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["MOST_UNITS", "bits", "exact_log_normaliser"]
+__all__ = ["MOST_UNITS", "bits", "log_weights"]
 
 MOST_UNITS = 20
 """Greatest number of bits whose states are enumerated: a million states."""
 
 AT_ONCE = 1 << 14
-"""States that are summed at once."""
+"""States that are made at once."""
 
 
 def bits(count: int, start: int, stop: int) -> Tensor:
@@ -21,17 +21,14 @@ def bits(count: int, start: int, stop: int) -> Tensor:
     return (torch.arange(start, stop)[:, None] >> torch.arange(count) & 1).double()
 
 
-def exact_log_normaliser(count: int, log_weight: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
-    """Computes log Σ exp(w(s)) over all states s of ``count`` bits.
+def log_weights(count: int, weigh: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
+    """Computes a number for every state of ``count`` bits, ``(2^count,)``.
 
     Args:
         count: number of bits.
-        log_weight: function w of states ``(n, count)`` in float64, which returns ``(n,)``.
+        weigh: function of states ``(n, count)`` in float64, which returns ``(n,)``.
         device: device on which the states are made.
     """
     total = 1 << count
-    parts = [
-        torch.logsumexp(log_weight(bits(count, start, min(start + AT_ONCE, total)).to(device)), 0)
-        for start in range(0, total, AT_ONCE)
-    ]
-    return torch.logsumexp(torch.stack(parts), 0)
+    starts = range(0, total, AT_ONCE)
+    return torch.cat([weigh(bits(count, start, min(start + AT_ONCE, total)).to(device)) for start in starts])

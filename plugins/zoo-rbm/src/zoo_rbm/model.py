@@ -28,16 +28,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, Condition, Density, EnergyBased, Model, SampleSpace, Streams
-from zoo_rbm.enumeration import MOST_UNITS, exact_log_normaliser
+from zoo_core.interfaces import Batch, Condition, Density, DirectSampler, EnergyBased, Model, SampleSpace, Streams
+from zoo_rbm.enumeration import MOST_UNITS, log_weights
 
 __all__ = ["BernoulliRBM", "GaussianRBM", "RestrictedBoltzmannMachine"]
 
 FIRST_WEIGHTS = 0.01
 """Standard deviation of initial weights (Hinton 2010)."""
 
+UNEXPLAINED = 0.5
+"""Initial s as a share of the data's standard deviation: with all of it, W = 0 would be a saddle of the likelihood."""
 
-class RestrictedBoltzmannMachine(Model, Density, EnergyBased):
+
+class RestrictedBoltzmannMachine(Model, Density, DirectSampler, EnergyBased):
     """A restricted Boltzmann machine whose visible units are of any kind.
 
     Args:
@@ -130,14 +133,21 @@ class RestrictedBoltzmannMachine(Model, Density, EnergyBased):
         return self.draw_visible(self.bias_at(beta) + beta * (h @ self.W.T), streams)
 
     def lacks(self) -> Mapping[str, str]:
-        units = self.fewest()
-        if units <= MOST_UNITS:
-            return {}
-        return {"Density": f"the normaliser is a sum over 2^{units} states; measure ais-nll, which estimates it"}
+        missing = {}
+        if (units := self.fewest()) > MOST_UNITS:
+            missing["Density"] = f"the normaliser is a sum over 2^{units} states; measure ais-nll, which estimates it"
+        if self.hidden > MOST_UNITS:
+            missing["DirectSampler"] = f"p(h) has 2^{self.hidden} states; use gibbs or persistent-chains"
+        return missing
 
     def fewest(self) -> int:
         """Counts the bits over whose states Z is summed."""
         return self.hidden
+
+    def hidden_log_weights(self) -> Tensor:
+        """Computes log p(h) + log Z of every state h, ``(2^hidden,)`` in float64."""
+        b, weights = self.b.double(), self.W.double()
+        return log_weights(self.hidden, lambda h: h @ b + self.log_integral(self.a + h @ weights.T), b.device)
 
     def log_normaliser(self) -> Tensor:
         """Computes log Z exactly, in float64; gradients pass through it.
@@ -147,8 +157,19 @@ class RestrictedBoltzmannMachine(Model, Density, EnergyBased):
         """
         if reason := self.lacks().get("Density"):
             raise IncompatibleError(reason)
-        b, weights = self.b.double(), self.W.double()
-        return exact_log_normaliser(self.hidden, lambda h: h @ b + self.log_integral(self.a + h @ weights.T), b.device)
+        return self.hidden_log_weights().logsumexp(0)
+
+    def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
+        """Draws h from its own distribution, by enumeration, then v given h: independent samples of p.
+
+        Raises:
+            IncompatibleError: the states are too many.
+        """
+        if reason := self.lacks().get("DirectSampler"):
+            raise IncompatibleError(reason)
+        which = streams.categorical(torch.softmax(self.hidden_log_weights(), 0))
+        h = (which[:, None] >> torch.arange(self.hidden, device=which.device) & 1).to(self.W.dtype)
+        return self.draw_visible(self.a + h @ self.W.T, streams)
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
         energy = self.free_energy(x)
@@ -221,10 +242,12 @@ class BernoulliRBM(RestrictedBoltzmannMachine):
             return super().log_normaliser()
         if reason := self.lacks().get("Density"):
             raise IncompatibleError(reason)
-        a, b, weights = self.a.double(), self.b.double(), self.W.double()
-        return exact_log_normaliser(
-            self.visible, lambda v: v @ a + functional.softplus(b + v @ weights).sum(1), a.device
-        )
+        return log_weights(self.visible, lambda v: -self.double_energy(v), self.a.device).logsumexp(0)
+
+    def double_energy(self, v: Tensor) -> Tensor:
+        """Computes the free energy of bits ``(n, visible)`` in float64."""
+        inputs = self.b.double() + v @ self.W.double()
+        return -(v @ self.a.double()) - functional.softplus(inputs).sum(1)
 
 
 class GaussianRBM(RestrictedBoltzmannMachine):
@@ -259,7 +282,7 @@ class GaussianRBM(RestrictedBoltzmannMachine):
 
     def set_scale(self, x: Tensor) -> None:
         if len(x) > 1:
-            self.log_scale.copy_(x.flatten(1).std(0).clamp(min=1e-3).log())
+            self.log_scale.copy_((UNEXPLAINED * x.flatten(1).std(0)).clamp(min=1e-3).log())
 
     def bias_of(self, u: Tensor) -> Tensor:
         return u.mean(0)

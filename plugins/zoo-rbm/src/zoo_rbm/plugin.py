@@ -12,7 +12,7 @@ FAMILIES = ["rbm", "gaussian-rbm"]
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
     """Registers the families, their objectives, metric and plots."""
-    can = ["Density", "EnergyBased"]
+    can = ["Density", "DirectSampler", "EnergyBased"]
     catalogue.family(
         "rbm",
         "zoo_rbm.model:BernoulliRBM",
