@@ -69,7 +69,7 @@ EXPECTED = {
         "check_discrete_samples_agree_with_log_prob",
         "check_data_set_is_the_same_at_every_call",
     },
-    "rbm": {
+    "boltzmann": {
         "check_gibbs_step_leaves_the_distribution_invariant",
         "check_energy_and_density_agree",
         "check_probabilities_sum_to_one",
@@ -79,7 +79,7 @@ EXPECTED = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["hmm", "rbm"])
+@pytest.mark.parametrize("name", ["hmm", "boltzmann"])
 def test_the_kit_is_green(plugin, name):
     plugin(name)
     skipped = []
@@ -180,11 +180,11 @@ def test_samples_of_open_length_go_through_every_verb(plugin, tmp_path, run):
 
 @pytest.mark.long
 def test_the_machine_learns_samples_and_is_measured(plugin, tmp_path, run):
-    plugin("rbm")
-    train(registry.load().get("rbm-digits"), tmp_path / "run")
+    plugin("boltzmann")
+    train(registry.load().get("boltzmann-digits"), tmp_path / "run")
     name = str(tmp_path / "run" / "model")
     model = zoo_core.load(name)
-    fresh = build(registry.load().get("rbm-digits"))
+    fresh = build(registry.load().get("boltzmann-digits"))
     test = datasets.load("digits", "test")
     bits = Prepared(model, test).rows(torch.arange(200)).x
     assert set(bits.unique().tolist()) == {0.0, 1.0}
@@ -203,8 +203,8 @@ def test_the_machine_learns_samples_and_is_measured(plugin, tmp_path, run):
 
 def test_the_normaliser_by_annealing_is_that_of_the_sum(plugin):
     """AIS of a machine with 10 hidden units against the exact log Z: within four of its standard errors."""
-    plugin("rbm")
-    model = build(registry.load().get("rbm-digits")).requires_grad_(False)
+    plugin("boltzmann")
+    model = build(registry.load().get("boltzmann-digits")).requires_grad_(False)
     source = torch.Generator().manual_seed(0)
     for p in (model.W, model.a, model.b):
         p.copy_(0.3 * torch.randn(p.shape, generator=source))
@@ -212,7 +212,7 @@ def test_the_normaliser_by_annealing_is_that_of_the_sum(plugin):
     exact = float(-model.free_energy(x) - model.log_prob(x))
 
     def path(beta):
-        between = build(registry.load().get("rbm-digits")).requires_grad_(False)
+        between = build(registry.load().get("boltzmann-digits")).requires_grad_(False)
         between.W.copy_(beta * model.W)
         between.a.copy_(beta * model.a)
         between.b.copy_(beta * model.b)
@@ -227,8 +227,8 @@ def test_the_normaliser_by_annealing_is_that_of_the_sum(plugin):
 
 def test_a_capability_depends_on_the_size(plugin):
     """With 200 hidden units the normaliser is not known: no density, no likelihood, but chains all the same."""
-    plugin("rbm", ("registry", "hidden = 10", "hidden = 200"))
-    entry = registry.load().get("rbm-digits")
+    plugin("boltzmann", ("registry", "hidden = 10", "hidden = 200"))
+    entry = registry.load().get("boltzmann-digits")
     model = build(entry)
     assert isinstance(model, Density)
     assert not can(model, Density)

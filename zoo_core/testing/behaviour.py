@@ -42,7 +42,7 @@ def answers(subject: ModelSubject, model: Model, n: int = 2) -> dict[str, Values
     with torch.inference_mode():
         if subject.can_be_drawn:
             found["sample"] = subject.draw(n, model=model)
-        if isinstance(model, DirectSampler):
+        if can(model, DirectSampler) and isinstance(model, DirectSampler):
             found["draw"] = model.draw(streams_for(model, n), condition=batch.condition)
         if can(model, Density) and isinstance(model, Density) and not subject.is_slow_density:
             found["log_prob"] = model.log_prob(batch.x, condition=batch.condition, streams=streams_for(model, n))

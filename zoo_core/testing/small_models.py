@@ -24,7 +24,7 @@ import torch
 
 from zoo_core import loading, registry
 from zoo_core.errors import PluginError
-from zoo_core.interfaces import Denoiser, Density, DirectSampler, LatentVariable, Model, Streams
+from zoo_core.interfaces import Denoiser, Density, DirectSampler, LatentVariable, Model, Streams, can
 from zoo_core.registry.entry import Entry
 from zoo_core.saving import snapshot
 from zoo_core.testing import tiny_data
@@ -148,9 +148,9 @@ def _works(entry: Entry) -> bool:
                 model.predict(batch.x, model.path.t_max, condition=batch.condition)
             elif isinstance(model, LatentVariable):
                 model.decode(model.draw_latent(streams), condition=batch.condition)
-            elif isinstance(model, DirectSampler):
+            elif can(model, DirectSampler) and isinstance(model, DirectSampler):
                 model.draw(streams, condition=batch.condition)
-            elif isinstance(model, Density):
+            elif can(model, Density) and isinstance(model, Density):
                 model.log_prob(batch.x, condition=batch.condition, streams=streams)
     except Exception:
         return False

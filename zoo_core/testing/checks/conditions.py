@@ -16,6 +16,7 @@ from zoo_core.interfaces import (
     LatentVariable,
     Ragged,
     Values,
+    can,
 )
 from zoo_core.testing import tiny_data
 from zoo_core.testing.behaviour import encodes, noisy, streams_for
@@ -74,9 +75,9 @@ def _calls(subject: ModelSubject) -> Iterator[tuple[str, Callable[[Condition | N
     batch = tiny_data.batch(model, 1)
     if subject.can_be_drawn:
         yield "sample", lambda c: subject.draw(1, condition=c)
-    if isinstance(model, DirectSampler):
+    if can(model, DirectSampler) and isinstance(model, DirectSampler):
         yield "draw", lambda c: model.draw(streams_for(model, 1), condition=c)
-    if isinstance(model, Density):
+    if can(model, Density) and isinstance(model, Density):
         yield "log_prob", lambda c: model.log_prob(batch.x, condition=c, streams=streams_for(model, 1))
     if isinstance(model, LatentVariable):
         z = model.draw_latent(streams_for(model, 1))

@@ -69,10 +69,10 @@ def check_losses_are_seeded(subject: ObjectiveSubject) -> None:
     Otherwise a resumed run would differ from an uninterrupted one.  Layers such as dropout draw from torch's generator;
     the training loop seeds it for every step, and so does this check.
     """
-    objective = _gradient(subject)
     values = []
     with torch.random.fork_rng(devices=[]):
         for _ in range(2):
+            objective = _gradient(subject)  # a new one: chains or targets of the first call would matter to the second
             model = subject.model.fresh().train()
             torch.manual_seed(0)
             batch, streams = _batch(_examples(model), objective, ROWS, 1)

@@ -10,5 +10,5 @@ ZOO_API = (1, 0)
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
     can = ["Density", "EnergyBased"]
-    catalogue.family("rbm", "zoo_rbm.model:RBM", "restricted Boltzmann machines", capabilities=can)
-    catalogue.objective("pcd", "zoo_rbm.model:PCD", "persistent contrastive divergence", families=["rbm"])
+    catalogue.family("boltzmann", "zoo_boltzmann.model:RBM", "restricted Boltzmann machines", capabilities=can)
+    catalogue.objective("boltzmann-pcd", "zoo_boltzmann.model:PCD", "persistent contrastive divergence", families=["boltzmann"])
