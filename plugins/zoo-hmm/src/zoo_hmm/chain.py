@@ -2,11 +2,11 @@ r"""The hidden chain of states: forward and backward variables, in scaled number
 
     p(x_1 … x_T, T) = Σ_z π_{z_1} b_1(z_1) Π_{t>1} A_{z_{t−1} z_t} b_t(z_t) · e_{z_T},        A_ij = (1 − e_i) a_ij,
 
-where b_t(i) is the density of frame t in state i, a_ij the probability of going from i to j if the sequence goes on, and
-e_i that of ending after a frame in state i.  Scaled (Rabiner 1989, §V.A), with m_t = max_i b_t(i),
+where b_t(i) is the density of frame t in state i, a_ij the probability of going from i to j if the sequence goes on,
+and e_i that of ending after a frame in state i.  Scaled (Rabiner 1989, §V.A), with m_t = max_i b_t(i),
 
     α_t = (α_{t−1} A) ∘ b_t / m_t / c_t,   Σ_i α_t(i) = 1,     β_{t−1} = A (b_t / m_t ∘ β_t) / c_t,     α_T·β_T = 1,
-    log p = Σ_t (log c_t + log m_t) + log α_T·e,     γ_t = α_t ∘ β_t,     Σ_t ξ_t = A ∘ Σ_t α_{t−1}ᵀ (b_t/m_t ∘ β_t / c_t).
+    log p = Σ_t (log c_t + log m_t) + log α_T·e,   γ_t = α_t ∘ β_t,   Σ_t ξ_t = A ∘ Σ_t α_{t−1}ᵀ (b_t/m_t ∘ β_t / c_t).
 
 The sum of ξ is one product of matrices.  A sequence whose c_t is below 1e-200, since all of its frame's likely states
 cannot be reached, is computed again in logarithms, where nothing underflows.
@@ -60,9 +60,7 @@ class Smoothed:
     xi: Tensor
 
 
-def filtered(
-    chain: Chain, log_b: Tensor, packed: Packed, arithmetic: Arithmetic = "scaled"
-) -> tuple[Tensor, Tensor]:
+def filtered(chain: Chain, log_b: Tensor, packed: Packed, arithmetic: Arithmetic = "scaled") -> tuple[Tensor, Tensor]:
     """Runs forward.
 
     Args:

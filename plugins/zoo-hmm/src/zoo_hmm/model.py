@@ -61,8 +61,8 @@ class HiddenMarkov(Model, Density[Ragged], DirectSampler[Ragged], Completer[Ragg
     Raises:
         ValueError: an argument is out of its range.
 
-    The buffers are ``start_probabilities`` π ``(C, S)``, ``transitions`` a ``(C, S, S)``, ``stop`` e ``(C, S)``, ``prior`` p(c)
-    ``(C,)`` and those of ``emissions``.
+    The buffers are ``start_probabilities`` π ``(C, S)``, ``transitions`` a ``(C, S, S)``, ``stop`` e ``(C, S)``,
+    ``prior`` p(c) ``(C,)`` and those of ``emissions``.
     """
 
     takes_missing = True
@@ -123,7 +123,9 @@ class HiddenMarkov(Model, Density[Ragged], DirectSampler[Ragged], Completer[Ragg
         if space.kind == "tokens":
             return {**adapted, "symbols": space.vocabulary}
         if space.kind != "sequence" or len(space.shape) != 2:
-            raise IncompatibleError(f"{data.name} has examples of {space.words()}; expected tokens or frames of numbers")
+            raise IncompatibleError(
+                f"{data.name} has examples of {space.words()}; expected tokens or frames of numbers"
+            )
         return {**adapted, "features": space.shape[1]}
 
     @property
@@ -181,9 +183,7 @@ class HiddenMarkov(Model, Density[Ragged], DirectSampler[Ragged], Completer[Ragg
         log_b = self.emissions.log_density(packed.frames, label)
         return packed.unsorted(filtered(self.chain(label), log_b, packed, arithmetic)[0])
 
-    def posterior(
-        self, x: Ragged, *, condition: Condition | None = None, arithmetic: Arithmetic = "scaled"
-    ) -> Ragged:
+    def posterior(self, x: Ragged, *, condition: Condition | None = None, arithmetic: Arithmetic = "scaled") -> Ragged:
         """Computes p(z_t = i | x, T, c), a Ragged of ``(n, longest, S)``; a model with classes needs the condition."""
         found = torch.zeros(len(x), x.data.shape[1], self.states, dtype=torch.float64, device=x.device)
         for label, rows in self.groups(self._needed(condition), len(x)):
@@ -199,7 +199,7 @@ class HiddenMarkov(Model, Density[Ragged], DirectSampler[Ragged], Completer[Ragg
         return Ragged(gamma.data.argmax(2), x.lengths)
 
     def viterbi(self, x: Ragged, *, condition: Condition | None = None) -> tuple[Ragged, Tensor]:
-        """Finds the most probable path of states, a Ragged of ``(n, longest)``, and its log p(x, T, z | c), ``(n,)``."""
+        """Finds the most probable path of states, a Ragged of ``(n, longest)``, and its log p(x, T, z), ``(n,)``."""
         states = torch.zeros(len(x), x.data.shape[1], dtype=torch.int64, device=x.device)
         score = torch.empty(len(x), dtype=torch.float64, device=x.device)
         for label, rows in self.groups(self._needed(condition), len(x)):

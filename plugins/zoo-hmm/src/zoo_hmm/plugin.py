@@ -22,4 +22,6 @@ def zoo_register(catalogue: Catalogue) -> None:
         "expectation–maximisation of hidden Markov models (Baum et al. 1970)",
         families=["hmm"],
     )
-    catalogue.dataset("casino", "zoo_hmm.casino:casino", "throws of a fair die and a loaded one, in games of any length")
+    catalogue.dataset(
+        "casino", "zoo_hmm.casino:casino", "throws of a fair die and a loaded one, in games of any length"
+    )
