@@ -1,6 +1,6 @@
 r"""The most probable path of states, by dynamic programming (Viterbi 1967).
 
-δ_1 = log π + log b_1,      δ_t(j) = max_i (δ_{t−1}(i) + log A_ij) + log b_t(j),      log p = max_i (δ_T + log e)(i).
+δ_1 = log π + log b_1,    δ_t(j) = max_i (δ_{t−1}(i) + log A_ij) + log b_t(j),    log p = max_i (δ_T + log e)(i).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ With γ and ξ of :mod:`zoo_hmm.chain`, summed over all frames of all sequences 
     π_i ← Σ γ_1(i),     a_ij ← Σ_t ξ_t(i, j),     e_i ← Σ γ_T(i) / Σ_t γ_t(i),     B_i ← weighted by Σ_t γ_t(i),
 
 rows normalised.  What is 0 stays 0, so that a topology is kept; a state that no frame was in keeps its parameters.
-There is no prior: the likelihood is what is maximised.  A weight of a sequence multiplies its expected counts and log p.
+There is no prior: the likelihood is what is maximised.  A weight of a sequence multiplies its counts and its log p.
 """
 
 from __future__ import annotations

@@ -22,6 +22,9 @@ def zoo_register(catalogue: Catalogue) -> None:
         "expectation–maximisation of hidden Markov models (Baum et al. 1970)",
         families=["hmm"],
     )
+    catalogue.dataset("casino", "zoo_hmm.casino:casino", "throws of a fair and a loaded die, in games of any length")
     catalogue.dataset(
-        "casino", "zoo_hmm.casino:casino", "throws of a fair die and a loaded one, in games of any length"
+        "spoken-digits-mfcc",
+        "zoo_hmm.spoken_digits:spoken_digits_mfcc",
+        "cepstral coefficients of 3,000 spoken digits; takes 0–4 of each speaker are for testing",
     )
