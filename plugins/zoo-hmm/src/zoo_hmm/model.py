@@ -272,7 +272,7 @@ class HiddenMarkov(Model, Density[Ragged], DirectSampler[Ragged], Completer[Ragg
     def groups(self, labels: Tensor, n: int) -> list[tuple[int, Tensor]]:
         """Returns each class that occurs, with the numbers of its rows; one class of all where there is one label."""
         labels = labels.expand(n)
-        return [(int(label), (labels == label).nonzero().squeeze(1)) for label in labels.unique()]
+        return [(int(label), (labels == label).nonzero().squeeze(1)) for label in torch.unique(labels)]
 
 
 def _allowed(states: int, topology: Topology) -> tuple[Tensor, Tensor]:
