@@ -9,7 +9,7 @@ ZOO_API = (1, 0)
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the family, its objective and its data sets."""
+    """Registers the family, its objective, its metric and its data sets."""
     catalogue.family(
         "hmm",
         "zoo_hmm.model:HiddenMarkov",
@@ -27,4 +27,11 @@ def zoo_register(catalogue: Catalogue) -> None:
         "spoken-digits-mfcc",
         "zoo_hmm.spoken_digits:spoken_digits_mfcc",
         "cepstral coefficients of 3,000 spoken digits; takes 0–4 of each speaker are for testing",
+    )
+    catalogue.metric(
+        "recognised",
+        "zoo_hmm.recognition:Recognised",
+        "share of held-out sequences whose class is the most probable one, in percent",
+        needs=["Density"],
+        families=["hmm"],
     )
