@@ -12,7 +12,8 @@ from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import ConditionError, ZooError
 from zoo_core.interfaces import Batch, Condition, DataSet, Ragged, Streams
 from zoo_hmm.casino import casino, casino_truth
-from zoo_hmm.chain import Chain, filtered, smoothed
+from zoo_hmm.chain import Chain
+from zoo_hmm.inference import filtered, smoothed
 from zoo_hmm.model import HiddenMarkov
 from zoo_hmm.objective import BaumWelch
 from zoo_hmm.packed import pack
@@ -223,3 +224,33 @@ def test_arguments_out_of_range_are_refused(config, words):
 def test_options_out_of_range_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         BaumWelch(**options)
+
+
+@pytest.mark.parametrize("lengths", [(2000,), (2117, 2000, 5)], ids=str)
+def test_blocks_of_a_long_sequence_give_what_logarithms_give(lengths):
+    source = torch.Generator().manual_seed(0)
+    draw = torch.rand(3, 3, generator=source, dtype=torch.float64) + torch.eye(3)
+    chain = Chain(draw[0] / draw[0].sum(), 0.99 * draw / draw.sum(1, keepdim=True), torch.full_like(draw[0], 0.01))
+    packed = pack(Ragged(torch.zeros(len(lengths), max(lengths)), torch.tensor(lengths)))
+    log_b = 3.0 * torch.randn(len(packed.frames), 3, generator=source, dtype=torch.float64)
+    weights = torch.arange(1.0, len(lengths) + 1, dtype=torch.float64)
+    blocks, logs = (smoothed(chain, log_b, packed, weights, way) for way in ("scaled", "log"))
+    torch.testing.assert_close(blocks.log_likelihood, logs.log_likelihood, rtol=1e-11, atol=1e-9)
+    torch.testing.assert_close(blocks.gamma, logs.gamma, rtol=0, atol=1e-10)
+    torch.testing.assert_close(blocks.xi, logs.xi, rtol=1e-9, atol=1e-9)
+    one, other = (filtered(chain, log_b, packed, way) for way in ("scaled", "log"))
+    torch.testing.assert_close(one[0], other[0], rtol=1e-11, atol=1e-9)
+    torch.testing.assert_close(one[1], other[1], rtol=0, atol=1e-10)
+
+
+def test_a_long_sequence_that_underflows_is_computed_in_logarithms():
+    chain = Chain(
+        torch.tensor([1.0, 0.0], dtype=torch.float64),
+        torch.tensor([[0.9, 0.0], [0.0, 0.9]], dtype=torch.float64),
+        torch.tensor([0.1, 0.1], dtype=torch.float64),
+    )
+    packed = pack(Ragged(torch.zeros(1, 2000), torch.tensor([2000])))
+    log_b = torch.tensor([[-2000.0, 0.0]], dtype=torch.float64).expand(2000, 2)
+    expected = -2000.0 * 2000 + 1999 * math.log(0.9) + math.log(0.1)
+    assert smoothed(chain, log_b, packed).log_likelihood.item() == pytest.approx(expected, rel=1e-12)
+    assert filtered(chain, log_b, packed)[0].item() == pytest.approx(expected, rel=1e-12)

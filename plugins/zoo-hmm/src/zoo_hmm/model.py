@@ -33,10 +33,11 @@ from zoo_core.interfaces import (
     Ragged,
     Streams,
 )
-from zoo_hmm.chain import Arithmetic, Chain, filtered, smoothed
+from zoo_hmm.chain import Chain
 from zoo_hmm.decoding import best_path
 from zoo_hmm.emissions import Categorical, Emissions
 from zoo_hmm.gaussians import Covariance, Gaussians
+from zoo_hmm.inference import Arithmetic, filtered, smoothed
 from zoo_hmm.packed import pack
 
 __all__ = ["HiddenMarkov", "Length", "Topology"]

@@ -19,9 +19,9 @@ from torch import Tensor
 from zoo_core.errors import ConditionError, ZooError
 from zoo_core.interfaces import Batch, Condition, Examples, Ragged, StatisticsObjective
 from zoo_core.randomness import generator
-from zoo_hmm.chain import Arithmetic, smoothed
 from zoo_hmm.clusters import clusters
 from zoo_hmm.gaussians import Gaussians
+from zoo_hmm.inference import Arithmetic, smoothed
 from zoo_hmm.model import HiddenMarkov
 from zoo_hmm.packed import Packed, pack
 
