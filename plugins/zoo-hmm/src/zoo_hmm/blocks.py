@@ -51,8 +51,7 @@ class Blocks:
         where[self.places] = torch.arange(length, device=device)
         self.packed = Packed(self.places, counts, rows, where[last], torch.arange(count, device=device))
         log_b = log_b[self.places]
-        top = log_b.amax(1, keepdim=True).clamp_min(-1e300)
-        self.chain = _between(chain, (log_b - top).exp_(), self.packed)
+        self.chain = _between(chain, (log_b - log_b.amax(1, keepdim=True).clamp_min(-1e300)).exp_(), self.packed)
         self.alpha, self.scale, self.b, of = forward(self.chain, log_b, self.packed)
         each, lost = evidence(self.chain, self.alpha, self.scale, of, self.packed)
         finish = (self.alpha[self.packed.last] * self.chain.end).sum(1).log()
@@ -66,12 +65,11 @@ class Blocks:
 
     def smoothed(self) -> tuple[Tensor, Tensor]:
         """Returns γ in the order of time, ``(T, S)``, and Σ_t ξ_t, ``(S, S)``; can be called once."""
-        beta, pulled = backward(self.chain, self.alpha, self.scale, self.b, self.packed)
+        gamma, pulled, inside = backward(self.chain, self.alpha, self.scale, self.b, self.packed)
         count = self.packed.counts[0]
-        inside = self.alpha[self.packed.previous()].mT @ pulled[count:]
         between = (self.alpha[self.packed.last[:-1]] / self.norm[:, None]).mT @ pulled[1:count]
-        gamma = torch.empty_like(beta).index_copy_(0, self.places, self.alpha * beta)
-        return gamma, self.chain.moves * (inside + between)
+        ordered = torch.empty_like(gamma).index_copy_(0, self.places, gamma)
+        return ordered, inside + self.chain.moves * between
 
 
 def _between(chain: Chain, b: Tensor, packed: Packed) -> Chain:

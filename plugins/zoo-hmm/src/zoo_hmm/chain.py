@@ -61,16 +61,16 @@ def forward(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Tensor, Tensor
     top = log_b.amax(1).clamp_min(-1e300)  # −∞ where no state can have the frame
     b = (log_b - top[:, None]).exp_()
     alpha, scale, before = torch.empty_like(b), torch.empty_like(top), None
+    tiny = torch.finfo(b.dtype).tiny
     for here in packed.steps():
-        now = alpha[here]
+        now, c = alpha[here], scale[here]
         if before is None:
             torch.mul(b[here], chain.start, out=now)
         else:
             torch.mm(before[: len(now)], chain.moves, out=now)
             now.mul_(b[here])
-        torch.sum(now, 1, out=scale[here])
-        scale[here].clamp_min_(torch.finfo(b.dtype).tiny)
-        now.div_(scale[here][:, None])
+        torch.sum(now, 1, out=c)
+        now.div_(c.clamp_min_(tiny)[:, None])
         before = now
     return alpha, scale, b, top
 
@@ -79,22 +79,32 @@ def evidence(chain: Chain, alpha: Tensor, scale: Tensor, top: Tensor, packed: Pa
     """Returns log p of each sorted sequence, ``(n,)``, and which of them lost digits, bool ``(n,)``."""
     finish = (alpha[packed.last] * chain.end).sum(1)
     found = finish.log().index_add_(0, packed.rows, scale.log() + top)
-    least = finish.scatter_reduce(0, packed.rows, scale, "amin")
-    return found, least < LOST
+    if float(torch.minimum(scale.min(), finish.min())) >= LOST:
+        return found, torch.zeros_like(packed.order, dtype=torch.bool)
+    return found, finish.scatter_reduce(0, packed.rows, scale, "amin") < LOST
 
 
-def backward(chain: Chain, alpha: Tensor, scale: Tensor, b: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
-    """Returns β ``(F, S)`` and b_t/m_t ∘ β_t / c_t ``(F, S)``, which is written over ``b``."""
+def backward(
+    chain: Chain, alpha: Tensor, scale: Tensor, b: Tensor, packed: Packed, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns γ ``(F, S)``, b_t/m_t ∘ β_t / c_t ``(F, S)``, which is written over ``b``, and Σ_t ξ_t, ``(S, S)``.
+
+    ``weights`` of the sorted sequences, ``(n,)``, multiply their part of ξ.
+    """
     beta = torch.empty_like(alpha)
     ends = chain.end / (alpha[packed.last] * chain.end).sum(1, keepdim=True).clamp_min(LOST)
     turned, after = chain.moves.mT.contiguous(), None
-    pulled = b.div_(scale[:, None])
+    pulled, pairs = b.div_(scale[:, None]), torch.zeros_like(chain.moves)
     for here in reversed(list(packed.steps())):
         count = here.stop - here.start
         goes_on = 0 if after is None else after.stop - after.start
         if after is not None:
-            torch.mm(pulled[after], turned, out=beta[here][:goes_on])
-        beta[here][goes_on:] = ends[goes_on:count]
+            now = pulled[after]
+            torch.mm(now, turned, out=beta[here.start : here.start + goes_on])
+            before = alpha[here.start : here.start + goes_on]
+            pairs.addmm_(before.mT, now if weights is None else now * weights[:goes_on, None])
+        if goes_on < count:
+            beta[here.start + goes_on : here.stop] = ends[goes_on:count]
         pulled[here].mul_(beta[here])
         after = here
-    return beta, pulled
+    return beta.mul_(alpha), pulled, pairs.mul_(chain.moves)

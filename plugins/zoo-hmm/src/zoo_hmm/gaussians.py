@@ -63,8 +63,9 @@ class Gaussians(Emissions):
         self.register_buffer("scale", unit.expand(*shape, *unit.shape).clone())
 
     def log_density(self, frames: Tensor, label: int) -> Tensor:
-        states = self.weights.shape[1]
-        return torch.logsumexp(self._log_joint(frames, label).view(len(frames), states, -1), 2)
+        joint = self._log_joint(frames, label)
+        _, states, components = self.weights.shape
+        return joint if components == 1 else torch.logsumexp(joint.view(len(frames), states, components), 2)
 
     def _log_joint(self, frames: Tensor, label: int) -> Tensor:
         """Computes log w + log N(x_K; μ_K, Σ_KK), ``(F, S·M)``."""
@@ -73,11 +74,14 @@ class Gaussians(Emissions):
         if not self.full:
             centre = means.mean(0)
             shift, precision = means - centre, scale.square().reciprocal()
-            known = ~torch.isnan(x)
-            x = torch.where(known, x - centre, 0.0)
-            square = x.square() @ precision.mT - 2.0 * (x @ (shift * precision).mT)
-            constant = shift.square() * precision + 2.0 * scale.log() + math.log(2.0 * math.pi)
-            return log_weights - 0.5 * (square + (known.double() @ constant.mT))
+            constant = -0.5 * shift.square() * precision - scale.log() - 0.5 * math.log(2.0 * math.pi)
+            x = x - centre
+            if (known := _known(x)) is None:
+                found = torch.addmm(log_weights + constant.sum(1), x, (shift * precision).mT)
+            else:
+                x = x.masked_fill_(~known, 0.0)
+                found = torch.addmm(log_weights + known.double() @ constant.mT, x, (shift * precision).mT)
+            return found.addmm_(x.square_(), precision.mT, alpha=-0.5)
         found = x.new_empty(len(x), len(means))
         for rows, cells in _patterns(torch.isnan(x)):
             for k, mean in enumerate(means):
@@ -116,8 +120,10 @@ class Gaussians(Emissions):
         self.weights[label] = share / share.sum(1, keepdim=True)
 
     def statistics(self, frames: Tensor, gamma: Tensor, label: int) -> dict[str, Tensor]:
-        joint = self._log_joint(frames, label).view(*gamma.shape, -1)
-        share = (torch.softmax(joint, 2) * gamma[:, :, None]).flatten(1)
+        share = gamma
+        if self.weights.shape[2] > 1:
+            joint = self._log_joint(frames, label).view(*gamma.shape, -1)
+            share = (torch.softmax(joint, 2) * gamma[:, :, None]).flatten(1)
         _, means, scale = self._flat(label)
         centre = means.mean(0)
         x, shift, d = frames.double() - centre, means - centre, frames.shape[1]
@@ -129,8 +135,10 @@ class Gaussians(Emissions):
                     weighted = share[rows, k, None] * filled
                     first[k] += weighted.sum(0)
                     second[k] += weighted.mT @ filled + share[rows, k].sum() * spread
+        elif (known := _known(x)) is None:
+            first, second = share.mT @ x, share.mT @ x.square()
         else:
-            missing = torch.isnan(x)
+            missing = ~known
             absent = share.mT @ missing.double()
             x = x.masked_fill(missing, 0.0)
             first = share.mT @ x + absent * shift
@@ -208,6 +216,11 @@ def _flat_state(floor: float) -> ZooError:
         f"a state's variance is not positive with floor = {floor}; raise objective_options.floor, or use fewer states "
         "or components"
     )
+
+
+def _known(x: Tensor) -> Tensor | None:
+    """Finds the cells that are not missing, bool ``(F, D)``; ``None`` if all are known, which takes one sum."""
+    return ~torch.isnan(x) if bool(torch.isnan(x.sum())) else None
 
 
 def _patterns(missing: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

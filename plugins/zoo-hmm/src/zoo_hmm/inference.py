@@ -72,20 +72,16 @@ def smoothed(
         return _smoothed_in_blocks(chain, log_b, packed, weights)
     alpha, scale, b, top = forward(chain, log_b, packed)
     found, lost = evidence(chain, alpha, scale, top, packed)
-    beta, pulled = backward(chain, alpha, scale, b, packed)
-    n = packed.counts[0]
-    before = alpha[packed.previous()]
-    if weights is not None:
-        before = before * weights[packed.rows[n:], None]
-    gamma = alpha * beta
     if not bool(lost.any()):
-        return Smoothed(found, gamma, chain.moves * (before.mT @ pulled[n:]))
-    keep = ~lost[packed.rows[n:]]
-    xi = chain.moves * (before[keep].mT @ pulled[n:][keep])
-    some, frames = _subset(packed, lost)
-    again = log_smoothed(chain, log_b[frames], some, None if weights is None else weights[lost])
-    found[lost], gamma[frames] = again.log_likelihood, again.gamma
-    return Smoothed(found, gamma, xi + again.xi)
+        gamma, _, xi = backward(chain, alpha, scale, b, packed, weights)
+        return Smoothed(found, gamma, xi)
+    gamma, xi = torch.empty_like(alpha), torch.zeros_like(chain.moves)
+    for which, way in ((lost, log_smoothed), (~lost, smoothed)):
+        if bool(which.any()):
+            some, frames = _subset(packed, which)
+            part = way(chain, log_b[frames], some, None if weights is None else weights[which])
+            found[which], gamma[frames], xi = part.log_likelihood, part.gamma, xi + part.xi
+    return Smoothed(found, gamma, xi)
 
 
 def _is_long(packed: Packed) -> bool:

@@ -100,15 +100,17 @@ class BaumWelch(StatisticsObjective[HiddenMarkov, Ragged]):
         }
         emitted: dict[str, Tensor] = {}
         for label, rows in model.groups(_labels(model, batch.condition), n):
-            packed = pack(batch.x[rows])
+            packed = pack(batch.x if len(rows) == n else batch.x[rows])
             log_b = model.emissions.log_density(packed.frames, label)
-            weights = _frame_weights(batch.weights, rows, packed)
-            of_row = weights[: len(rows)]
-            found = smoothed(model.chain(label), log_b, packed, of_row, self.arithmetic)
+            weights = None if batch.weights is None else _frame_weights(batch.weights, rows, packed)
+            of_row = torch.ones(len(packed.order)).to(log_b) if weights is None else weights[: len(packed.order)]
+            given = None if weights is None else of_row
+            found = smoothed(model.chain(label), log_b, packed, given, self.arithmetic)
             if not bool(torch.isfinite(found.log_likelihood[of_row > 0]).all()):
                 raise ZooError("a sequence has probability 0 in this topology; use fewer states, or leave it out")
-            gamma = (found.gamma * weights[:, None]).nan_to_num(0.0)
-            sums["start"][label] += gamma[: len(rows)].sum(0)
+            # A sequence of weight 0 may have probability 0, and then NaN for γ.
+            gamma = found.gamma if weights is None else (found.gamma * weights[:, None]).nan_to_num(0.0)
+            sums["start"][label] += gamma[: len(of_row)].sum(0)
             sums["transitions"][label] += found.xi
             sums["ends"][label] += gamma[packed.last].sum(0)
             sums["visits"][label] += gamma.sum(0)

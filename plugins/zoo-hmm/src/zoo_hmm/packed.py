@@ -72,9 +72,10 @@ def pack(x: Ragged) -> Packed:
     lengths, order = torch.sort(x.lengths, descending=True, stable=True)
     longest = int(lengths[0])
     mask = torch.arange(longest, device=lengths.device)[:, None] < lengths
-    rows = mask.nonzero()[:, 1]
-    frames = x.data[order, :longest].transpose(0, 1)[mask]
+    time, rows = mask.nonzero().unbind(1)
     counts = mask.sum(1)
+    places = order[rows].mul_(x.data.shape[1]).add_(time)
+    frames = x.data.flatten(0, 1).index_select(0, places)
     before = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     last = before[lengths - 1] + torch.arange(len(lengths), device=lengths.device)
     return Packed(frames, tuple(counts.tolist()), rows, last, order)
