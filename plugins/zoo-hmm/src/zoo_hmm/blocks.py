@@ -23,6 +23,10 @@ from zoo_hmm.packed import Packed
 __all__ = ["Blocks"]
 
 
+EVERY = 4
+"""Steps after which a product is scaled."""
+
+
 class Blocks:
     """The forward variables of one sequence, block by block.
 
@@ -50,7 +54,7 @@ class Blocks:
         where = torch.empty(length, dtype=torch.int64, device=device)
         where[self.places] = torch.arange(length, device=device)
         self.packed = Packed(self.places, counts, rows, where[last], torch.arange(count, device=device))
-        log_b = log_b[self.places]
+        log_b = log_b.mT.contiguous()[:, self.places].mT
         self.chain = _between(chain, (log_b - log_b.amax(1, keepdim=True).clamp_min(-1e300)).exp_(), self.packed)
         self.alpha, self.scale, self.b, of = forward(self.chain, log_b, self.packed)
         each, lost = evidence(self.chain, self.alpha, self.scale, of, self.packed)
@@ -68,7 +72,7 @@ class Blocks:
         gamma, pulled, inside = backward(self.chain, self.alpha, self.scale, self.b, self.packed)
         count = self.packed.counts[0]
         between = (self.alpha[self.packed.last[:-1]] / self.norm[:, None]).mT @ pulled[1:count]
-        ordered = torch.empty_like(gamma).index_copy_(0, self.places, gamma)
+        ordered = torch.empty_like(gamma.mT).index_copy_(1, self.places, gamma.mT).mT
         return ordered, inside + self.chain.moves * between
 
 
@@ -76,10 +80,12 @@ def _between(chain: Chain, b: Tensor, packed: Packed) -> Chain:
     """Returns the chain with the starts and the ends of all blocks, ``(blocks, S)``."""
     steps = list(packed.steps())
     product = torch.diag_embed(b[steps[0]])
-    for here in steps[1:]:
+    for step, here in enumerate(steps[1:]):
         k = here.stop - here.start
-        moved = (product[:k] @ chain.moves) * b[here][:, None]
-        product[:k] = moved / moved.sum((1, 2), keepdim=True).clamp_min(LOST)
+        moved = (product[:k] @ chain.moves).mul_(b[here][:, None])
+        if step % EVERY == 0:
+            moved /= moved.sum((1, 2), keepdim=True).clamp_min(LOST)
+        product[:k] = moved
     onward = product @ chain.moves
     starts, ends = [chain.start], [chain.end]
     for one in onward[:-1]:

@@ -58,21 +58,22 @@ class Smoothed:
 
 def forward(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Returns α ``(F, S)``, c ``(F,)``, b/m ``(F, S)`` and log m ``(F,)``."""
-    top = log_b.amax(1).clamp_min(-1e300)  # −∞ where no state can have the frame
-    b = (log_b - top[:, None]).exp_()
+    log_b = log_b.mT.contiguous()  # a matrix of few rows is multiplied several times as fast as one of few columns
+    top = log_b.amax(0).clamp_min_(-1e300)  # −∞ where no state can have the frame
+    b = (log_b - top).exp_()
     alpha, scale, before = torch.empty_like(b), torch.empty_like(top), None
-    tiny = torch.finfo(b.dtype).tiny
+    tiny, turned = torch.finfo(b.dtype).tiny, chain.moves.mT.contiguous()
     for here in packed.steps():
-        now, c = alpha[here], scale[here]
+        now, c = alpha[:, here], scale[here]
         if before is None:
-            torch.mul(b[here], chain.start, out=now)
+            torch.mul(b[:, here], chain.start[:, None] if chain.start.ndim == 1 else chain.start.mT, out=now)
         else:
-            torch.mm(before[: len(now)], chain.moves, out=now)
-            now.mul_(b[here])
-        torch.sum(now, 1, out=c)
-        now.div_(c.clamp_min_(tiny)[:, None])
+            torch.mm(turned, before[:, : now.shape[1]], out=now)
+            now.mul_(b[:, here])
+        torch.sum(now, 0, out=c)
+        now.div_(c.clamp_min_(tiny))
         before = now
-    return alpha, scale, b, top
+    return alpha.mT, scale, b.mT, top
 
 
 def evidence(chain: Chain, alpha: Tensor, scale: Tensor, top: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
@@ -91,20 +92,17 @@ def backward(
 
     ``weights`` of the sorted sequences, ``(n,)``, multiply their part of ξ.
     """
-    beta = torch.empty_like(alpha)
-    ends = chain.end / (alpha[packed.last] * chain.end).sum(1, keepdim=True).clamp_min(LOST)
-    turned, after = chain.moves.mT.contiguous(), None
-    pulled, pairs = b.div_(scale[:, None]), torch.zeros_like(chain.moves)
+    ends = (chain.end / (alpha[packed.last] * chain.end).sum(1, keepdim=True).clamp_min(LOST)).mT
+    alpha, pulled, after = alpha.mT, b.mT.div_(scale), None
+    beta, pairs = torch.empty_like(alpha), torch.zeros_like(chain.moves)
     for here in reversed(list(packed.steps())):
-        count = here.stop - here.start
-        goes_on = 0 if after is None else after.stop - after.start
+        middle = here.start if after is None else here.start + after.stop - after.start
         if after is not None:
-            now = pulled[after]
-            torch.mm(now, turned, out=beta[here.start : here.start + goes_on])
-            before = alpha[here.start : here.start + goes_on]
-            pairs.addmm_(before.mT, now if weights is None else now * weights[:goes_on, None])
-        if goes_on < count:
-            beta[here.start + goes_on : here.stop] = ends[goes_on:count]
-        pulled[here].mul_(beta[here])
+            now, before = pulled[:, after], alpha[:, here.start : middle]
+            torch.mm(chain.moves, now, out=beta[:, here.start : middle])
+            pairs.addmm_(before, (now if weights is None else now * weights[: now.shape[1]]).mT)
+        if middle < here.stop:
+            beta[:, middle : here.stop] = ends[:, middle - here.start :][:, : here.stop - middle]
+        pulled[:, here].mul_(beta[:, here])
         after = here
-    return beta.mul_(alpha), pulled, pairs.mul_(chain.moves)
+    return beta.mul_(alpha).mT, pulled.mT, pairs.mul_(chain.moves)

@@ -91,11 +91,11 @@ def _is_long(packed: Packed) -> bool:
 def _filtered_in_blocks(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     found, alpha = log_b.new_empty(packed.counts[0]), torch.empty_like(log_b)
     for row in range(packed.counts[0]):
-        mine = packed.rows == row
+        mine = slice(None) if len(found) == 1 else packed.rows == row
         blocks = Blocks(chain, log_b[mine])
         found[row], alpha[mine] = blocks.log_likelihood, blocks.filtered()
         if blocks.lost:
-            one, _ = _subset(packed, torch.arange(len(found), device=mine.device) == row)
+            one, _ = _subset(packed, torch.arange(len(found), device=log_b.device) == row)
             log_alpha, found[row : row + 1] = log_forward(chain, log_b[mine], one)
             alpha[mine] = log_alpha.softmax(1).nan_to_num(0.0)
     return found, alpha
@@ -104,10 +104,10 @@ def _filtered_in_blocks(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Te
 def _smoothed_in_blocks(chain: Chain, log_b: Tensor, packed: Packed, weights: Tensor | None) -> Smoothed:
     found, gamma, xi = log_b.new_empty(packed.counts[0]), torch.empty_like(log_b), torch.zeros_like(chain.moves)
     for row in range(packed.counts[0]):
-        mine = packed.rows == row
+        mine = slice(None) if len(found) == 1 else packed.rows == row
         blocks = Blocks(chain, log_b[mine])
         if blocks.lost:
-            one, _ = _subset(packed, torch.arange(len(found), device=mine.device) == row)
+            one, _ = _subset(packed, torch.arange(len(found), device=log_b.device) == row)
             again = log_smoothed(chain, log_b[mine], one, None)
             found[row], gamma[mine], moves = again.log_likelihood[0], again.gamma, again.xi
         else:
