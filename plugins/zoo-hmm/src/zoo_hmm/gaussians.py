@@ -58,7 +58,9 @@ class Gaussians(Emissions):
         self.space, self.full = SampleSpace("sequence", (None, features)), covariance == "full"
         shape = (classes, states, components)
         self.register_buffer("weights", torch.full(shape, 1.0 / components, dtype=torch.float64))
-        self.register_buffer("means", torch.zeros(*shape, features, dtype=torch.float64))
+        # Before training, no two means are equal, so that classes and states can be told apart.
+        apart = torch.arange(classes * states * components, dtype=torch.float64).view(*shape, 1) / (states * components)
+        self.register_buffer("means", apart.expand(*shape, features).clone())
         unit = torch.eye(features, dtype=torch.float64) if self.full else torch.ones(features, dtype=torch.float64)
         self.register_buffer("scale", unit.expand(*shape, *unit.shape).clone())
 
