@@ -5,7 +5,7 @@ PLUGINS := $(sort $(wildcard plugins/*))
 PROJECTS := . $(PLUGINS)
 EDITABLE := $(foreach p,$(PROJECTS),-e ./$(p))
 TOMLS := constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
-TEST_TOOLS := pytest pytest-xdist pandas pyarrow soundfile ruff mypy scikit-learn scipy zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc torchdiffeq pyod
+TEST_TOOLS := pytest pytest-xdist pandas pyarrow soundfile ruff mypy scikit-learn scipy hmmlearn zuko nflows normflows diffusers jsonschema tomlkit tensorboard matplotlib torchmetrics POT prdc torchdiffeq pyod
 DOCS_TOOLS := mkdocs mkdocs-material mkdocstrings-python ruff
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 

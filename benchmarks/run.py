@@ -25,6 +25,7 @@ SUBJECTS = (
     "hub_pipelines",
     "path_samplers",
     "em",
+    "baum_welch",
     "metrics",
     "flows",
     "likelihood",

@@ -37,6 +37,11 @@ SUBJECTS = {
         "Gaussian mixtures by EM",
         "Ten iterations of EM with full covariances on 20,000 examples of 64 dimensions, eight components.",
     ),
+    "baum_welch": (
+        "Hidden Markov models by Baum–Welch",
+        "Three iterations with eight states of four numbers each, from the same start as the other's; the means that "
+        "are reached agree to 1e-6.",
+    ),
     "metrics": (
         "Metrics",
         "The same quantity from the same features; the statistics of the reference are computed beforehand.",

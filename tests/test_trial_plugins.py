@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 
 
 def sources(name):
-    folder = HERE / f"{name}_plugin"
+    folder = HERE / f"{name.replace('-', '_')}_plugin"
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))} | {
         "registry": (folder / "registry.toml").read_text(encoding="utf-8")
     }
@@ -62,7 +62,7 @@ def plugin(zoo_site):
 
 
 EXPECTED = {
-    "hmm": {
+    "trial-hmm": {
         "check_padding_is_never_read",
         "check_statistics_do_not_read_padding",
         "check_statistics_add",
@@ -79,7 +79,7 @@ EXPECTED = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["hmm", "boltzmann"])
+@pytest.mark.parametrize("name", ["trial-hmm", "boltzmann"])
 def test_the_kit_is_green(plugin, name):
     plugin(name)
     skipped = []
@@ -105,8 +105,8 @@ def test_an_injected_fault_is_red(plugin, fault):
 
 
 def test_a_data_set_that_ignores_n_is_cut_to_it(plugin):
-    plugin("hmm", ("data", "0, n))\n", "0, 3 * n))\n"))
-    assert len(datasets.load("casino", n=10)) == 10
+    plugin("trial-hmm", ("data", "0, n))\n", "0, 3 * n))\n"))
+    assert len(datasets.load("trial-casino", n=10)) == 10
 
 
 @pytest.mark.parametrize(
@@ -117,37 +117,37 @@ def test_a_data_set_that_ignores_n_is_cut_to_it(plugin):
             "expected a function (split, n=…)",
         ),
         (("data", "    return DataSet", "    DataSet"), "returned NoneType; expected a DataSet"),
-        (("data", "truth = HMM(2, 6)", "truth = HMM(2, 6) and 1 / 0"), "zoo-hmm: ZeroDivisionError"),
+        (("data", "truth = HMM(2, 6)", "truth = HMM(2, 6) and 1 / 0"), "zoo-trial-hmm: ZeroDivisionError"),
     ],
 )
 def test_a_broken_data_set_is_said_with_its_plugin_and_by_the_doctor(plugin, change, words):
-    plugin("hmm", change)
+    plugin("trial-hmm", change)
     with pytest.raises(PluginError, match=re.escape(words)):
-        datasets.load("casino", n=10)
-    record = next(r for r in plugins.load().records if r.distribution == "zoo-hmm")
+        datasets.load("trial-casino", n=10)
+    record = next(r for r in plugins.load().records if r.distribution == "zoo-trial-hmm")
     assert any(words in finding.cause for finding in doctor.examine(record))
 
 
 @pytest.mark.slow
 def test_the_hmm_learns_the_casino_from_sequences_of_every_length(plugin, tmp_path):
     """Baum–Welch in batches of 100: the likelihood never falls, and the truth is found to the accuracy of 400 games."""
-    plugin("hmm")
-    entry = registry.load().get("hmm-casino")
+    plugin("trial-hmm")
+    entry = registry.load().get("trial-hmm-casino")
     model = train(entry, tmp_path / "run")
     lines = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()
     history = [json.loads(line)["log_likelihood"] for line in lines]
     assert all(b >= a - 1e-9 for a, b in pairwise(history))
     loaded = zoo_core.load(str(tmp_path / "run" / "model"))
     assert max(loaded.B[:, 5].tolist()) == pytest.approx(0.5, abs=0.05)
-    result = evaluate(loaded, "nll", data=datasets.load("casino", "test"), n=500)
+    result = evaluate(loaded, "nll", data=datasets.load("trial-casino", "test"), n=500)
     assert result.value == pytest.approx(-history[-1], abs=4 * result.stderr)
     assert model.entry is not None
 
 
 @pytest.mark.long
 def test_samples_of_open_length_go_through_every_verb(plugin, tmp_path, run):
-    plugin("hmm")
-    train(registry.load().get("hmm-casino"), tmp_path / "run", Options(max_steps=2))
+    plugin("trial-hmm")
+    train(registry.load().get("trial-hmm-casino"), tmp_path / "run", Options(max_steps=2))
     name = str(tmp_path / "run" / "model")
     x = zoo_core.sample(zoo_core.load(name), 100, seed=3)
     assert isinstance(x, Ragged)
@@ -242,12 +242,14 @@ def test_a_capability_depends_on_the_size(plugin):
 
 
 def test_a_fault_of_a_plugin_is_one_line_with_its_name(plugin, tmp_path, run):
-    plugin("hmm")
-    train(registry.load().get("hmm-casino"), tmp_path / "run", Options(max_steps=1))
-    plugin("hmm", ("model", "        u = streams.uniform(1).squeeze(1)\n", "        u = streams.no_such_thing()\n"))
-    for name in [name for name in sys.modules if name.startswith("zoo_hmm")]:
+    plugin("trial-hmm")
+    train(registry.load().get("trial-hmm-casino"), tmp_path / "run", Options(max_steps=1))
+    plugin(
+        "trial-hmm", ("model", "        u = streams.uniform(1).squeeze(1)\n", "        u = streams.no_such_thing()\n")
+    )
+    for name in [name for name in sys.modules if name.startswith("zoo_trial_hmm")]:
         del sys.modules[name]
     code, _, err = run("sample", str(tmp_path / "run" / "model"), "--out", "x.json")
     assert code == 1
-    assert err.strip().splitlines()[-1].startswith("zoo: a fault of zoo-hmm: AttributeError: ")
+    assert err.strip().splitlines()[-1].startswith("zoo: a fault of zoo-trial-hmm: AttributeError: ")
     assert "Traceback" not in err

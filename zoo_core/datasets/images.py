@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from zoo_core.errors import ChecksumError, NetworkError, PluginError
 from zoo_core.fetching.hub_client import is_offline
 from zoo_core.interfaces import DataSet
 
-__all__ = ["digits", "fashion_mnist", "fetch", "mnist"]
+__all__ = ["digits", "fashion_mnist", "fetch", "mnist", "sha256_of"]
 
 FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -70,8 +71,21 @@ def _idx(name: str, split: str, url: str, sha256: dict[str, str]) -> DataSet:
     return DataSet(name, split, images.unsqueeze(1), {"label": labels.long()}, levels=256)
 
 
-def fetch(name: str, file: str, url: str, sha256: str) -> Path:
+def sha256_of(path: Path) -> str:
+    """Computes the SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fetch(name: str, file: str, url: str, sha256: str, digest: Callable[[Path], str] = sha256_of) -> Path:
     """Finds a file of a data set in ``$ZOO_DATA`` or the cache, or downloads it into the cache.
+
+    Args:
+        name: name of the data set, which is that of its folder.
+        file: name of the file.
+        url: address of the file, or of its folder, which ends in a slash.
+        sha256: digest that the published file has.
+        digest: function that computes the digest; another than that of the bytes for an archive that is packed anew
+            for each download, whose contents are then digested.
 
     Raises:
         ChecksumError: the file is not the published one (a bad download is deleted).
@@ -80,12 +94,13 @@ def fetch(name: str, file: str, url: str, sha256: str) -> Path:
     if local := os.environ.get("ZOO_DATA"):
         path = Path(local) / name / file
         if path.is_file():
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            found = digest(path)
             if found != sha256:
                 raise ChecksumError(
                     f"{path} has sha256 {found}, the published file {sha256}; replace it or unset ZOO_DATA"
                 )
             return path
+    url = url + file if url.endswith("/") else url
     cache = _cache() / name
     if is_offline() and not (cache / file).is_file():
         looked = " and ".join(filter(None, [local, str(cache)]))
@@ -93,14 +108,19 @@ def fetch(name: str, file: str, url: str, sha256: str) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
+    known = f"sha256:{sha256}" if digest is sha256_of else None
     try:
-        return Path(pooch.retrieve(url + file, known_hash=f"sha256:{sha256}", fname=file, path=cache))
+        path = Path(pooch.retrieve(url, known_hash=known, fname=file, path=cache))
+        if known is None and digest(path) != sha256:
+            path.unlink()
+            raise ValueError
+        return path
     except ValueError as err:  # pooch has deleted the file
-        raise ChecksumError(f"{url}{file} is not the published file (sha256 {sha256}); try again later") from err
+        raise ChecksumError(f"{url} is not the published file (sha256 {sha256}); try again later") from err
     except Exception as err:  # whatever the HTTP library of pooch raises
         reason = " ".join(str(err).split())[:200]
         raise NetworkError(
-            f"cannot fetch {url}{file}: {reason}; check the connection, or put it in $ZOO_DATA/{name}/"
+            f"cannot fetch {url}: {reason}; check the connection, or put it in $ZOO_DATA/{name}/"
         ) from err
 
 
