@@ -348,7 +348,7 @@ def test_flipping_is_seeded_and_half():
         ({"optimiser": "lion"}, "the recipe's optimiser: 'lion' is not adam, adamw, adamax or sgd"),
         ({"steps": 0}, "steps = 0; expected at least 1"),
         ({"ema": 1.0}, "ema = 1.0; expected a decay"),
-        ({"precision": "float8"}, "the recipe's precision: 'float8' is not float32 or bfloat16"),
+        ({"precision": "float8"}, "the recipe's precision: 'float8' is not float32, tf32 or bfloat16"),
         ({"augment": ["rotate"]}, "expected 'flip'"),
         ({"objective_options": {"speed": 1}}, "objective 'ddpm-simple'"),
         ({"batch": 1000}, "fewer than batch = 1000"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ from zoo_core.interfaces.values import Values, cat
 
 __all__ = ["Precision", "Processes", "world_size"]
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""Number format of matrix products: with ``tf32`` their factors have 10 bits on NVIDIA's GPUs, 23 elsewhere."""
 
 
 def world_size() -> int:
@@ -47,14 +48,16 @@ class Processes:
     """
 
     def __init__(self, device: str = "cpu", precision: Precision = "float32") -> None:
-        if precision not in ("float32", "bfloat16"):
-            raise IncompatibleError(f"precision = {precision!r}; expected float32 or bfloat16")
+        if precision not in get_args(Precision):
+            raise IncompatibleError(f"precision = {precision!r}; expected {' or '.join(get_args(Precision))}")
         from accelerate import Accelerator  # takes 1.5 s to import, and sampling in one process does not need it
 
         # Accelerate's mixed precision would hold for the whole process; the precision here is that of one run.
         self.accelerator, self.precision = Accelerator(cpu=device == "cpu", mixed_precision="no"), precision
         self.rank, self.size = self.accelerator.process_index, self.accelerator.num_processes
         self.device = self.accelerator.device if device in ("cpu", "auto") or self.size > 1 else torch.device(device)
+        self._tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
         if self.size != world_size():
             raise IncompatibleError(
                 f"{world_size()} processes were asked for and {self.size} found each other; start them with torchrun"
@@ -67,7 +70,9 @@ class Processes:
 
     def autocast(self) -> AbstractContextManager[object]:
         """Returns the context manager for forward passes in the run's precision."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        half = self.precision == "bfloat16"
+        # A graph of a network must convert the weights at every replay, so conversions are not kept on a GPU.
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=self.device.type == "cpu")
 
     def part(self, count: int) -> range:
         """Returns this process's share of the indices 0 … count − 1; shares are contiguous, in the order of ranks."""
@@ -108,6 +113,7 @@ class Processes:
         """Leaves the group of processes, so that this process ends without a warning."""
         from accelerate.state import AcceleratorState
 
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._tf32
         self.accelerator.end_training()
         AcceleratorState._reset_state(reset_partial_state=True)
         if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -170,9 +170,9 @@ def sample(
             given.
         condition: condition of the samples: a :class:`Condition` of ``n`` rows, or values by name.  A value is one for
             all samples (``{"label": 3}``), or a list whose items are used in turn (``{"label": [0, 1]}``): sample i has
-            item i modulo the length of the list.
+            item i modulo the length of the list.  Without one, a model with ``draw_condition`` draws it.
         guidance: strength of guidance by the condition; 1 is the conditional model without guidance.  The model's
-            default unless given.
+            default unless given, and 1 without a condition.
         nfe: greatest number of network evaluations per sample, in place of ``steps``.
         first: global index of the first sample, for drawing in parts or on several machines.
         observer: function that is called with ``(start of the batch, frame)`` at every step.
@@ -202,14 +202,21 @@ def sample(
         condition.check(accepted)
         if len(condition) != n:
             raise ConditionError(f"the condition has {len(condition)} rows; expected n = {n}")
-    strength = default_guidance(model) if guidance is None else _strength(guidance, chosen, model, condition)
+    if guidance is not None:
+        strength = _strength(guidance, chosen, model, condition)
+    else:
+        strength = 1.0 if condition is None else default_guidance(model)
     size = batch_size or default_batch_size(model)
     parts: list[Values] = []
     with torch.inference_mode():
         for start in range(0, n, size):
             stop = min(start + size, n)
             streams = Streams(seed, "sample", first + start, stop - start, device=model.device, dtype=model.state_dtype)
-            rows = None if condition is None else condition.rows(slice(start, stop))
+            rows: Condition | None = None
+            if condition is not None:
+                rows = condition.rows(slice(start, stop))
+            elif accepted == model.conditions:  # a sampler that takes others, such as an image to complete, asks itself
+                rows = model.draw_condition(Streams(seed, "condition", first + start, stop - start))
             rows = None if rows is None else rows.to(model.device, model.state_dtype)
             watch = None if observer is None else (lambda frame, start=start: observer(start, frame))
             x = chosen.run(model, Call(streams, rows, strength, watch))

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of steps between pictures of samples; 0 draws none.",
 )
+@click.option("--fast", is_flag=True, help="Replay the networks' calls from CUDA graphs, on a GPU; says what it chose.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", callback=key_values,
               help="Value that replaces one of the recipe (lr=1e-3) or of the config (config.components=4); null "
               "removes it; may be repeated.")  # fmt: skip
@@ -93,6 +94,7 @@ def command(
     device: str,
     seed: int | None,
     max_steps: int | None,
+    fast: bool,
     checkpoint_every: int,
     samples_every: int,
     changes: dict[str, Any],
@@ -170,7 +172,7 @@ def command(
         entry = in_minutes(
             entry, folder, minutes, device, lambda more: made({**more, **changes}, lambda line: None), say, data
         )
-    train(entry, folder, Options(device, max_steps, checkpoint_every, samples_every), data)
+    train(entry, folder, Options(device, max_steps, checkpoint_every, samples_every, fast), data)
     place = folder / "model"
     reference = place if place.is_absolute() else f"./{place}"
     click.echo(f"zoo: {entry.id} is in {place}; next: zoo sample {reference} -n 64", err=True)

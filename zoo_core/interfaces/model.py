@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.interfaces.batch import Batch
+from zoo_core.interfaces.condition import Condition
 from zoo_core.interfaces.condition_spec import ConditionSpec
 from zoo_core.interfaces.space import SampleSpace
 from zoo_core.randomness import Streams
@@ -80,6 +81,14 @@ class Model(nn.Module):
     def players(self) -> Mapping[str, nn.Module]:
         return {"model": self}
 
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """The networks that take most of the time, which are called with tensors only and give one tensor.
+
+        ``zoo train --fast`` replays their calls on a GPU; none unless a family names them.
+        """
+        return ()
+
     def lacks(self) -> Mapping[str, str]:
         """Names the capabilities of the class that this instance does not have, each with the reason.
 
@@ -87,6 +96,14 @@ class Model(nn.Module):
         large one returns ``{"Density": "the normaliser of 200 hidden units is not known"}``.
         """
         return {}
+
+    def draw_condition(self, streams: Streams) -> Condition | None:
+        """Draws the condition of samples for which none was given, one row per stream; ``None`` unless overridden.
+
+        A model that is better with a label than without draws it from the shares of the labels in its training data, so
+        that samples are of p(x) = Σ p(label)·p(x | label).
+        """
+        return None
 
     def start(self, batch: Batch[Any], streams: Streams) -> None:
         """Initialises parameters that depend on data (the scales of ActNorm); a second call changes nothing.

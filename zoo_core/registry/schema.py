@@ -97,7 +97,11 @@ RECIPE = {
     "clip": Key(float, "norm to which the gradient of each player is clipped [none]"),
     "ema": Key(float, "decay of the EMA of the weights, which becomes the trained model [none]"),
     "precision": Key(
-        str, "number format of matrix products [float32]", False, "float32|bfloat16", "float32 or bfloat16"
+        str,
+        "number format of matrix products [float32]",
+        False,
+        "float32|tf32|bfloat16",
+        "float32, tf32 or bfloat16",
     ),
     "augment": Key(list, "augmentations of images: flip [none]"),
     "players": Key(dict, "table of lr and betas for each player, such as a GAN's generator [lr and betas above]"),

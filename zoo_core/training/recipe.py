@@ -20,7 +20,7 @@ and for a gradient objective
 | ``warmup``, ``decay`` | steps of linear warm-up; then ``cosine`` or ``linear`` to zero, or ``none``| 0, cosine    |
 | ``clip``              | greatest norm of a player's gradient                                       | none         |
 | ``ema``               | decay of the EMA of the weights, which replaces the last weights           | none         |
-| ``precision``         | ``float32``, or ``bfloat16`` for matrix products                           | float32      |
+| ``precision``         | format of matrix products: ``float32``, ``tf32`` (on a GPU), ``bfloat16``  | float32      |
 | ``augment``           | ``flip`` (left to right, with probability ½)                               | none         |
 | ``players``           | table of ``lr`` and ``betas`` for each player                              | none         |
 
@@ -154,6 +154,8 @@ def optimiser(recipe: Recipe, player: str, parameters: list[torch.nn.Parameter])
     if recipe.optimiser == "adamw":
         settings["weight_decay"] = recipe.weight_decay
     settings["betas"] = tuple(settings["betas"])
+    if recipe.optimiser in ("adam", "adamw") and parameters[0].is_cuda:
+        settings["fused"] = True  # one launch in place of a dozen
     made: torch.optim.Optimizer = _OPTIMISERS[recipe.optimiser](parameters, **settings)
     return made
 

@@ -33,6 +33,7 @@ from zoo_core.training.examples import TrainingBatches
 from zoo_core.training.gradient import GradientRun
 from zoo_core.training.recipe import Recipe, objective
 from zoo_core.training.recipe_file import write_recipe
+from zoo_core.training.replay import replayed
 from zoo_core.training.starting import adapted
 from zoo_core.training.statistics import fit
 
@@ -51,6 +52,7 @@ class Options:
         max_steps: step at which to stop early, with the learning-rate schedule of the whole recipe; ``None`` for none.
         checkpoint_every: number of steps between checkpoints.
         samples_every: number of steps between pictures of samples, drawn at checkpoints only; 0 for no pictures.
+        fast: whether networks are replayed from CUDA graphs on a GPU; see :mod:`zoo_core.training.replay`.
         quiet: whether nothing is said about the progress.
     """
 
@@ -58,6 +60,7 @@ class Options:
     max_steps: int | None = None
     checkpoint_every: int = 500
     samples_every: int = 1000
+    fast: bool = False
     quiet: bool = False
 
 
@@ -165,7 +168,14 @@ def _descend(
         quiet=options.quiet,
     )
     run.resume()
-    trained = run.run(_last(recipe.steps, recipe, options))
+    until = _last(recipe.steps, recipe, options)
+    if not options.fast:
+        trained = run.run(until)
+    else:
+        with replayed(model, processes.device) as chosen:
+            if processes.first and not options.quiet:
+                print(f"zoo: {chosen}", file=sys.stderr)
+            trained = run.run(until)
     goal.finish(trained, recipe.seed)
     return trained, run.step if run.step < recipe.steps else None
 

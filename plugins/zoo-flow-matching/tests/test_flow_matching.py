@@ -185,9 +185,9 @@ def test_reflow_learns_the_teachers_pairs(teacher):
 def test_pairs_are_made_once_and_by_number(teacher):
     """Pair j is the same in whatever batch it comes; after the last comes the first."""
     objective, model = Reflow("teacher", steps=2, pairs=5), RectifiedFlow([2], MLP).double()
-    first, _ = objective._kept(model, Streams(0, "train/0", 0, 4))
-    second, _ = objective._kept(model, Streams(0, "train/1", 4, 4))
-    other, x = Reflow("teacher", steps=2, pairs=5)._kept(model, Streams(0, "train/9", 5, 5))
+    first, _, _ = objective._kept(model, Streams(0, "train/0", 0, 4))
+    second, _, _ = objective._kept(model, Streams(0, "train/1", 4, 4))
+    other, x, _ = Reflow("teacher", steps=2, pairs=5)._kept(model, Streams(0, "train/9", 5, 5))
     assert torch.equal(second[1:], first[:3])
     assert torch.equal(other[:4], first)
     assert torch.allclose(x, MEAN + SCALE * other, atol=1e-6)

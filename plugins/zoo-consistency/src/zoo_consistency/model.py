@@ -29,7 +29,7 @@ from torch import Tensor
 
 from zoo_core.interfaces import Condition, Denoiser, Prediction
 from zoo_core.paths import CosinePath, GaussianPath, LinearPath, VarianceExploding, broadcast
-from zoo_nets.timed_model import TimedModel
+from zoo_nets.timed_model import Classes, TimedModel
 
 __all__ = ["Consistency", "Interpolant", "Preconditioning"]
 
@@ -49,7 +49,7 @@ class Consistency(TimedModel, Denoiser):
             sin) or ``exploding`` (α = 1, σ from σ_min to σ_max); f does not depend on it.
         sigma_min: noise level ε that counts as data, above 0.
         sigma_max: noise level at which sampling begins, above ``sigma_min``.
-        classes: number of labels; ``None`` for an unconditional model.
+        classes: number of labels, or of the training examples with each; ``None`` for an unconditional model.
         preconditioning: preconditioning of the network, ``angular`` or ``edm``.
         data_scale: standard deviation s of the data, for ``edm``, above 0.
 
@@ -66,7 +66,7 @@ class Consistency(TimedModel, Denoiser):
         path: Interpolant = "linear",
         sigma_min: float = 0.002,
         sigma_max: float = 80.0,
-        classes: int | None = None,
+        classes: Classes | None = None,
         preconditioning: Preconditioning = "angular",
         data_scale: float = 0.5,
     ) -> None:

@@ -25,7 +25,7 @@ from torch import Tensor
 from zoo_core.interfaces import Condition, Denoiser, Density, Prediction, Streams
 from zoo_core.paths import DiscretePath, PredictionType, to_prediction
 from zoo_ddpm.noise_schedule import NoiseSchedule, discrete_path
-from zoo_nets.timed_model import TimedModel
+from zoo_nets.timed_model import Classes, TimedModel
 
 __all__ = ["DDPM", "Variance"]
 
@@ -46,7 +46,7 @@ class DDPM(TimedModel, Denoiser, Density):
             has twice the output channels; Nichol & Dhariwal 2021, eq. 15).
         levels: number of grey levels of the data (256 for 8-bit images), for the bound of discrete data; ``None`` for
             continuous data.
-        classes: number of values of the condition ``label``; ``None`` for an unconditional model.
+        classes: number of labels, or of the training examples with each; ``None`` for an unconditional model.
 
     Raises:
         ValueError: an argument is not one of its allowed values.
@@ -65,7 +65,7 @@ class DDPM(TimedModel, Denoiser, Density):
         prediction: PredictionType = "noise",
         variance: Variance = "fixed_small",
         levels: int | None = None,
-        classes: int | None = None,
+        classes: Classes | None = None,
     ) -> None:
         if prediction not in ("noise", "data", "v"):
             raise ValueError(f"prediction = {prediction!r}; expected noise, data or v")

@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 
 from zoo_core.paths import CosinePath, LinearPath, PredictionType
 from zoo_nets.path_model import PathModel, Preconditioning
+from zoo_nets.timed_model import Classes
 
 __all__ = ["Coupling", "FlowMatching", "Interpolant", "RectifiedFlow"]
 
@@ -38,7 +39,7 @@ class FlowMatching(PathModel):
         interpolant: interpolant of data and noise, ``linear`` or ``trigonometric``.
         coupling: coupling of noise and data in training, ``independent`` or ``optimal-transport``.
         prediction: prediction type in which the loss is computed, usually ``velocity``.
-        classes: number of labels; ``None`` for an unconditional model.
+        classes: number of labels, or of the training examples with each; ``None`` for an unconditional model.
         preconditioning: preconditioning of the network, ``angular`` or ``none``.
 
     Raises:
@@ -52,7 +53,7 @@ class FlowMatching(PathModel):
         interpolant: Interpolant = "linear",
         coupling: Coupling = "independent",
         prediction: PredictionType = "velocity",
-        classes: int | None = None,
+        classes: Classes | None = None,
         preconditioning: Preconditioning = "angular",
     ) -> None:
         if interpolant not in _PATHS:
@@ -70,7 +71,7 @@ class RectifiedFlow(PathModel):
     Args:
         shape: shape of one sample, ``[channels, height, width]`` for images in [−1, 1], ``[dimensions]`` for points.
         network: configuration of the network; see :class:`zoo_nets.path_model.PathModel`.
-        classes: number of labels; ``None`` for an unconditional model.
+        classes: number of labels, or of the training examples with each; ``None`` for an unconditional model.
         preconditioning: preconditioning of the network, ``angular`` or ``none``.
 
     Raises:
@@ -81,7 +82,7 @@ class RectifiedFlow(PathModel):
         self,
         shape: list[int],
         network: Mapping[str, Any],
-        classes: int | None = None,
+        classes: Classes | None = None,
         preconditioning: Preconditioning = "angular",
     ) -> None:
         super().__init__(LinearPath(), shape, network, "velocity", classes, preconditioning)

@@ -23,6 +23,12 @@ def zoo_register(catalogue: Catalogue) -> None:
         capabilities=["Density", "Denoiser"],
     )
     catalogue.family(
+        "mean-flow",
+        "zoo_flow_matching.mean_flow:MeanFlow",
+        "mean flows, whose network knows the average velocity and samples in one step (Geng et al. 2025)",
+        capabilities=["Density", "Denoiser"],
+    )
+    catalogue.family(
         "cnf",
         "zoo_flow_matching.cnf:CNF",
         "continuous normalizing flows with an exact or estimated trace (Chen et al. 2018; Grathwohl et al. 2019)",
@@ -33,6 +39,19 @@ def zoo_register(catalogue: Catalogue) -> None:
         "zoo_flow_matching.objective:FlowMatchingLoss",
         "conditional flow matching: regression on the velocity between coupled noise and data",
         families=["flow-matching"],
+    )
+    catalogue.objective(
+        "mean-flow",
+        "zoo_flow_matching.mean_flow_objective:MeanFlowLoss",
+        "the identity that average and instantaneous velocity satisfy, as a regression (Geng et al. 2025)",
+        families=["mean-flow"],
+    )
+    catalogue.sampler(
+        "flow-map",
+        "zoo_flow_matching.mean_flow:FlowMap",
+        "jumps by average velocities, from noise to data in one step or a few (Geng et al. 2025)",
+        needs=["Denoiser"],
+        families=["mean-flow"],
     )
     catalogue.objective(
         "reflow",

@@ -10,7 +10,6 @@ straightness of the trajectories (see :mod:`zoo_flow_matching.straightness`) fal
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -26,12 +25,15 @@ from zoo_flow_matching.objective import velocity_loss
 
 __all__ = ["Reflow"]
 
+AT_ONCE = 1000
+"""Pairs that are made at once."""
+
 
 class Reflow(GradientObjective[RectifiedFlow]):
     """Flow matching on a teacher's pairs; of the training data only the conditions are used.
 
-    Pair j is a function of (seed, j), made when it is first needed and then kept; example i of the run uses pair i mod
-    ``pairs``.
+    Pair j is a function of (seed, j); all are made before the first step, and example i of the run uses pair i mod
+    ``pairs``.  A model that draws its condition gets pairs with drawn conditions.
 
     Args:
         teacher: model on a path, a name for ``zoo load``; its weights are frozen.
@@ -49,16 +51,16 @@ class Reflow(GradientObjective[RectifiedFlow]):
         self.name, self.sampler_name, self.steps, self.pairs = teacher, sampler, steps, pairs
         self._teacher: Model | None = None
         self._sampler: PathSampler | None = None
-        self._noise, self._data = torch.empty(0), torch.empty(0)
-        self._made = torch.zeros(pairs, dtype=torch.bool)
+        self._all: tuple[Tensor, Tensor, Condition | None] | None = None
 
     def losses(self, model: RectifiedFlow, batch: Batch, streams: Streams) -> Iterator[Loss]:
         t = streams.uniform(1).squeeze(1)
-        if self.pairs and batch.condition is None:
-            noise, x = self._kept(model, streams)
-        else:  # kept pairs have no conditions, so conditional models need new pairs
-            noise, x = self.make(model, streams, batch.condition)
-        yield Loss(velocity_loss(model, x, noise, t, batch.condition))
+        if self.pairs and (batch.condition is None or model.draw_condition(streams.rows(slice(0, 1))) is not None):
+            noise, x, condition = self._kept(model, streams)
+        else:  # the conditions are those of the batch, so pairs are made for them
+            condition = batch.condition
+            noise, x = self.make(model, streams, condition)
+        yield Loss(velocity_loss(model, x, noise, t, condition))
 
     def make(self, model: Model, streams: Streams, condition: Condition | None = None) -> tuple[Tensor, Tensor]:
         """Makes one pair per stream: noise, and the sample at the end of the teacher's ODE.
@@ -73,16 +75,25 @@ class Reflow(GradientObjective[RectifiedFlow]):
             head = teacher.path.sigma(sampler.times(teacher)[0]) * noise
             return noise, sampler.sample(teacher, streams, condition=condition, noise=head)
 
-    def _kept(self, model: Model, streams: Streams) -> tuple[Tensor, Tensor]:
-        rows = [(streams.start + i) % self.pairs for i in range(len(streams))]
-        wanted = sorted({j for j in rows if not self._made[j]})
-        for run in _runs(wanted):
-            noise, x = self.make(model, Streams(streams.seed, "reflow", run.start, len(run), device=streams.device))
-            if not len(self._noise):
-                self._noise, self._data = (torch.empty(self.pairs, *x.shape[1:]) for _ in range(2))
-            part = slice(run.start, run.stop)
-            self._noise[part], self._data[part], self._made[part] = noise.cpu(), x.cpu(), True
-        return self._noise[rows].to(streams.device), self._data[rows].to(streams.device)
+    def _kept(self, model: RectifiedFlow, streams: Streams) -> tuple[Tensor, Tensor, Condition | None]:
+        """Returns the pairs of some streams; all are made when the first are needed."""
+        if self._all is None:
+            parts = [self._part(model, streams, first) for first in range(0, self.pairs, AT_ONCE)]
+            noise, x = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+            labels = [part[2] for part in parts if part[2] is not None]
+            names = labels[0] if labels else ()
+            drawn = {name: torch.cat([each[name] for each in labels]) for name in names}
+            self._all = noise, x, Condition(**drawn) if drawn else None
+        rows = streams.indices % self.pairs
+        noise, x, condition = self._all
+        return noise[rows], x[rows], None if condition is None else condition.rows(rows)
+
+    def _part(self, model: RectifiedFlow, like: Streams, first: int) -> tuple[Tensor, Tensor, Condition | None]:
+        """Makes some of the kept pairs, from their own streams."""
+        count = min(AT_ONCE, self.pairs - first)
+        condition = model.draw_condition(Streams(like.seed, "reflow condition", first, count, device=like.device))
+        noise, x = self.make(model, Streams(like.seed, "reflow", first, count, device=like.device), condition)
+        return noise, x, condition
 
     def _ready(self, model: Model, device: torch.device) -> tuple[Model, PathSampler]:
         if self._teacher is None or self._sampler is None:
@@ -96,10 +107,3 @@ class Reflow(GradientObjective[RectifiedFlow]):
             sampler.check(teacher)
             self._teacher, self._sampler = teacher, sampler
         return self._teacher.to(device), self._sampler
-
-
-def _runs(rows: list[int]) -> Iterator[range]:
-    """Yields the runs of consecutive numbers in a rising list."""
-    for _, run in groupby(enumerate(rows), key=lambda pair: pair[1] - pair[0]):
-        numbers = [j for _, j in run]
-        yield range(numbers[0], numbers[-1] + 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_nets.class_embedding import ClassEmbedding
-from zoo_nets.time_embedding import TimeEmbedding
+from zoo_nets.time_embedding import SpanEmbedding, TimeEmbedding
 
 __all__ = ["TimeMLP"]
 
@@ -27,6 +27,7 @@ class TimeMLP(nn.Module):
         classes: number of labels, whose embedding is added to the time embedding; ``None`` for no labels.
         time_scale: factor of the time before it is embedded.  The fastest wave of the embedding has period 2π, so that
             1 separates neighbouring entries of 1000; 0.03 is more accurate where the output changes slowly with time.
+        spans: whether the network has a second time input, a span of time, which has no effect at first.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class TimeMLP(nn.Module):
         time_width: int = 32,
         classes: int | None = None,
         time_scale: float = 1.0,
+        spans: bool = False,
     ) -> None:
         super().__init__()
         self.time_scale = time_scale
         self.time_embedding = TimeEmbedding(time_width, time_width)
         self.class_embedding = None if classes is None else ClassEmbedding(classes, time_width)
+        self.span_embedding = SpanEmbedding(time_width, time_width) if spans else None
         sizes = [features + time_width, *[width] * depth]
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
@@ -52,12 +55,9 @@ class TimeMLP(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Computes the output at times ``t`` and labels, each ``(n,)``, or ``(1,)`` for all samples."""
-        time = self.time_embedding(self.time_scale * t)
-        if self.class_embedding is not None:
-            time = time + self.class_embedding(label, t)
-        time = time.expand(len(x), -1)
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, span: Tensor | None = None) -> Tensor:
+        """Computes the output at times ``t``, labels and spans, each ``(n,)``, or ``(1,)`` for all samples."""
+        time = self._embedded(t, label, span).expand(len(x), -1)
         return self.head(self.layers(torch.cat([x, time], dim=1)))
 
     def with_jacobian(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -68,9 +68,7 @@ class TimeMLP(nn.Module):
         """
         n, features = x.shape
         dtype = self.head.weight.dtype
-        time = self.time_embedding(self.time_scale * t)
-        if self.class_embedding is not None:
-            time = time + self.class_embedding(label, t)
+        time = self._embedded(t, label)
         # Activations and their derivatives are stacked, (1 + features, n, width), since one large product is quicker.
         state = torch.cat([x.to(dtype), time.expand(n, -1)], dim=1)
         h, tangents = state, state.new_empty(0)
@@ -85,3 +83,11 @@ class TimeMLP(nn.Module):
                 state = torch.cat([(h * s)[None], tangents * (s * (1.0 + h * (1.0 - s)))])
         both = (state.flatten(0, 1) @ self.head.weight.T).view(len(state), n, -1)
         return (both[0] + self.head.bias).to(x.dtype), both[1:].transpose(0, 1).to(x.dtype)
+
+    def _embedded(self, t: Tensor, label: Tensor | None, span: Tensor | None = None) -> Tensor:
+        time: Tensor = self.time_embedding(self.time_scale * t)
+        if self.class_embedding is not None:
+            time = time + self.class_embedding(label, t)
+        if self.span_embedding is not None:
+            time = time + self.span_embedding(None if span is None else self.time_scale * span, t)
+        return time

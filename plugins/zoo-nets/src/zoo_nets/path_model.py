@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 from zoo_core.interfaces import Condition, Denoiser, Density, Prediction, Streams
 from zoo_core.paths import GaussianPath, PredictionType, from_prediction, to_prediction
-from zoo_nets.timed_model import TimedModel
+from zoo_nets.timed_model import Classes, TimedModel
 
 __all__ = ["PathModel", "Preconditioning"]
 
@@ -50,9 +50,10 @@ class PathModel(TimedModel, Denoiser, Density):
         network: ``{"kind": "unet", …}`` with the arguments of :class:`zoo_nets.unet.UNet`, or ``{"kind": "mlp", …}``
             with those of :class:`zoo_nets.mlp.TimeMLP`; channels and classes are filled in.
         prediction: prediction type of :meth:`answer`: ``noise``, ``data``, ``v``, ``velocity`` or ``score``.
-        classes: number of values of the condition ``label``; ``None`` for an unconditional model.
+        classes: number of labels, or of the training examples with each; ``None`` for an unconditional model.
         preconditioning: preconditioning of the network, ``angular`` or ``none``.
         fourier: values of k whose Fourier features the network sees too.
+        spans: whether the network has a span of time as a second time input.
 
     Raises:
         ValueError: an argument is not one of its allowed values.
@@ -67,9 +68,10 @@ class PathModel(TimedModel, Denoiser, Density):
         shape: list[int],
         network: Mapping[str, Any],
         prediction: PredictionType,
-        classes: int | None = None,
+        classes: Classes | None = None,
         preconditioning: Preconditioning = "angular",
         fourier: Sequence[int] = (),
+        spans: bool = False,
     ) -> None:
         for name, value, allowed in (
             ("prediction", prediction, get_args(PredictionType)),
@@ -79,7 +81,7 @@ class PathModel(TimedModel, Denoiser, Density):
                 raise ValueError(f"{name} = {value!r}; expected one of {', '.join(allowed)}")
         if fourier and preconditioning != "angular":
             raise ValueError(f"fourier = {list(fourier)} needs preconditioning = 'angular', not {preconditioning!r}")
-        super().__init__(shape, network, shown=1 + 2 * len(fourier), classes=classes)
+        super().__init__(shape, network, shown=1 + 2 * len(fourier), classes=classes, spans=spans)
         self.path = path
         self.prediction = prediction
         self.preconditioning: Preconditioning = preconditioning

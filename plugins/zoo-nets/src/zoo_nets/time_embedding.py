@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["TimeEmbedding", "sinusoid"]
+__all__ = ["SpanEmbedding", "TimeEmbedding", "sinusoid"]
 
 
 def sinusoid(t: Tensor, features: int, max_period: float = 10_000.0) -> Tensor:
@@ -39,3 +39,16 @@ class TimeEmbedding(nn.Module):
     def forward(self, t: Tensor) -> Tensor:
         embedded = sinusoid(t, self.features).to(self.linear_1.weight.dtype)
         return self.linear_2(F.silu(self.linear_1(embedded)))
+
+
+class SpanEmbedding(TimeEmbedding):
+    """The embedding of a span of time, which is added to that of the time and is 0 at first, whatever the span."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__(features, width)
+        nn.init.zeros_(self.linear_2.weight)
+        nn.init.zeros_(self.linear_2.bias)
+
+    def forward(self, span: Tensor | None, like: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns embeddings ``(n, width)`` of spans ``(n,)``, or ``(1, width)`` of no span."""
+        return super().forward(torch.zeros(1, device=like.device) if span is None else span)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo_nets.class_embedding import ClassEmbedding
-from zoo_nets.time_embedding import TimeEmbedding
+from zoo_nets.time_embedding import SpanEmbedding, TimeEmbedding
 
 __all__ = ["Attention", "Residual", "UNet"]
 
@@ -114,6 +114,7 @@ class UNet(nn.Module):
         classes: number of labels, whose embedding is added to the time embedding; ``None`` for an unconditional
             network.
         patch: side p of the squares whose pixels become channels; 1 for no patches.
+        spans: whether the network has a second time input, a span of time, which has no effect at first.
 
     Raises:
         ValueError: ``groups`` does not divide a width, an attention level does not exist, or ``patch`` is below 1.
@@ -131,6 +132,7 @@ class UNet(nn.Module):
         time_width: int | None = None,
         classes: int | None = None,
         patch: int = 1,
+        spans: bool = False,
     ) -> None:
         super().__init__()
         if patch < 1:
@@ -143,6 +145,7 @@ class UNet(nn.Module):
         options = {"head_width": head_width, "time_width": time_width, "groups": groups}
         self.time_embedding = TimeEmbedding(widths[0], time_width)
         self.class_embedding = None if classes is None else ClassEmbedding(classes, time_width)
+        self.span_embedding = SpanEmbedding(widths[0], time_width) if spans else None
         self.patch = patch
         self.stem = nn.Conv2d(in_channels * patch**2, widths[0], 3, padding=1)
 
@@ -185,17 +188,21 @@ class UNet(nn.Module):
                 f"give fewer widths, or images whose sides are multiples of {multiple}"
             )
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, span: Tensor | None = None) -> Tensor:
         """Computes the output for images and times.
 
         Args:
             x: images, ``(n, channels, h, w)``.
             t: times in units of table entries, ``(n,)``, or ``(1,)`` for all samples.
             label: labels of a network with classes, ``(n,)`` or ``(1,)``; see :class:`ClassEmbedding`.
+            span: spans of time of a network with ``spans``, in the units of ``t``, ``(n,)`` or ``(1,)``; 0 unless
+                given.
         """
         time = self.time_embedding(t)
         if self.class_embedding is not None:
             time = time + self.class_embedding(label, t)
+        if self.span_embedding is not None:
+            time = time + self.span_embedding(span, t)
         time = F.silu(time)
         x = self.stem(F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x)
         if CHANNELS_LAST and x.is_cpu and not torch.is_grad_enabled() and x.dtype == torch.float32:

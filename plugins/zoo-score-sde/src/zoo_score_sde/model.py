@@ -27,6 +27,7 @@ from zoo_core.paths import (
     VariancePreserving,
 )
 from zoo_nets.path_model import PathModel, Preconditioning
+from zoo_nets.timed_model import Classes
 
 __all__ = ["SDE", "ScoreModel", "ScoreSDE"]
 
@@ -58,7 +59,7 @@ class ScoreSDE(ScoreModel):
         sigma_min, sigma_max: values σ(0) and σ(1), for ``ve``; σ_max should be about the greatest distance between data
             (Song & Ermon 2020), σ_min below the finest detail.
         prediction: prediction type of a network without preconditioning, ``score`` or ``noise``.
-        classes: number of labels; ``None`` for an unconditional model.
+        classes: number of labels, or of the training examples with each; ``None`` for an unconditional model.
         preconditioning: preconditioning of the network, ``angular`` or ``none``.
         fourier: Fourier features that the network sees; see :class:`zoo_nets.path_model.PathModel`.
 
@@ -76,7 +77,7 @@ class ScoreSDE(ScoreModel):
         sigma_min: float = 0.01,
         sigma_max: float = 50.0,
         prediction: PredictionType = "score",
-        classes: int | None = None,
+        classes: Classes | None = None,
         preconditioning: Preconditioning = "angular",
         fourier: Sequence[int] = (),
     ) -> None:

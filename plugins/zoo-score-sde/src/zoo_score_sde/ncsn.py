@@ -19,6 +19,7 @@ from torch import Tensor
 from zoo_core.interfaces import Streams
 from zoo_core.paths import VarianceExploding
 from zoo_nets.path_model import Preconditioning
+from zoo_nets.timed_model import Classes
 from zoo_score_sde.model import ScoreModel
 
 __all__ = ["NCSN"]
@@ -32,7 +33,7 @@ class NCSN(ScoreModel):
         network: configuration of the network; see :class:`zoo_nets.path_model.PathModel`.
         levels: number L of noise levels, at least 2.
         sigma_min, sigma_max: least and greatest σ.
-        classes: number of labels; ``None`` for an unconditional model.
+        classes: number of labels, or of the training examples with each; ``None`` for an unconditional model.
         preconditioning: preconditioning of the network, ``angular`` or ``none``.
 
     Raises:
@@ -46,7 +47,7 @@ class NCSN(ScoreModel):
         levels: int = 10,
         sigma_min: float = 0.01,
         sigma_max: float = 1.0,
-        classes: int | None = None,
+        classes: Classes | None = None,
         preconditioning: Preconditioning = "angular",
     ) -> None:
         if levels < 2:
