@@ -210,7 +210,9 @@ def test_labels_stay_with_their_data():
     (loss,) = FlowMatchingLoss().losses(model, Batch(x, label), streams(9, "train"))
     source = streams(9, "train")
     t, noise = source.uniform(1).squeeze(1), source.normal(2)
-    assert torch.equal(loss.value, velocity_loss(model, x, noise[optimal_transport(noise, x)], t, label))
+    assert torch.equal(
+        loss.value, velocity_loss(model, x, FlowMatchingLoss().coupled(noise, x, label["label"]), t, label)
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,3 +228,27 @@ def test_labels_stay_with_their_data():
 def test_bad_options_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_with_labels_noise_is_permuted_within_a_label():
+    """Otherwise the noise would say something of the label, and could not be drawn apart from it."""
+    x, noise = torch.randn(24, 2), torch.randn(24, 2)
+    label = torch.arange(24) % 3
+    coupled = FlowMatchingLoss().coupled(noise, x, label)
+    for value in range(3):
+        mine = label == value
+        assert {tuple(row) for row in coupled[mine].tolist()} == {tuple(row) for row in noise[mine].tolist()}
+        assert transport_cost(coupled[mine], x[mine]) <= transport_cost(noise[mine], x[mine])
+
+
+def test_kept_pairs_of_a_model_that_draws_labels_have_drawn_labels(monkeypatch):
+    """Pair j has the label that the student draws for stream j, whatever the labels of the batch."""
+    teacher = FlowMatching([2], MLP, classes=3).double()
+    monkeypatch.setattr(reflow, "load", lambda name: teacher)
+    student = RectifiedFlow([2], MLP, classes=[1, 0, 5]).double()
+    objective = Reflow("teacher", steps=2, pairs=4)
+    noise, x, condition = objective._kept(student, Streams(0, "train/0", 2, 4, dtype=torch.float64))
+    drawn = student.draw_condition(Streams(0, "reflow condition", 0, 4))
+    assert condition["label"].tolist() == [drawn["label"][j].item() for j in (2, 3, 0, 1)]
+    assert set(condition["label"].tolist()) <= {0, 2}
+    assert noise.shape == x.shape == (4, 2)

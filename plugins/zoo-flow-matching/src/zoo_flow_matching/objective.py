@@ -29,7 +29,8 @@ __all__ = ["FlowMatchingLoss", "velocity_loss"]
 class FlowMatchingLoss(GradientObjective[FlowMatching]):
     """Flow matching with independent noise, or with noise that optimal transport pairs with the data.
 
-    With optimal transport the noise is permuted, so data and what they are conditioned on stay together.
+    With optimal transport the noise is permuted, so data and what they are conditioned on stay together.  It is permuted
+    among the examples of one label: noise that says something of the label could not be drawn apart from it.
 
     Args:
         group: number of consecutive examples within which noise is permuted, a divisor of the batch; all examples of a
@@ -52,7 +53,8 @@ class FlowMatchingLoss(GradientObjective[FlowMatching]):
         noise = streams.normal(*x.shape[1:])
         terms = {}
         if model.coupling == "optimal-transport":
-            noise = self.coupled(noise, x)
+            label = batch.condition["label"] if batch.condition is not None and "label" in batch.condition else None
+            noise = self.coupled(noise, x, label)
             terms["transport_cost"] = torch.tensor(transport_cost(noise, x))
         yield Loss(velocity_loss(model, x, noise, t, batch.condition), terms=terms)
 
@@ -63,13 +65,24 @@ class FlowMatchingLoss(GradientObjective[FlowMatching]):
             return u
         return self.focus * torch.expm1(u * math.log1p(1.0 / self.focus))
 
-    def coupled(self, noise: Tensor, x: Tensor) -> Tensor:
-        """Returns the noise, permuted by the coupling so that row i belongs to example i."""
+    def coupled(self, noise: Tensor, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Returns the noise, permuted by the coupling so that row i belongs to example i.
+
+        Args:
+            noise: noise, in the shape of ``x``.
+            x: examples, ``(n, …)``.
+            label: labels, ``(n,)``, within which noise is permuted; among all examples without them.
+        """
         size = self.group or len(x)
         if len(x) % size:
             raise IncompatibleError(f"group = {size} does not divide the {len(x)} examples of a batch")
-        parts = zip(torch.split(noise, size), torch.split(x, size), strict=True)
-        return torch.cat([part[optimal_transport(part, data)] for part, data in parts])
+        coupled = torch.empty_like(noise)
+        group = torch.arange(len(x), device=x.device) // size
+        both = group if label is None else group * (int(label.max()) + 1) + label
+        for value in both.unique():
+            rows = (both == value).nonzero().squeeze(1)
+            coupled[rows] = noise[rows][optimal_transport(noise[rows], x[rows])]
+        return coupled
 
 
 def velocity_loss(model: PathModel, x: Tensor, noise: Tensor, t: Tensor, condition: Condition | None) -> Tensor:

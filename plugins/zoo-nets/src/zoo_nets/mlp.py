@@ -89,5 +89,5 @@ class TimeMLP(nn.Module):
         if self.class_embedding is not None:
             time = time + self.class_embedding(label, t)
         if self.span_embedding is not None:
-            time = time + self.span_embedding(None if span is None else self.time_scale * span, t)
+            time = time + self.span_embedding(span, t)
         return time
