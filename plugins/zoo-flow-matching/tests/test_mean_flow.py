@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, Streams
+from zoo_core.interfaces import Streams
 from zoo_core.sampling import make_sampler, sample
 from zoo_flow_matching import mean_flow_objective
 from zoo_flow_matching.mean_flow import FlowMap, MeanFlow
@@ -73,7 +73,7 @@ def test_the_identity_holds_for_the_exact_flow(exact):
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch.func imports it
 def test_the_central_difference_is_the_forward_derivative(network, monkeypatch):
-    """Against torch.func.jvp in float64: the error is below 3 % for a rough network, and a quarter of it at half of h."""
+    """Against torch.func.jvp in float64: the error is below 3 % for a rough network, a quarter of it at half of h."""
     theta, span = torch.full((8,), 0.9, dtype=torch.float64), torch.full((8,), 0.5, dtype=torch.float64)
     y, w = torch.randn(2, 8, 2, dtype=torch.float64)
     ones = torch.ones_like(theta)

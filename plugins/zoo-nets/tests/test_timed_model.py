@@ -48,9 +48,8 @@ def test_with_a_number_of_classes_nothing_is_drawn():
     model = FlowMatching([2], MLP, classes=4)
     assert model.draw_condition(Streams(0, "condition", 0, 3)) is None
     assert FlowMatching([2], MLP).draw_condition(Streams(0, "condition", 0, 3)) is None
-    assert set(FlowMatching([2], MLP, classes=4).state_dict()) == set(
-        FlowMatching([2], MLP, classes=COUNTS).state_dict()
-    )
+    keys = (set(FlowMatching([2], MLP, classes=classes).state_dict()) for classes in (4, COUNTS))
+    assert next(keys) == next(keys)
 
 
 def test_other_data_bring_their_own_numbers():

@@ -29,8 +29,8 @@ __all__ = ["FlowMatchingLoss", "velocity_loss"]
 class FlowMatchingLoss(GradientObjective[FlowMatching]):
     """Flow matching with independent noise, or with noise that optimal transport pairs with the data.
 
-    With optimal transport the noise is permuted, so data and what they are conditioned on stay together.  It is permuted
-    among the examples of one label: noise that says something of the label could not be drawn apart from it.
+    With optimal transport the noise is permuted, so data and what they are conditioned on stay together.  It is
+    permuted among the examples of one label: noise that says something of the label could not be drawn apart from it.
 
     Args:
         group: number of consecutive examples within which noise is permuted, a divisor of the batch; all examples of a
@@ -79,7 +79,7 @@ class FlowMatchingLoss(GradientObjective[FlowMatching]):
         coupled = torch.empty_like(noise)
         group = torch.arange(len(x), device=x.device) // size
         both = group if label is None else group * (int(label.max()) + 1) + label
-        for value in both.unique():
+        for value in both.unique():  # type: ignore[no-untyped-call]
             rows = (both == value).nonzero().squeeze(1)
             coupled[rows] = noise[rows][optimal_transport(noise[rows], x[rows])]
         return coupled
