@@ -16,10 +16,10 @@ from zoo_ddpm.diffusers_export import scheduler_config
 
 def measure() -> list[Row]:
     """Five rounds, in turns; bfloat16 where the processor multiplies in it."""
-    full = zoo_core.load("ddpm-mnist")
+    full = zoo_core.load("ddpm-mnist-plain")
     assert full.entry is not None
     with tempfile.TemporaryDirectory() as folder:
-        export("ddpm-mnist", "diffusers", Path(folder) / "it")
+        export("ddpm-mnist-plain", "diffusers", Path(folder) / "it")
         unet = UNet2DModel.from_pretrained(Path(folder) / "it" / "unet")
     scheduler = DDIMScheduler.from_config(scheduler_config(dict(full.entry.config), "DDIMScheduler"))
     pipeline = DDIMPipeline(unet, scheduler)
@@ -31,7 +31,7 @@ def measure() -> list[Row]:
 
     work = {"theirs": theirs, "float32": lambda: zoo_core.sample(full, 64, sampler="ddim", steps=50, eta=0.0)}
     if has_bfloat16():
-        half = zoo_core.load("ddpm-mnist", dtype="bfloat16")
+        half = zoo_core.load("ddpm-mnist-plain", dtype="bfloat16")
         work["bfloat16"] = lambda: zoo_core.sample(half, 64, sampler="ddim", steps=50, eta=0.0)
     took = in_turns(work, 5)
     peer = "diffusers `DDIMPipeline`, float32"

@@ -1,4 +1,4 @@
-"""What our loop costs beyond the network itself: twenty steps, sixteen images, the network of ``ddpm-mnist``."""
+"""What our loop costs beyond the network itself: twenty steps, sixteen images, the network of ``ddpm-mnist-plain``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS, BATCH = 20, 16
 
 def measure() -> list[Row]:
     """Five rounds, in turns: the bare network at the same times, and the samplers that ask it once a step."""
-    model = zoo_core.load("ddpm-mnist")
+    model = zoo_core.load("ddpm-mnist-plain")
     assert isinstance(model, Denoiser)
     rows = []
     for name, options in (("ddim", {"eta": 0.0}), ("dpm-solver", {"order": 2}), ("unipc", {"order": 2})):

@@ -29,7 +29,7 @@ def measure() -> list[Row]:
             "load floor": LOAD_FLOOR,
             "diffusers": ["python", "-c", DIFFUSERS, exported],
         }
-        export = [zoo, "export", "ddpm-mnist", "--format", "diffusers", "--force", exported]
+        export = [zoo, "export", "ddpm-mnist-plain", "--format", "diffusers", "--force", exported]
         of_commands({"export": export}, 1, environment)
         took = of_commands(commands, 5, environment)
     ours = took["load"] - took["load floor"]

@@ -21,8 +21,8 @@ SUBJECTS = {
     ),
     "ddim": (
         "Sampling: a DDPM",
-        "The weights of `ddpm-mnist`, drawn by DDIM with 50 steps, 64 images at once, against the same weights in "
-        "diffusers.",
+        "The weights of `ddpm-mnist-plain`, drawn by DDIM with 50 steps, 64 images at once, against the same weights "
+        "in diffusers.",
     ),
     "hub_pipelines": (
         "Sampling: pipelines in diffusers' format",
@@ -30,7 +30,7 @@ SUBJECTS = {
     ),
     "path_samplers": (
         "Sampling: what the samplers cost beside the network",
-        "The network of `ddpm-mnist` alone, called as often as the sampler calls it. A ratio of 1 means that the "
+        "The network of `ddpm-mnist-plain` alone, called as often as the sampler calls it. A ratio of 1 means that the "
         "sampler costs nothing.",
     ),
     "em": (

@@ -108,7 +108,8 @@ def test_options_of_samplers():
 
 
 def test_look_ups():
-    assert [e.id for e in zoo_core.find("ddpm-*", dataset="mnist")] == ["ddpm-mnist", "ddpm-mnist-cond"]
+    found = [e.id for e in zoo_core.find("ddpm-*", dataset="mnist")]
+    assert found == ["ddpm-mnist", "ddpm-mnist-cond", "ddpm-mnist-plain"]
     assert {e.id for e in zoo_core.find(family="gmm")} >= {RING, "gmm-digits", "gmm-mnist0", "gaussian-mnist0"}
     assert {"ddpm", "flow-matching", "score-sde"} <= {e.family for e in zoo_core.find(capability="Denoiser")}
     assert not {"gmm", "vae", "gan", "glow"} & {e.family for e in zoo_core.find(capability="Denoiser")}

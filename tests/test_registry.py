@@ -203,7 +203,8 @@ def test_weights_that_are_nowhere(tmp_path):
 
 def test_look_ups(fresh_plugins):
     known = registry.load()
-    assert [e.id for e in known.find(["ddpm-*"], dataset="mnist")] == ["ddpm-mnist", "ddpm-mnist-cond"]
+    found = [e.id for e in known.find(["ddpm-*"], dataset="mnist")]
+    assert found == ["ddpm-mnist", "ddpm-mnist-cond", "ddpm-mnist-plain"]
     assert {e.family for e in known.find(family="gmm")} == {"gmm"}
     assert known.find(["nothing-like-this"]) == []
     with pytest.raises(UnknownNameError, match="did you mean ddpm-mnist"):

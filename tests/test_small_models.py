@@ -148,7 +148,7 @@ def test_a_teacher_is_small_too(large):
     """The distilled model's recipe names its teacher; the small one's names a folder with a small teacher."""
     (subject,) = [s for s in large if s.name == "consistency-mnist"]
     options = subject.small.entry.recipe["objective_options"]
-    assert subject.entry.recipe["objective_options"]["teacher"] == "ddpm-mnist"
+    assert subject.entry.recipe["objective_options"]["teacher"] == "ddpm-mnist-plain"
     assert loading.load(options["teacher"]).space == subject.small.model.space
     assert {k: v for k, v in options.items() if k != "teacher"} == {
         k: v for k, v in subject.entry.recipe["objective_options"].items() if k != "teacher"

@@ -73,7 +73,7 @@ def test_nothing_changed_is_the_model_itself():
         {"start": None},
     ):
         assert changed(base, changes) is base
-    assert for_data("ddpm", Target.registered("mnist"), {}) == entry("ddpm-mnist")
+    assert for_data("ddpm", Target.registered("mnist"), {}) == entry("ddpm-mnist-plain")
 
 
 def test_another_value_is_another_model_with_words_of_its_own():
@@ -154,17 +154,18 @@ def test_null_takes_a_value_out_and_start_may_be_empty():
 
 def test_a_start_is_inherited_where_it_fits_and_else_said(own):
     said: list[str] = []
-    base = entry("cfm-mnist")
-    assert changed(base, {"lr": 1e-4}, said.append).recipe["start"] == "ddpm-mnist"
+    base = entry("cfm-mnist-plain")
+    assert changed(base, {"lr": 1e-4}, said.append).recipe["start"] == "ddpm-mnist-plain"
     assert said == []
     assert "start" not in changed(base, {"data.name": "grey28"}, said.append).recipe
-    line = "starts from fresh weights, not from ddpm-mnist as cfm-mnist does: that is a model of mnist"
-    assert said == [f"{line} (--set start=ddpm-mnist takes it all the same)"]
+    line = "starts from fresh weights, not from ddpm-mnist-plain as cfm-mnist-plain does: that is a model of mnist"
+    assert said == [f"{line} (--set start=ddpm-mnist-plain takes it all the same)"]
     said.clear()
     narrow = {"config.network.widths": [8, 16, 16]}
     assert "start" not in changed(base, narrow, said.append).recipe
-    assert said[0].startswith("starts from fresh weights, not from ddpm-mnist as cfm-mnist does: start = 'ddpm-mnist'")
-    assert changed(base, {"data.name": "grey28", "start": "ddpm-mnist"}).recipe["start"] == "ddpm-mnist"
+    line = "starts from fresh weights, not from ddpm-mnist-plain as cfm-mnist-plain does"
+    assert said[0].startswith(f"{line}: start = 'ddpm-mnist-plain'")
+    assert changed(base, {"data.name": "grey28", "start": "ddpm-mnist-plain"}).recipe["start"] == "ddpm-mnist-plain"
 
 
 def test_a_run_says_whose_weights_it_starts_from(tmp_path, capsys):
@@ -179,11 +180,11 @@ def test_a_run_says_whose_weights_it_starts_from(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("family", "dataset", "recipe", "shape"),
     [
-        ("ddpm", "grey28", "ddpm-fashion", [1, 28, 28]),
-        ("ddpm", "rgb32", "ddpm-fashion", [3, 32, 32]),
+        ("ddpm", "grey28", "ddpm-mnist-plain", [1, 28, 28]),
+        ("ddpm", "rgb32", "ddpm-mnist-plain", [3, 32, 32]),
         ("ddpm", "five", "ddpm-moons", [5]),
         ("vae", "grey28", "vae-mnist", [1, 28, 28]),
-        ("flow-matching", "grey28", "cfm-mnist", [1, 28, 28]),
+        ("flow-matching", "grey28", "cfm-mnist-plain", [1, 28, 28]),
         ("score-sde", "five", "score-eight-gaussians", [5]),
         ("gan", "grey28", "dcgan-fashion-bags", [1, 28, 28]),
         ("gan", "told", "dcgan-fashion-bags", [1, 28, 28]),
@@ -224,7 +225,7 @@ def test_a_family_has_a_recipe_for_data_of_any_shape(own, family, dataset, recip
         (
             "rectified-flow",
             "grey28",
-            "needs teacher, a model of grey28, where it has cfm-mnist; --set objective_options",
+            "needs teacher, a model of grey28, where it has cfm-mnist-cond; --set objective_options",
         ),
     ],
 )

@@ -4,7 +4,8 @@ A U-Net of 28×28 images with 16, 32 and 64 channels becomes one of 8×8 images 
 same code in a hundredth of the time.  Checks that hold for any weights run on the small model; checks of the bundled
 weights run on the registered one.
 
-Two models whose configs become equal when they are reduced are of one kind, and share a small model.
+Two models whose configs become equal when they are reduced, and which are guided alike, are of one kind, and share a
+small model.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from zoo_core import loading, registry
 from zoo_core.errors import PluginError
 from zoo_core.interfaces import Denoiser, Density, DirectSampler, LatentVariable, Model, Streams, can
 from zoo_core.registry.entry import Entry
+from zoo_core.sampling import GUIDANCE
 from zoo_core.saving import snapshot
 from zoo_core.testing import tiny_data
 
@@ -77,8 +79,9 @@ def _entry_of(entry: Entry, size: int) -> Entry:
 
 
 def kind_of(entry: Entry) -> str:
-    """Returns the family and config of a small entry as a string, which small models of one kind share."""
-    return json.dumps([entry.family, entry.config], sort_keys=True)
+    """Returns family, config and default guidance of a small entry as a string, which models of one kind share."""
+    guidance = entry.sampler.options.get(GUIDANCE) if entry.sampler else None
+    return json.dumps([entry.family, entry.config, guidance], sort_keys=True)
 
 
 def shared_model(entry: Entry) -> Model:

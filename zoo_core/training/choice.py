@@ -131,8 +131,8 @@ def _model_misfit(made: Entry, target: Target) -> str | None:
     except WeightsError as err:
         return str(err).removeprefix(f"{made.id}: ")
     check_fit(model, target.data)
-    for name in model.conditions:
-        if name not in target.data.columns:
+    for name, spec in model.conditions.items():
+        if not spec.null and name not in target.data.columns:
             return f"is conditioned on {name!r}, and {target.name} has no such column"
     return None
 

@@ -171,11 +171,11 @@ def test_exported_pipeline_draws_the_same_images(tmp_path):
     import zoo_core
     from zoo_core.saving.exporting import export
 
-    export("ddpm-mnist", "diffusers", tmp_path / "pipeline")
+    export("ddpm-mnist-plain", "diffusers", tmp_path / "pipeline")
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "pipeline")
     pipeline.set_progress_bar_config(disable=True)
     assert pipeline.scheduler.config.prediction_type == "v_prediction"
-    model = zoo_core.load("ddpm-mnist")
+    model = zoo_core.load("ddpm-mnist-plain")
     streams = Recorder(0, "test", 0, 2)
     x = Streams(0, "start", 0, 2).normal(1, 28, 28)
     with torch.inference_mode():
@@ -196,10 +196,10 @@ def test_exported_pipeline_runs_all_thousand_steps(monkeypatch, tmp_path):
     import zoo_core
     from zoo_core.saving.exporting import export
 
-    export("ddpm-mnist", "diffusers", tmp_path / "pipeline")
+    export("ddpm-mnist-plain", "diffusers", tmp_path / "pipeline")
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "pipeline")
     pipeline.set_progress_bar_config(disable=True)
-    model = zoo_core.load("ddpm-mnist")
+    model = zoo_core.load("ddpm-mnist-plain")
     streams = Recorder(0, "test", 0, 4)
     with torch.inference_mode():
         ours = model.space.to_user(Ancestral().sample(model, streams))

@@ -88,4 +88,4 @@ def test_export_refuses_what_diffusers_does_not_have(tmp_path):
         export("gmm-digits", "diffusers", tmp_path / "out")
     (tmp_path / "there").mkdir()
     with pytest.raises(IncompatibleError, match="is there already"):
-        export("ddpm-mnist", "diffusers", tmp_path / "there")
+        export("ddpm-mnist-plain", "diffusers", tmp_path / "there")

@@ -242,13 +242,14 @@ def test_a_difference_is_a_failure():
 @pytest.mark.filterwarnings("ignore")
 def test_the_verb():
     """Two steps of one sampler on a shipped model: the table, its JSON, and a word that fits nothing."""
-    shown = CliRunner().invoke(command, ["ddpm-mnist", "--steps", "2", "-n", "1", "--only", "DDIM"])
+    shown = CliRunner().invoke(command, ["ddpm-mnist-plain", "--steps", "2", "-n", "1", "--only", "DDIM"])
     assert shown.exit_code == 0, shown.output
     assert "DDIMScheduler" in shown.output
     assert "yes" in shown.output
-    shown = CliRunner().invoke(command, ["ddpm-mnist", "--steps", "2", "-n", "1", "--only", "unipc order=2", "--json"])
+    one = ["ddpm-mnist-plain", "--steps", "2", "-n", "1", "--only", "unipc order=2", "--json"]
+    shown = CliRunner().invoke(command, one)
     (row,) = json.loads(shown.output)
     assert row["agrees"]
     assert row["largest"] == max(row["differences"])
-    missing = CliRunner().invoke(command, ["ddpm-mnist", "--only", "nothing-such"])
+    missing = CliRunner().invoke(command, ["ddpm-mnist-plain", "--only", "nothing-such"])
     assert missing.exit_code != 0

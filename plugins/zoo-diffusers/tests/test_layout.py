@@ -270,8 +270,8 @@ def test_pipelines_of_another_kind_and_broken_ones(folder):
 
 def test_a_ddpm_comes_back_from_its_export(tmp_path):
     """``zoo export``, then ``zoo load``: the same predictions to the bit; and the schedule by its name."""
-    export_model("ddpm-mnist", "diffusers", tmp_path / "pipeline")
-    before, after = zoo_core.load("ddpm-mnist"), zoo_core.load(str(tmp_path / "pipeline"))
+    export_model("ddpm-mnist-plain", "diffusers", tmp_path / "pipeline")
+    before, after = zoo_core.load("ddpm-mnist-plain"), zoo_core.load(str(tmp_path / "pipeline"))
     assert json.loads((tmp_path / "pipeline/scheduler/scheduler_config.json").read_text())["beta_schedule"] == (
         "squaredcos_cap_v2"
     )

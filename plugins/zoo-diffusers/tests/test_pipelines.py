@@ -225,7 +225,7 @@ def test_labels_that_are_missing_or_wrong(tmp_path):
         model.predict(x, 0.5)
     with pytest.raises(ConditionError, match="'label' = 5 is out of range; expected 0 … 4"):
         model.predict(x, 0.5, condition=Condition(label=torch.tensor([0, 5])))
-    plain = zoo_core.load("ddpm-mnist")
+    plain = zoo_core.load("ddpm-mnist-plain")
     with pytest.raises(ConditionError, match="no condition 'label'"):
         plain.predict(torch.zeros(1, 1, 28, 28), 0.5, condition=Condition(label=torch.tensor([0])))
 

@@ -207,9 +207,9 @@ def test_features_are_those_of_the_level_as_far_as_noise_lets_it_be_told():
 
 @pytest.mark.needs_data("mnist")
 def test_the_weights_of_the_ddpm_fit():
-    """ddpm-mnist answers v on the cosine schedule, as our angular network does: on noisy digits the mean squared
+    """ddpm-mnist-plain answers v on the cosine schedule, as our angular network does: on noisy digits the mean squared
     error is within a quarter of the DDPM's own, though the clocks differ by up to eight entries."""
-    digits = zoo_core.load("ddpm-mnist")
+    digits = zoo_core.load("ddpm-mnist-plain")
     model = PathModel(CosinePath(), [1, 28, 28], digits.entry.config["network"], "v")
     model.load_state_dict(digits.state_dict())
     from zoo_core import datasets

@@ -26,8 +26,8 @@ def command(name: str, count: int, steps: int, seed: int, only: str, as_json: bo
 
     \b
     Examples:
-      python -m zoo_diffusers.crosscheck ddpm-mnist
-      python -m zoo_diffusers.crosscheck ddpm-mnist --only dpm-solver --steps 10 --json
+      python -m zoo_diffusers.crosscheck ddpm-mnist-plain
+      python -m zoo_diffusers.crosscheck ddpm-mnist-plain --only dpm-solver --steps 10 --json
     """
     from zoo_core.loading import load
     from zoo_diffusers.crosscheck.report import crosscheck
