@@ -254,3 +254,23 @@ def test_a_long_sequence_that_underflows_is_computed_in_logarithms():
     expected = -2000.0 * 2000 + 1999 * math.log(0.9) + math.log(0.1)
     assert smoothed(chain, log_b, packed).log_likelihood.item() == pytest.approx(expected, rel=1e-12)
     assert filtered(chain, log_b, packed)[0].item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("contrast", [2.0, 40.0])
+def test_blocks_from_left_to_right_give_what_logarithms_give(contrast):
+    """With frames that fit one state e^40 times as well as the others, products of a block lose all other rows."""
+    chain = Chain(
+        torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64),
+        torch.tensor([[0.9, 0.09, 0.0], [0.0, 0.9, 0.09], [0.0, 0.0, 0.99]], dtype=torch.float64),
+        torch.full((3,), 0.01, dtype=torch.float64),
+    )
+    length = 2500
+    packed = pack(Ragged(torch.zeros(1, length), torch.tensor([length])))
+    state = torch.arange(length) * 3 // length
+    log_b = -contrast * (torch.arange(3) - state[:, None]).abs().double()
+    # The states that the sequence has left fit its last frames best, and cannot be gone back to.
+    log_b[-200:] = log_b[-200:].flip(1)
+    ours, logs = (smoothed(chain, log_b, packed, None, way) for way in ("scaled", "log"))
+    assert ours.log_likelihood.item() == pytest.approx(logs.log_likelihood.item(), rel=1e-12)
+    torch.testing.assert_close(ours.gamma, logs.gamma, rtol=0, atol=1e-9)
+    torch.testing.assert_close(ours.xi, logs.xi, rtol=1e-9, atol=1e-9)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo_hmm.blocks import Blocks
-from zoo_hmm.chain import Chain, Smoothed, backward, evidence, forward
+from zoo_hmm.chain import LOST, Chain, Smoothed, backward, densities, evidence, forward
 from zoo_hmm.logarithms import log_forward, log_smoothed
 from zoo_hmm.packed import Packed
 
@@ -41,13 +41,15 @@ def filtered(chain: Chain, log_b: Tensor, packed: Packed, arithmetic: Arithmetic
         return found, log_alpha.softmax(1)
     if _is_long(packed):
         return _filtered_in_blocks(chain, log_b, packed)
-    alpha, scale, _, top = forward(chain, log_b, packed)
+    b, top = densities(log_b)
+    alpha, scale = forward(chain, b, packed)
     found, lost = evidence(chain, alpha, scale, top, packed)
+    now = alpha.div_(alpha.sum(0).clamp_min_(LOST)).mT
     if bool(lost.any()):
         some, frames = _subset(packed, lost)
         log_alpha, found[lost] = log_forward(chain, log_b[frames], some)
-        alpha[frames] = log_alpha.softmax(1).nan_to_num(0.0)
-    return found, alpha
+        now[frames] = log_alpha.softmax(1).nan_to_num(0.0)
+    return found, now
 
 
 def smoothed(
@@ -70,12 +72,13 @@ def smoothed(
         return log_smoothed(chain, log_b, packed, weights)
     if _is_long(packed):
         return _smoothed_in_blocks(chain, log_b, packed, weights)
-    alpha, scale, b, top = forward(chain, log_b, packed)
+    b, top = densities(log_b)
+    alpha, scale = forward(chain, b, packed)
     found, lost = evidence(chain, alpha, scale, top, packed)
     if not bool(lost.any()):
-        gamma, _, xi = backward(chain, alpha, scale, b, packed, weights)
-        return Smoothed(found, gamma, xi)
-    gamma, xi = torch.empty_like(alpha), torch.zeros_like(chain.moves)
+        xi = backward(chain, alpha, scale, b, packed, weights)
+        return Smoothed(found, alpha.mT, xi)
+    gamma, xi = torch.empty_like(log_b), torch.zeros_like(chain.moves)
     for which, way in ((lost, log_smoothed), (~lost, smoothed)):
         if bool(which.any()):
             some, frames = _subset(packed, which)
