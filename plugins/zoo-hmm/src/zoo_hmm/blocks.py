@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from zoo_hmm.chain import EVERY, LOST, Chain, backward, densities, evidence, forward
+from zoo_hmm.one_thread import one_thread
 from zoo_hmm.packed import Packed
 
 __all__ = ["Blocks"]
@@ -76,6 +77,7 @@ class Blocks:
         return torch.empty_like(values.mT).index_copy_(0, self.places, values.mT)
 
 
+@one_thread()
 def _between(chain: Chain, b: Tensor, counts: Sequence[int]) -> tuple[Chain, bool]:
     """Returns the chain with the starts and the ends of all blocks, ``(blocks, S)``, and whether digits were lost."""
     states, count, turned = len(b), counts[0], chain.moves.mT.contiguous()
