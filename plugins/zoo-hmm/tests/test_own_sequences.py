@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import zoo_core
 from zoo_core.cli import cli
+from zoo_core.errors import DataError
 
 
 def run(*arguments: object) -> str:
@@ -27,7 +28,19 @@ def test_lines_of_a_text_are_learnt_and_scored(tmp_path):
     model = zoo_core.load(str(folder))
     assert model.space.vocabulary == 4
     run("sample", folder, "-n", 3, "--out", tmp_path / "x.txt")
-    assert len(run("score", folder, tmp_path / "x.txt").splitlines()) == 5
+    drawn = (tmp_path / "x.txt").read_text().splitlines()
+    assert len(drawn) == 3
+    assert set("".join(drawn)) <= set("acgt")
+    run("again", tmp_path / "x.txt")
+    (tmp_path / "holes.txt").write_text("acg?ac\n??\nt\n")
+    assert len(run("score", folder, tmp_path / "holes.txt").splitlines()) == 5
+    run("fill", folder, tmp_path / "holes.txt", "--out", tmp_path / "filled.txt")
+    filled = (tmp_path / "filled.txt").read_text().splitlines()
+    assert [len(line) for line in filled] == [6, 2, 1]
+    assert (filled[0][:3], filled[0][4:], filled[2]) == ("acg", "ac", "t")
+    (tmp_path / "other.txt").write_text("acg\naxg\n")
+    with pytest.raises(DataError, match="line 1 has the character 'x'; expected some of 'acgt'"):
+        run("score", folder, tmp_path / "other.txt")
 
 
 @pytest.mark.long

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.errors import ConditionError, ZooError
+from zoo_core.errors import ConditionError, IncompatibleError, ZooError
 from zoo_core.interfaces import Batch, Condition, DataSet, Ragged, Streams
 from zoo_hmm.casino import casino, casino_truth
 from zoo_hmm.chain import Chain
@@ -53,7 +53,7 @@ def test_packing_is_undone_by_padding():
 
 
 def test_a_sequence_without_a_frame_is_refused():
-    with pytest.raises(ValueError, match="no frame"):
+    with pytest.raises(IncompatibleError, match="no frame"):
         pack(Ragged(torch.zeros(2, 3), torch.tensor([3, 0])))
 
 

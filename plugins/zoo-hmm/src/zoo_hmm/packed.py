@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Ragged
 
 __all__ = ["Packed", "pack"]
@@ -65,10 +66,10 @@ def pack(x: Ragged) -> Packed:
     """Packs sequences whose open axis is the first one.
 
     Raises:
-        ValueError: there is no sequence, or one without any frame.
+        IncompatibleError: there is no sequence, or one without any frame.
     """
     if not len(x) or int(x.lengths.min()) < 1:
-        raise ValueError("a sequence has no frame; expected at least one in each")
+        raise IncompatibleError("a sequence has no frame; expected at least one in each")
     lengths, order = torch.sort(x.lengths, descending=True, stable=True)
     longest = int(lengths[0])
     mask = torch.arange(longest, device=lengths.device)[:, None] < lengths
