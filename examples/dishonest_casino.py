@@ -49,9 +49,8 @@ def main(folder: Path) -> None:
     loaded = int(table[:, 5].argmax())
     moves = model.transitions[0]
     leaves = [moves[1 - loaded, loaded].item(), moves[loaded, 1 - loaded].item()]
-    print(
-        f"P(six) of the two dice: {table[1 - loaded, 5]:.3f}, {table[loaded, 5]:.3f}; changes: {leaves[0]:.3f}, {leaves[1]:.3f}"
-    )
+    print(f"P(six) of the two dice: {table[1 - loaded, 5]:.3f}, {table[loaded, 5]:.3f}")
+    print(f"P(change) after a throw of them: {leaves[0]:.3f}, {leaves[1]:.3f}")
     assert abs(table[1 - loaded, 5] - 1 / 6) < 0.02
     assert abs(table[loaded, 5] - 0.5) < 0.02
     assert abs(leaves[0] - 0.05) < 0.01
