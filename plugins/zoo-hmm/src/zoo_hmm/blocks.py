@@ -52,7 +52,8 @@ class Blocks:
         where = torch.empty(length, dtype=torch.int64, device=device)
         where[self.places] = torch.arange(length, device=device)
         self.packed = Packed(self.places, counts, rows, where[last], torch.arange(count, device=device))
-        self.b, top = densities(log_b.mT.contiguous()[:, self.places].mT)
+        self.b = log_b.mT.contiguous()[:, self.places]
+        _, top = densities(self.b, out=self.b)
         self.chain, apart = _between(chain, self.b, counts)
         self.alpha, self.scale = forward(self.chain, self.b, self.packed)
         each, lost = evidence(self.chain, self.alpha, self.scale, top, self.packed)
@@ -65,16 +66,16 @@ class Blocks:
 
     def filtered(self) -> Tensor:
         """Returns p(z_t = i | x_1 … x_t) in the order of time, ``(T, S)``."""
-        return self._in_order(self.alpha / self.alpha.sum(0).clamp_min_(LOST))
+        return self._in_order(self.alpha / self.alpha.sum(0).clamp_min_(LOST), torch.empty_like(self.alpha))
 
     def smoothed(self) -> tuple[Tensor, Tensor]:
         """Returns γ in the order of time, ``(T, S)``, and Σ_t ξ_t, ``(S, S)``; nothing else here holds afterwards."""
         inside = backward(self.chain, self.alpha, self.scale, self.b, self.packed)
         between = self.before.mT @ self.b[:, 1 : self.packed.counts[0]].mT
-        return self._in_order(self.alpha), inside + self.chain.moves * between
+        return self._in_order(self.alpha, self.b), inside + self.chain.moves * between
 
-    def _in_order(self, values: Tensor) -> Tensor:
-        return torch.empty_like(values.mT).index_copy_(0, self.places, values.mT)
+    def _in_order(self, values: Tensor, room: Tensor) -> Tensor:
+        return room.mT.index_copy_(0, self.places, values.mT)
 
 
 @one_thread()

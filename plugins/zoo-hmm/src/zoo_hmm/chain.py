@@ -61,11 +61,13 @@ class Smoothed:
     xi: Tensor
 
 
-def densities(log_b: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns b/m ``(S, F)`` and log m ``(F,)`` of log b ``(F, S)``."""
-    log_b = log_b.mT.contiguous()  # a matrix of few rows is multiplied several times as fast as one of few columns
+def densities(log_b: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Returns b/m and log m ``(F,)`` of log b, all with states as rows, ``(S, F)``.
+
+    A matrix of few rows is multiplied several times as fast as one of few columns.
+    """
     top = log_b.amax(0).clamp_min_(-1e300)  # −∞ where no state can have the frame
-    return (log_b - top).exp_(), top
+    return torch.sub(log_b, top, out=out).exp_(), top
 
 
 @one_thread()
