@@ -52,6 +52,18 @@ def test_packing_is_undone_by_padding():
     assert packed.unsorted(torch.tensor([4, 2, 1])).tolist() == [2, 4, 1]
 
 
+def test_sequences_of_one_length_are_packed_as_others_are():
+    data, lengths = torch.randn(3, 5, 2), torch.full((3,), 4)
+    packed = pack(Ragged(data, lengths))
+    longer = pack(Ragged(torch.cat([data, data[:1]]), torch.tensor([4, 4, 4, 1])))
+    assert torch.equal(packed.frames[:3], longer.frames[:3])
+    assert torch.equal(packed.frames[3:], longer.frames[4:])
+    assert packed.counts == (3, 3, 3, 3)
+    assert packed.last.tolist() == [9, 10, 11]
+    assert torch.equal(packed.padded(packed.frames), data[:, :4])
+    assert packed.previous().tolist() == list(range(9))
+
+
 def test_a_sequence_without_a_frame_is_refused():
     with pytest.raises(IncompatibleError, match="no frame"):
         pack(Ragged(torch.zeros(2, 3), torch.tensor([3, 0])))
