@@ -34,6 +34,7 @@ def zoo_register(catalogue: Catalogue) -> None:
         "share of held-out sequences whose class is the most probable one, in percent",
         needs=["Density"],
         families=["hmm"],
+        requires=["conditional"],
     )
     catalogue.plot(
         "states",
