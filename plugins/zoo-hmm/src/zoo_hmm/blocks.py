@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from zoo_hmm.chain import EVERY, LOST, Chain, backward, densities, evidence, forward
-from zoo_hmm.one_thread import one_thread
 from zoo_hmm.packed import Packed
 
 __all__ = ["Blocks"]
@@ -78,7 +77,6 @@ class Blocks:
         return room.mT.index_copy_(0, self.places, values.mT)
 
 
-@one_thread()
 def _between(chain: Chain, b: Tensor, counts: Sequence[int]) -> tuple[Chain, bool]:
     """Returns the chain with the starts and the ends of all blocks, ``(blocks, S)``, and whether digits were lost."""
     states, count, turned = len(b), counts[0], chain.moves.mT.contiguous()

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo_hmm.one_thread import one_thread
 from zoo_hmm.packed import Packed
 
 __all__ = ["EVERY", "LOST", "Chain", "Smoothed", "backward", "densities", "evidence", "forward"]
@@ -70,7 +69,6 @@ def densities(log_b: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]
     return torch.sub(log_b, top, out=out).exp_(), top
 
 
-@one_thread()
 def forward(chain: Chain, b: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     """Returns α ``(S, F)`` and c ``(F,)`` of b/m ``(S, F)``."""
     alpha, scale, before = torch.empty_like(b), b.new_ones(b.shape[1]), None
@@ -99,7 +97,6 @@ def evidence(chain: Chain, alpha: Tensor, scale: Tensor, top: Tensor, packed: Pa
     return found, finish.scatter_reduce(0, packed.rows, scale, "amin") < LOST
 
 
-@one_thread()
 def backward(
     chain: Chain, alpha: Tensor, scale: Tensor, b: Tensor, packed: Packed, weights: Tensor | None = None
 ) -> Tensor:

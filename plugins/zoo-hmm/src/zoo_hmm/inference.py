@@ -15,6 +15,7 @@ from torch import Tensor
 from zoo_hmm.blocks import Blocks
 from zoo_hmm.chain import LOST, Chain, Smoothed, backward, densities, evidence, forward
 from zoo_hmm.logarithms import log_forward, log_smoothed
+from zoo_hmm.one_thread import one_thread
 from zoo_hmm.packed import Packed
 
 __all__ = ["Arithmetic", "filtered", "smoothed"]
@@ -25,6 +26,7 @@ LONG, FEW = 2000, 8
 """Length from which, and number of sequences up to which, each is computed in blocks."""
 
 
+@one_thread()
 def filtered(chain: Chain, log_b: Tensor, packed: Packed, arithmetic: Arithmetic = "scaled") -> tuple[Tensor, Tensor]:
     """Runs forward.
 
@@ -53,6 +55,7 @@ def filtered(chain: Chain, log_b: Tensor, packed: Packed, arithmetic: Arithmetic
     return found, now
 
 
+@one_thread()
 def smoothed(
     chain: Chain,
     log_b: Tensor,

@@ -6,13 +6,11 @@ import torch
 from torch import Tensor
 
 from zoo_hmm.chain import Chain, Smoothed
-from zoo_hmm.one_thread import one_thread
 from zoo_hmm.packed import Packed
 
 __all__ = ["log_forward", "log_smoothed"]
 
 
-@one_thread()
 def log_forward(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     """Returns log p(x_1 … x_t, z_t = i), ``(F, S)``, and log p of each sorted sequence, ``(n,)``."""
     alpha, moves, before = torch.empty_like(log_b), chain.moves.log(), None
@@ -26,7 +24,6 @@ def log_forward(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Tensor, Te
     return alpha, torch.logsumexp(alpha[packed.last] + chain.end.log(), 1)
 
 
-@one_thread()
 def log_smoothed(chain: Chain, log_b: Tensor, packed: Packed, weights: Tensor | None) -> Smoothed:
     """Runs forward and backward; ``weights`` of the sorted sequences multiply their part of ``xi``."""
     alpha, evidence = log_forward(chain, log_b, packed)
