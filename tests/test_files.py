@@ -16,6 +16,7 @@ from PIL import Image
 from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import DataError, IncompatibleError, ZooError
 from zoo_core.files import folders, formats
+from zoo_core.filling.masks import known_part
 from zoo_core.interfaces import Column, Ragged, SampleSpace
 from zoo_core.saving.samples import save_one, save_samples
 
@@ -29,6 +30,7 @@ SPACES = {
     "sequence": SampleSpace("sequence", (None, 2)),
     "frames": SampleSpace("sequence", (4, 2)),
     "tokens": SampleSpace("tokens", (None,), vocabulary=12),
+    "text": SampleSpace("tokens", (None,), vocabulary=12, letters="abcdefgh ,.?"),
     "codes": SampleSpace("tokens", (4,), vocabulary=12),
     "audio": SampleSpace("audio", (1, None), -1.0, 1.0, rate=8000),
     "stereo": SampleSpace("audio", (2, 30), rate=16000),
@@ -128,6 +130,27 @@ def test_tokens_are_rows_without_padding(tmp_path):
         same(read_samples(str(tmp_path / f"x{suffix}"), SPACES["tokens"]), x)
     (tmp_path / "padded.csv").write_text("1,0,11\n2,,\n")  # as a spreadsheet saves it
     assert read_samples(str(tmp_path / "padded.csv"), SPACES["tokens"]).lengths.tolist() == [3, 1]
+
+
+def test_tokens_of_a_text_are_its_characters(tmp_path):
+    space = SampleSpace("tokens", (None,), vocabulary=4, letters="ac t")
+    x = Ragged.of([torch.tensor([1, 0, 2]), torch.tensor([], dtype=torch.int64), torch.tensor([3])]).padded_with(9)
+    save_samples(x, str(tmp_path / "x.txt"), space)
+    assert (tmp_path / "x.txt").read_text() == "ca \n\nt\n"
+    same(read_samples(str(tmp_path / "x.txt"), space), x)
+    with pytest.raises(ValueError, match="expected 4 different characters"):
+        SampleSpace("tokens", (None,), vocabulary=4, letters="acca")
+
+
+def test_tokens_may_be_missing(tmp_path):
+    contents = {".csv": "1,?,3\n", ".txt": "1 ? 3\n", ".json": "[[1, null, 3]]\n"}
+    for suffix, text in contents.items():
+        (tmp_path / f"x{suffix}").write_text(text)
+        found = read_samples(str(tmp_path / f"x{suffix}"), SPACES["tokens"], missing=True)
+        assert found.data.tolist() == [[1, -1, 3]]
+        assert known_part(found, None, SPACES["tokens"]).tolist() == [[True, False, True]]
+        with pytest.raises(DataError):
+            read_samples(str(tmp_path / f"x{suffix}"), SPACES["tokens"])
 
 
 def test_tables_have_the_names_and_the_types_of_their_columns(tmp_path):

@@ -138,6 +138,17 @@ def test_numbers_and_tokens_stay_what_they_are(x: Values, space: SampleSpace) ->
             assert seen.dtype == (torch.int64 if space.kind == "tokens" else torch.float32)
 
 
+def test_examples_of_one_length_are_examples_of_any_length() -> None:
+    x = torch.arange(12.0).view(2, 3, 2)
+    for model in (Plain(SampleSpace("sequence", (None, 2))), Dense(SampleSpace("sequence", (None, 2)))):
+        seen = (
+            Prepared(model, DataSet("mine", "train", x, space=SampleSpace("sequence", (3, 2)))).rows(torch.arange(2)).x
+        )
+        assert isinstance(seen, Ragged)
+        assert torch.equal(seen.data, x)
+        assert seen.lengths.tolist() == [3, 3]
+
+
 def test_training_draws_anew_at_each_step_and_the_same_in_every_run() -> None:
     """Row i of step s depends on (seed, s, i): shares of a batch are parts of it, and two epochs have other noise."""
     model, data, cpu = Dense(IMAGES), grey(x=GREY[:32], columns={}), torch.device("cpu")

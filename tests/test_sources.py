@@ -175,6 +175,40 @@ def test_archives_of_arrays_have_labels(tmp_path):
         assert found.columns["label"].tolist() == [0, 1] * 5
 
 
+def test_sequences_have_lengths_and_may_lack_values(tmp_path):
+    x = np.random.default_rng(0).normal(size=(4, 6, 2))
+    x[0, 1, 1], x[1, 3:] = np.nan, np.inf  # what is behind a row's length is padding
+    np.savez(tmp_path / "a.npz", x=x, lengths=[6, 3, 1, 6], y=[0, 1, 0, 1])
+    found = sources.look(tmp_path / "a.npz")
+    assert (found.kind, found.reader["features"], found.columns["label"].tolist()) == ("sequence", 2, [0, 1, 0, 1])
+    assert found.x.lengths.tolist() == [6, 3, 1, 6]
+    assert np.allclose(found.x.data[0].numpy(), x[0], equal_nan=True)
+    assert "missing      1 cells" in survey(found).lines()
+    np.save(tmp_path / "b.npy", np.where(np.isinf(x), np.nan, x))
+    assert survey(sources.look(tmp_path / "b.npy")).missing == 7
+    x[2, 0] = np.inf
+    for name, arrays_ in {"a.npz": {"x": x, "lengths": [6, 3, 1, 6]}, "c.npz": {"x": x}}.items():
+        np.savez(tmp_path / name, **arrays_)
+        with pytest.raises(DataError, match=r"example [12] has infinite values"):
+            sources.look(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("x", "lengths", "words"),
+    [
+        (np.zeros((3, 4), np.int64), [4, 1, 2], r"expected sequences \(n, longest, features\)"),
+        (np.zeros((3, 4, 1)), [4, 1], "3 integers in 1 … 4"),
+        (np.zeros((3, 4, 1)), [4, 1, 5], "3 integers in 1 … 4"),
+        (np.zeros((3, 4, 1)), [4, 1, 0], "3 integers in 1 … 4"),
+        (np.zeros((3, 4, 1)), [4.0, 1.0, 2.0], "3 integers in 1 … 4"),
+    ],
+)
+def test_lengths_that_do_not_fit_are_refused(tmp_path, x, lengths, words):
+    np.savez(tmp_path / "a.npz", x=x, lengths=lengths)
+    with pytest.raises(DataError, match=words):
+        sources.look(tmp_path / "a.npz")
+
+
 CSV = 'name,height,kind,born,note,"two\nlines"\nanna,1.70,a,2001-02-03,x,1\nÖrjan,,b,2001-02-04,x,2\n'
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Batch, DataSet, Density, Encoding, Model, Streams, Values
+from zoo_core.interfaces import Batch, DataSet, Density, Encoding, Model, Ragged, Streams, Values
 from zoo_core.interfaces.values import finite_rows
 
 __all__ = ["WEIGHT", "Prepared", "Treatment", "check_fit", "encoded", "protocol", "treatment"]
@@ -179,6 +179,10 @@ class Prepared:
         if self.model.space.encoding is not None:
             assert isinstance(stored, Tensor)
             return self.model.space.encoding.encode(stored, noise)
+        axis = self.model.space.open_axis
+        if self.treatment == "none" and axis is not None and isinstance(stored, Tensor):
+            # Examples of one length are examples of any length.
+            stored = Ragged(stored, torch.full((len(stored),), stored.shape[axis]), axis)
         if self.treatment == "none":
             return stored.float() if isinstance(stored, Tensor) and stored.dtype != torch.int64 else stored
         if not isinstance(stored, Tensor):

@@ -41,8 +41,8 @@ def read_samples(source: str, space: SampleSpace, *, missing: bool = False) -> V
         source: path of a picture of one image, of a ``.wav`` file of one recording, or of a file of samples:
             ``.csv``, ``.json``, ``.txt``, ``.npy``, ``.npz`` or ``.safetensors``.
         space: sample space that the samples must belong to.
-        missing: whether values may be missing, and are NaN then: NaN in arrays, empty cells and :func:`is_missing` in
-            CSV files, ``null`` in JSON.
+        missing: whether values may be missing, and are NaN then, or −1 for tokens: NaN and −1 in arrays, empty cells
+            and :func:`is_missing` in CSV files, ``null`` in JSON, ``?`` in a text.
 
     Returns:
         Samples on the user's side, ``(k, *space.shape)``, k at least 1; a :class:`Ragged` where an axis is open.
@@ -122,7 +122,7 @@ def _arrays(path: Path, space: SampleSpace) -> Values:
 def _csv(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
     table = list(csv.reader(io.StringIO(text), strict=True))
     if space.kind == "tokens":  # spreadsheets fill short rows with empty cells
-        return [_numbers([cell for cell in row if cell.strip()], space) for row in table]
+        return [_tokens([cell for cell in row if cell.strip()], space, missing) for row in table]
     table = [row for row in table if row]
     header = table.pop(0) if table and is_header(table[0], missing=missing) else None
     if space.kind == "table":
@@ -146,7 +146,7 @@ def _sequence(place: int, number: int, rows: list[list[str]], space: SampleSpace
 def _json(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
     samples = json.loads(text)
     if missing:
-        samples = _with_nan(samples)
+        samples = _with(samples, -1 if space.kind == "tokens" else math.nan)
     if not isinstance(samples, list):
         raise DataError(f"the file holds a {type(samples).__name__}; expected a list of samples")
     if space.kind == "table" and all(isinstance(row, dict) for row in samples):
@@ -154,17 +154,30 @@ def _json(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
     return [_numbers(sample, space) for sample in samples]
 
 
-def _with_nan(value: Any) -> Any:
-    """Replaces ``null`` by NaN in lists and objects."""
+def _with(value: Any, gone: float) -> Any:
+    """Replaces ``null`` by another value in lists and objects."""
     if isinstance(value, dict):
-        return {key: _with_nan(part) for key, part in value.items()}
+        return {key: _with(part, gone) for key, part in value.items()}
     if isinstance(value, list):
-        return [_with_nan(part) for part in value]
-    return math.nan if value is None else value
+        return [_with(part, gone) for part in value]
+    return gone if value is None else value
 
 
 def _txt(text: str, space: SampleSpace, missing: bool) -> list[Tensor]:
-    return [_numbers(line.split(), space) for line in text.splitlines()]
+    if space.letters is None:
+        return [_tokens(line.split(), space, missing) for line in text.splitlines()]
+    numbers = {letter: str(number) for number, letter in enumerate(space.letters)}
+    rows = []
+    for place, line in enumerate(text.splitlines()):
+        wrong = next((letter for letter in line if letter not in numbers and not (missing and letter == "?")), None)
+        if wrong is not None:
+            raise DataError(f"line {place} has the character {wrong!r}; expected some of {space.letters!r}")
+        rows.append(_tokens([numbers.get(letter, letter) for letter in line], space, missing))
+    return rows
+
+
+def _tokens(words: list[str], space: SampleSpace, missing: bool) -> Tensor:
+    return _numbers(["-1" if missing and is_missing(word) else word for word in words], space)
 
 
 def _records(rows: Sequence[dict[str, Any]], space: SampleSpace, missing: bool) -> list[Tensor]:
@@ -259,7 +272,7 @@ def _checked(x: Values, space: SampleSpace, missing: bool) -> Values:
     if space.kind == "tokens":
         if data.is_floating_point() or data.dtype == torch.bool:
             raise DataError(f"tokens are {data.dtype}; expected integers 0 … {(space.vocabulary or 1) - 1}")
-        if data.numel() and not 0 <= int(data.min()) <= int(data.max()) < (space.vocabulary or 1):
+        if data.numel() and not (-1 if missing else 0) <= int(data.min()) <= int(data.max()) < (space.vocabulary or 1):
             reaches = f"{int(data.min())} … {int(data.max())}"
             raise DataError(f"tokens reach {reaches}; expected 0 … {(space.vocabulary or 1) - 1}")
         return x.to(torch.int64)

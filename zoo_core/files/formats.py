@@ -38,7 +38,7 @@ FORMATS = {
     "with the number of the sample and of the step; tokens have one row per sample, without a header",
     ".json": "list of samples, each a list of numbers, or an object for a row of a table; null is a number that is not "
     "finite",
-    ".txt": "one sample of tokens per line",
+    ".txt": "one sample of tokens per line, numbers, or the characters of a model of your own text",
     ".wav": "one recording, 16-bit PCM",
     ".npz": "NumPy array `samples`; for samples of different lengths, padded with zeros, also `lengths`",
     ".npy": "one NumPy array, for samples of a fixed shape",

@@ -62,7 +62,7 @@ def known_part(x: Values, mask: str | Sequence[float] | None, space: SampleSpace
     """Says which numbers of samples are known: those that a mask keeps, without NaN.
 
     Args:
-        x: samples, NaN where a value is missing.
+        x: samples, NaN where a value is missing, or −1 where a token is.
         mask: mask for all samples (:func:`mask_of`); nothing but NaN is unknown unless given.
         space: sample space of the samples.
 
@@ -75,6 +75,8 @@ def known_part(x: Values, mask: str | Sequence[float] | None, space: SampleSpace
         known &= mask_of(mask, space, data.shape[1:]).to(data.device)
     if data.is_floating_point():
         known &= ~torch.isnan(data)
+    elif space.kind == "tokens":
+        known &= data >= 0
     if isinstance(x, Ragged):
         padding = [1] * data.ndim
         padding[0], padding[x.axis] = x.mask.shape

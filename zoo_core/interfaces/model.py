@@ -34,8 +34,8 @@ class Model(nn.Module):
         discrete: whether ``log_prob`` is a probability of discrete values (8-bit images, tokens), not a density.
         binarises: whether ``log_prob`` is a probability of black and white pixels.  Training and evaluation then draw
             white with the grey level as its probability, and the model is given zeros and ones.
-        takes_missing: whether NaN in data means a missing value.  ``log_prob`` of a row with NaN is then that of its
-            other values, log ∫ p(x) over the missing ones, and its statistics objectives take such rows too.
+        takes_missing: whether NaN in data, or a token of −1, means a missing value.  ``log_prob`` of such a row is then
+            that of its other values, log ∫ p(x) over the missing ones, and its statistics objectives take it too.
         entry: registry entry that the model was built from, if any.
         players: parts that objectives train, by name (``{"generator": …, "critic": …}``); ``{"model": self}`` unless a
             family overrides it.

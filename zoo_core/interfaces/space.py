@@ -35,6 +35,7 @@ class SampleSpace:
             table or array; ``None`` where users see the model's numbers.
         cropped: height and width that users see of a model whose images are larger, since networks halve them; the rest
             is black, to the right and below; ``None`` where users see the whole image.
+        letters: characters that tokens are written as in a text, one for each; ``None`` where they are numbers there.
 
     Raises:
         ValueError: the fields contradict each other.
@@ -49,6 +50,7 @@ class SampleSpace:
     columns: tuple[Column, ...] = ()
     encoding: Encoding | None = field(default=None, compare=False)
     cropped: tuple[int, int] | None = field(default=None, compare=False)
+    letters: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if sum(size is None for size in self.shape) > 1:
@@ -57,6 +59,8 @@ class SampleSpace:
             raise ValueError(
                 f"vocabulary = {self.vocabulary}; a space of tokens needs the number of different tokens, at least 1"
             )
+        if self.letters is not None and not self.vocabulary == len(set(self.letters)) == len(self.letters):
+            raise ValueError(f"letters = {self.letters[:40]!r}; expected {self.vocabulary} different characters")
         if self.kind == "audio" and (self.rate is None or self.rate < 1):
             raise ValueError(f"rate = {self.rate}; a space of audio needs the samples per second, at least 1")
         if self.kind == "table" and self.shape != (len(self.columns),):

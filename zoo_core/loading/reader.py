@@ -1,4 +1,4 @@
-"""Tells a model of a reader's own data how their files became its numbers: columns, and names of labels."""
+"""Tells a model of a reader's own data how their files became its numbers: columns, letters, and names of labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["attach_reader"]
 
 
 def attach_reader(model: Model, entry: Entry) -> None:
-    """Gives a built model the columns and the names of labels that its recipe's ``data.reader`` has, if any.
+    """Gives a built model the columns, letters and names of labels that its recipe's ``data.reader`` has, if any.
 
     Raises:
         WeightsError: the reader is damaged, or does not fit the model.
@@ -29,6 +29,8 @@ def attach_reader(model: Model, entry: Entry) -> None:
                     f"its columns take {encoding.width} numbers, the model's space is {model.space.words()}"
                 )
             model.space = replace(model.space, encoding=encoding)
+        if "symbols" in reader:
+            model.space = replace(model.space, letters=str(reader["symbols"]))
         if "padded" in reader:
             height, width = (int(side) for side in (reader["height"], reader["width"]))
             if list(model.space.shape[1:]) != list(reader["padded"]) or not (

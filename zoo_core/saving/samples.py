@@ -135,6 +135,8 @@ def _content(samples: Values, suffix: str, space: SampleSpace) -> bytes:
         memory_text = io.StringIO()
         csv.writer(memory_text, lineterminator="\n").writerows(_table(samples, space))
         return memory_text.getvalue().encode()
+    if suffix == ".txt" and space.letters is not None:
+        return "".join("".join(space.letters[token] for token in row.tolist()) + "\n" for row in samples).encode()
     if suffix == ".txt":
         return "".join(" ".join(map(str, row.flatten().tolist())) + "\n" for row in samples).encode()
     rows = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _lists(samples, space))

@@ -253,13 +253,13 @@ def _contributions(model: Model, statistic: Statistic, examples: _Examples, run:
     """Computes −log p(x_j | x_rest) = log p(x_rest) − log p(x) of each value, where the marginals are exact."""
     shape = model.space.user.shape
     exact = model.takes_missing and can(model, Density) and cast(Any, model).log_prob_is == "exact"
-    if not exact or statistic.name != "surprise" or len(shape) != 1 or (shape[0] or 0) > MOST_COLUMNS:
+    if not exact or statistic.name != "surprise" or len(shape) != 1 or shape[0] is None or shape[0] > MOST_COLUMNS:
         return None
     every = torch.arange(len(examples.prepared))
     whole = run.values(examples, every)
     columns = []
-    for j in range(int(shape[0] or 0)):
-        hidden = torch.zeros(int(shape[0] or 0), dtype=torch.bool)
+    for j in range(shape[0]):
+        hidden = torch.zeros(shape[0], dtype=torch.bool)
         hidden[j] = True
         columns.append(whole - run.values(examples, every, hidden))
     missing = torch.isnan(cast(Tensor, examples.prepared.data.x))

@@ -57,11 +57,10 @@ def varied(entry: Entry, changes: Mapping[str, Any], target: Target | None, say:
     follows = dict(changes)
     if target is not None:
         follows = {**target.changes(), **follows}
-        if None not in target.shape:
-            for key, value in _adapted(entry, target).items():
-                said = any(one == key or one.startswith(f"{key}.") for one in changes)
-                if not said and value != _value(entry, key):
-                    follows[key] = value
+        for key, value in _adapted(entry, target).items():
+            said = any(one == key or one.startswith(f"{key}.") for one in changes)
+            if not said and value != _value(entry, key):
+                follows[key] = value
         if target.is_own and (batch := _fitting_batch(entry, target)) is not None:
             follows.setdefault("batch", batch)
     made = _with(entry, {k: v for k, v in follows.items() if v is not None or k in changes or _has(entry, k)})
@@ -113,6 +112,8 @@ def _adapted(entry: Entry, target: Target) -> dict[str, Any]:
     family = family if isinstance(family, type) and issubclass(family, Model) else Model
     shape = [size for size in target.shape if size is not None]
     config = family.config_for(entry.config, target.data, shape)
+    if None in target.shape and "shape" in entry.config:  # an open axis is the family's, whatever lengths data have
+        config["shape"] = entry.config["shape"]
     recipe = family.recipe_for(entry.recipe, target.data, shape) if target.is_own else {}
     return {**{f"config.{key}": value for key, value in config.items()}, **recipe}
 

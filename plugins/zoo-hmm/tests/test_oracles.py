@@ -186,3 +186,83 @@ def test_both_arithmetics_give_equal_statistics(name):
     scaled, log = (BaumWelch(arithmetic=a).statistics(model, batch) for a in ("scaled", "log"))
     for key, value in scaled.items():
         torch.testing.assert_close(value, log[key], atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("length", ["geometric", "stop"])
+def test_densities_of_tokens_sum_to_one(length):
+    """Over all sequences of up to six tokens, and the probability of longer ones by a power of the chain."""
+    model = randomised(5, states=3, symbols=3, length=length)
+    stop, moves = model.stop[0], (1 - model.stop[0])[:, None] * model.transitions[0]
+    reached, total = model.start_probabilities[0], 0.0
+    for t in range(1, 7):
+        every = torch.cartesian_prod(*[torch.arange(3)] * t).view(-1, t)
+        summed = model.log_prob(Ragged(every, torch.full((len(every),), t))).exp().sum().item()
+        assert summed == pytest.approx((reached @ stop).item(), abs=1e-12)
+        total, reached = total + summed, reached @ moves
+    assert total + reached.sum().item() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_density_of_two_frames_integrates_to_their_probability():
+    """A sum over a grid is exact to 1e-10 for Gaussians whose deviations are 25 of its steps and more."""
+    model = randomised(6, states=2, features=1, components=2)
+    grid = torch.linspace(-8, 8, 801, dtype=torch.float64)
+    pairs = torch.cartesian_prod(grid, grid)[:, :, None]
+    summed = model.log_prob(Ragged(pairs, torch.full((len(pairs),), 2))).exp().sum() * (grid[1] - grid[0]) ** 2
+    e = model.stop[0, 0]
+    assert summed.item() == pytest.approx(((1 - e) * e).item(), abs=1e-9)
+
+
+def test_statistics_of_weighted_sequences_with_missing_tokens_are_those_of_all_paths():
+    model = randomised(7, states=3, symbols=4, length="stop")
+    x = Ragged(torch.tensor([[0, -1, 3, 1, -1], [2, 2, 0, 0, 0], [-1, 0, 0, 0, 0]]), torch.tensor([5, 2, 1]))
+    weights = torch.tensor([0.5, 2.0, 3.0])
+    expected = {
+        "start": torch.zeros(1, 3, dtype=torch.float64),
+        "transitions": torch.zeros(1, 3, 3, dtype=torch.float64),
+        "ends": torch.zeros(1, 3, dtype=torch.float64),
+        "visits": torch.zeros(1, 3, dtype=torch.float64),
+        "emissions.symbols": torch.zeros(1, 3, 4, dtype=torch.float64),
+    }
+    for row, weight in zip(x, weights, strict=True):
+        paths = list(every_path(model, row))
+        values = torch.tensor([value for _, value in paths], dtype=torch.float64)
+        for (path, _), share in zip(paths, weight * torch.softmax(values, 0), strict=True):
+            expected["start"][0, path[0]] += share
+            expected["ends"][0, path[-1]] += share
+            for i, j in itertools.pairwise(path):
+                expected["transitions"][0, i, j] += share
+            for state, token in zip(path, row.tolist(), strict=True):
+                expected["visits"][0, state] += share
+                if token >= 0:
+                    expected["emissions.symbols"][0, state, token] += share
+    found = BaumWelch().statistics(model, Batch(x, weights=weights))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-12, rtol=0)
+    assert found["count"].item() == pytest.approx(5.5)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_a_weight_of_two_is_a_sequence_twice(covariance):
+    model = randomised(8, states=2, features=2, covariance=covariance)
+    x = sequences(model)
+    twice = Ragged(torch.cat([x.data, x.data[1:3]]), torch.cat([x.lengths, x.lengths[1:3]]))
+    weighted = BaumWelch().statistics(model, Batch(x, weights=torch.tensor([1.0, 2.0, 2.0, 1.0, 1.0])))
+    for name, value in BaumWelch().statistics(model, Batch(twice)).items():
+        torch.testing.assert_close(weighted[name], value, atol=1e-10, rtol=1e-10)
+
+
+def test_a_mixture_learns_what_a_state_for_each_of_its_components_learns():
+    """A chain of S states with M components is one of S·M states with a_ij w_jm."""
+    model = randomised(9, states=2, features=2, components=3)
+    e, wide = model.emissions, HiddenMarkov(6, features=2)
+    wide.start_probabilities[0] = (model.start_probabilities[0][:, None] * e.weights[0]).flatten()
+    wide.transitions[0] = (model.transitions[0][:, :, None] * e.weights[0]).flatten(1).repeat_interleave(3, 0)
+    wide.stop[0] = model.stop[0].repeat_interleave(3)
+    wide.emissions.means[0], wide.emissions.scale[0] = e.means[0].view(6, 1, 2), e.scale[0].view(6, 1, 2)
+    x = sequences(model, (30, 12, 25))
+    torch.testing.assert_close(model.log_prob(x), wide.log_prob(x), rtol=1e-12, atol=0)
+    objective = BaumWelch()
+    for one in (model, wide):
+        objective.maximise(one, objective.statistics(one, Batch(x)))
+    torch.testing.assert_close(e.means[0].view(6, 1, 2), wide.emissions.means[0], atol=1e-9, rtol=0)
+    torch.testing.assert_close(e.scale[0].view(6, 1, 2), wide.emissions.scale[0], atol=1e-9, rtol=0)

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from zoo_core.datasets.prepared import Prepared
-from zoo_core.errors import ConditionError, ZooError
+from zoo_core.errors import ConditionError, IncompatibleError, ZooError
 from zoo_core.interfaces import Batch, Condition, DataSet, Ragged, Streams
 from zoo_hmm.casino import casino, casino_truth
 from zoo_hmm.chain import Chain
 from zoo_hmm.inference import filtered, smoothed
 from zoo_hmm.model import HiddenMarkov
 from zoo_hmm.objective import BaumWelch
+from zoo_hmm.one_thread import one_thread
 from zoo_hmm.packed import pack
 
 
@@ -51,8 +52,20 @@ def test_packing_is_undone_by_padding():
     assert packed.unsorted(torch.tensor([4, 2, 1])).tolist() == [2, 4, 1]
 
 
+def test_sequences_of_one_length_are_packed_as_others_are():
+    data, lengths = torch.randn(3, 5, 2), torch.full((3,), 4)
+    packed = pack(Ragged(data, lengths))
+    longer = pack(Ragged(torch.cat([data, data[:1]]), torch.tensor([4, 4, 4, 1])))
+    assert torch.equal(packed.frames[:3], longer.frames[:3])
+    assert torch.equal(packed.frames[3:], longer.frames[4:])
+    assert packed.counts == (3, 3, 3, 3)
+    assert packed.last.tolist() == [9, 10, 11]
+    assert torch.equal(packed.padded(packed.frames), data[:, :4])
+    assert packed.previous().tolist() == list(range(9))
+
+
 def test_a_sequence_without_a_frame_is_refused():
-    with pytest.raises(ValueError, match="no frame"):
+    with pytest.raises(IncompatibleError, match="no frame"):
         pack(Ragged(torch.zeros(2, 3), torch.tensor([3, 0])))
 
 
@@ -254,3 +267,44 @@ def test_a_long_sequence_that_underflows_is_computed_in_logarithms():
     expected = -2000.0 * 2000 + 1999 * math.log(0.9) + math.log(0.1)
     assert smoothed(chain, log_b, packed).log_likelihood.item() == pytest.approx(expected, rel=1e-12)
     assert filtered(chain, log_b, packed)[0].item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("contrast", [2.0, 40.0])
+def test_blocks_from_left_to_right_give_what_logarithms_give(contrast):
+    """With frames that fit one state e^40 times as well as the others, products of a block lose all other rows."""
+    chain = Chain(
+        torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64),
+        torch.tensor([[0.9, 0.09, 0.0], [0.0, 0.9, 0.09], [0.0, 0.0, 0.99]], dtype=torch.float64),
+        torch.full((3,), 0.01, dtype=torch.float64),
+    )
+    length = 2500
+    packed = pack(Ragged(torch.zeros(1, length), torch.tensor([length])))
+    state = torch.arange(length) * 3 // length
+    log_b = -contrast * (torch.arange(3) - state[:, None]).abs().double()
+    # The states that the sequence has left fit its last frames best, and cannot be gone back to.
+    log_b[-200:] = log_b[-200:].flip(1)
+    ours, logs = (smoothed(chain, log_b, packed, None, way) for way in ("scaled", "log"))
+    assert ours.log_likelihood.item() == pytest.approx(logs.log_likelihood.item(), rel=1e-12)
+    torch.testing.assert_close(ours.gamma, logs.gamma, rtol=0, atol=1e-9)
+    torch.testing.assert_close(ours.xi, logs.xi, rtol=1e-9, atol=1e-9)
+
+
+def test_steps_are_taken_on_one_thread_and_the_others_come_back():
+    """Products of 8×8 by 8×n on two threads take up to a hundred times as long where a core is busy."""
+    before = torch.get_num_threads()
+    found = []
+
+    @one_thread()
+    def step(wrong):
+        found.append(torch.get_num_threads())
+        if wrong:
+            raise ValueError("wrong")
+
+    try:
+        torch.set_num_threads(2)
+        step(False)
+        with pytest.raises(ValueError, match="wrong"):
+            step(True)
+        assert (found, torch.get_num_threads()) == ([1, 1], 2)
+    finally:
+        torch.set_num_threads(before)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo_core.datasets.sources.found import Found, Notes
 from zoo_core.errors import DataError
-from zoo_core.interfaces import Column, SampleSpace
+from zoo_core.interfaces import Column, Ragged, SampleSpace
 
 __all__ = ["SUFFIXES", "Mapped", "find_array", "from_array"]
 
@@ -34,11 +34,11 @@ def find_array(path: Path) -> Found:
         DataError: the file is damaged, holds no numbers, or an array of a shape that is none of examples.
     """
     try:
-        values, labels = _opened(path)
+        values, labels, lengths = _opened(path)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError, RuntimeError) as err:
         reason = " ".join(str(err).split())[:150] or type(err).__name__
         raise DataError(f"{path} cannot be read as {path.suffix} ({reason}); expected an array of numbers") from err
-    return from_array(values, labels, str(path))
+    return from_array(values, labels, str(path)) if lengths is None else _of_lengths(values, lengths, labels, str(path))
 
 
 def from_array(values: np.ndarray, labels: np.ndarray | None, path: str) -> Found:
@@ -65,13 +65,34 @@ def from_array(values: np.ndarray, labels: np.ndarray | None, path: str) -> Foun
         reader, x = _points(values, path, notes)
         return Found("points", reader | _labels(names), x, columns, names, None, _space(values), notes.lines)
     if values.ndim == 3 and values.dtype.kind == "f":
-        _finite(values, path)
+        for start in range(0, len(values), _ROWS // 64):
+            _numbers_or_missing(np.asarray(values[start : start + _ROWS // 64]), start, path)
         reader = {"kind": "sequence", "features": values.shape[2]}
         return Found("sequence", reader | _labels(names), Mapped(values), columns, names, None, None, notes.lines)
     raise DataError(
         f"{path} has shape {values.shape} of {values.dtype}; expected points (n, d), images (n, h, w), (n, h, w, c) or "
         "(n, c, h, w), or sequences (n, time, features)"
     )
+
+
+def _of_lengths(values: np.ndarray, lengths: np.ndarray, labels: np.ndarray | None, path: str) -> Found:
+    """Reads padded sequences of numbers, ``(n, longest, features)``, of which each row has its own length."""
+    if values.ndim != 3 or values.dtype.kind != "f" or not values.size:
+        raise DataError(
+            f"{path} has lengths, and values of shape {values.shape} of {values.dtype}; expected sequences "
+            "(n, longest, features) of floats"
+        )
+    longest = values.shape[1]
+    whole = lengths.shape == (len(values),) and lengths.dtype.kind in "iu"
+    if not whole or not 1 <= int(lengths.min()) <= int(lengths.max()) <= longest:
+        raise DataError(f"{path} has lengths that are not {len(values)} integers in 1 … {longest}")
+    # Padding may hold anything, and no one reads it.
+    kept = np.where((np.arange(longest) < lengths[:, None])[:, :, None], values, 0.0).astype(np.float32)
+    _numbers_or_missing(kept, 0, path)
+    columns, names = _columns(labels, len(values), path)
+    reader = {"kind": "sequence", "features": values.shape[2]}
+    x = Ragged(torch.from_numpy(kept), torch.from_numpy(lengths.astype(np.int64)))
+    return Found("sequence", reader | _labels(names), x, columns, names)
 
 
 class Mapped:
@@ -100,11 +121,11 @@ class Mapped:
         return torch.from_numpy(np.ascontiguousarray(picked.astype(np.float32 if picked.ndim > 2 else np.float64)))
 
 
-def _opened(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Opens a file, without reading more than its header where the format allows."""
+def _opened(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Opens a file's values, labels and lengths, without reading more than its header where the format allows."""
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return np.load(path, mmap_mode="r", allow_pickle=False), None
+        return np.load(path, mmap_mode="r", allow_pickle=False), None, None
     if suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             found: Mapping[str, np.ndarray] = {name: archive[name] for name in archive.files}
@@ -119,7 +140,7 @@ def _opened(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         values = next(iter(found.values()))
     if values is None:
         raise ValueError(f"it holds {', '.join(found) or 'nothing'}; expected an array called x")
-    return values, next((found[name] for name in _LABELS if name in found), None)
+    return values, next((found[name] for name in _LABELS if name in found), None), found.get("lengths")
 
 
 def _image_axes(values: np.ndarray) -> int | None:
@@ -207,8 +228,13 @@ def _range(values: np.ndarray, path: str) -> tuple[float, float]:
     return low, high
 
 
-def _finite(values: np.ndarray, path: str) -> None:
-    _range(values, path)
+def _numbers_or_missing(values: np.ndarray, start: int, path: str) -> None:
+    """Refuses infinite values; NaN is a missing one, which is for the family to take or to refuse."""
+    if np.isinf(values).any():
+        row = int(np.isinf(values).reshape(len(values), -1).any(1).argmax()) + start
+        raise DataError(
+            f"{path}: example {row} has infinite values; take it out, or write NaN where a value is missing"
+        )
 
 
 def _space(values: np.ndarray) -> SampleSpace:

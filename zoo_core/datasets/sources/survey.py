@@ -75,7 +75,7 @@ class Survey:
             shown = ", ".join(f"{name} {times:,}" for name, times in most[:12])
             lines.append(f"{'labels':<13}{len(most)}: {shown}{' …' if len(most) > 12 else ''}")
         lines.append(f"{'duplicates':<13}{self.duplicates:,}{of}")
-        if self.kind in ("points", "table"):
+        if self.kind in ("points", "table") or self.missing:
             lines.append(f"{'missing':<13}{self.missing:,} cells{of}")
         return lines
 

@@ -8,7 +8,8 @@ and e_i that of ending after a frame in state i.  Scaled (Rabiner 1989, §V.A), 
     α_t = (α_{t−1} A) ∘ b_t / m_t / c_t,   Σ_i α_t(i) = 1,     β_{t−1} = A (b_t / m_t ∘ β_t) / c_t,     α_T·β_T = 1,
     log p = Σ_t (log c_t + log m_t) + log α_T·e,   γ_t = α_t ∘ β_t,   Σ_t ξ_t = A ∘ Σ_t α_{t−1}ᵀ (b_t/m_t ∘ β_t / c_t).
 
-The sum of ξ is one product of matrices.
+All of this holds for any c_t that keep numbers in range: every fourth is computed so that Σ_i α_t(i) = 1, and the
+others are 1.  The sum of ξ takes one product of matrices a step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from torch import Tensor
 
 from zoo_hmm.packed import Packed
 
-__all__ = ["LOST", "Chain", "Smoothed", "backward", "evidence", "forward"]
+__all__ = ["EVERY", "LOST", "Chain", "Smoothed", "backward", "densities", "evidence", "forward"]
+
+EVERY = 4
+"""Number of steps after which numbers are scaled."""
 
 LOST = 1e-200
 """Scale c_t below which digits may have been lost to underflow."""
@@ -56,30 +60,38 @@ class Smoothed:
     xi: Tensor
 
 
-def forward(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns α ``(F, S)``, c ``(F,)``, b/m ``(F, S)`` and log m ``(F,)``."""
-    log_b = log_b.mT.contiguous()  # a matrix of few rows is multiplied several times as fast as one of few columns
+def densities(log_b: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Returns b/m and log m ``(F,)`` of log b, all with states as rows, ``(S, F)``.
+
+    A matrix of few rows is multiplied several times as fast as one of few columns.
+    """
     top = log_b.amax(0).clamp_min_(-1e300)  # −∞ where no state can have the frame
-    b = (log_b - top).exp_()
-    alpha, scale, before = torch.empty_like(b), torch.empty_like(top), None
+    return torch.sub(log_b, top, out=out).exp_(), top
+
+
+def forward(chain: Chain, b: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
+    """Returns α ``(S, F)`` and c ``(F,)`` of b/m ``(S, F)``."""
+    alpha, scale, before = torch.empty_like(b), b.new_ones(b.shape[1]), None
     tiny, turned = torch.finfo(b.dtype).tiny, chain.moves.mT.contiguous()
-    for here in packed.steps():
-        now, c = alpha[:, here], scale[here]
+    for number, here in enumerate(packed.steps()):
+        now = alpha[:, here]
         if before is None:
             torch.mul(b[:, here], chain.start[:, None] if chain.start.ndim == 1 else chain.start.mT, out=now)
         else:
             torch.mm(turned, before[:, : now.shape[1]], out=now)
             now.mul_(b[:, here])
-        torch.sum(now, 0, out=c)
-        now.div_(c.clamp_min_(tiny))
+        if number % EVERY == 0:
+            c = scale[here]
+            torch.sum(now, 0, out=c)
+            now.div_(c.clamp_min_(tiny))
         before = now
-    return alpha.mT, scale, b.mT, top
+    return alpha, scale
 
 
 def evidence(chain: Chain, alpha: Tensor, scale: Tensor, top: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     """Returns log p of each sorted sequence, ``(n,)``, and which of them lost digits, bool ``(n,)``."""
-    finish = (alpha[packed.last] * chain.end).sum(1)
-    found = finish.log().index_add_(0, packed.rows, scale.log() + top)
+    finish = _finish(chain, alpha, packed)
+    found = finish.log().index_add_(0, packed.rows, scale.log().add_(top))
     if float(torch.minimum(scale.min(), finish.min())) >= LOST:
         return found, torch.zeros_like(packed.order, dtype=torch.bool)
     return found, finish.scatter_reduce(0, packed.rows, scale, "amin") < LOST
@@ -87,22 +99,27 @@ def evidence(chain: Chain, alpha: Tensor, scale: Tensor, top: Tensor, packed: Pa
 
 def backward(
     chain: Chain, alpha: Tensor, scale: Tensor, b: Tensor, packed: Packed, weights: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns γ ``(F, S)``, b_t/m_t ∘ β_t / c_t ``(F, S)``, which is written over ``b``, and Σ_t ξ_t, ``(S, S)``.
+) -> Tensor:
+    """Returns Σ_t ξ_t, ``(S, S)``, and writes γ ``(S, F)`` over ``alpha``, and b_t/m_t ∘ β_t / c_t over ``b``.
 
     ``weights`` of the sorted sequences, ``(n,)``, multiply their part of ξ.
     """
-    ends = (chain.end / (alpha[packed.last] * chain.end).sum(1, keepdim=True).clamp_min(LOST)).mT
-    alpha, pulled, after = alpha.mT, b.mT.div_(scale), None
-    beta, pairs = torch.empty_like(alpha), torch.zeros_like(chain.moves)
-    for here in reversed(list(packed.steps())):
-        middle = here.start if after is None else here.start + after.stop - after.start
-        if after is not None:
-            now, before = pulled[:, after], alpha[:, here.start : middle]
-            torch.mm(chain.moves, now, out=beta[:, here.start : middle])
-            pairs.addmm_(before, (now if weights is None else now * weights[: now.shape[1]]).mT)
-        if middle < here.stop:
-            beta[:, middle : here.stop] = ends[:, middle - here.start :][:, : here.stop - middle]
-        pulled[:, here].mul_(beta[:, here])
-        after = here
-    return beta.mul_(alpha).mT, pulled.mT, pairs.mul_(chain.moves)
+    beta = (chain.end / _finish(chain, alpha, packed).clamp_min(LOST)[:, None]).mT.contiguous()
+    pairs, after = torch.zeros_like(chain.moves), alpha[:, :0]
+    for number, here in reversed(list(enumerate(packed.steps()))):
+        # A sequence that ends here still has its e/(α_T·e) in β.
+        k = after.shape[1]
+        torch.mm(chain.moves, after, out=beta[:, :k])
+        before, now, there = alpha[:, here], b[:, here], beta[:, : here.stop - here.start]
+        pairs.addmm_(before[:, :k], (after if weights is None else after * weights[:k]).mT)
+        now.mul_(there)
+        before.mul_(there)
+        if number % EVERY == 0:
+            now.div_(scale[here])
+        after = now
+    return pairs.mul_(chain.moves)
+
+
+def _finish(chain: Chain, alpha: Tensor, packed: Packed) -> Tensor:
+    """Returns α_T·e of each sorted sequence, ``(n,)``."""
+    return (alpha[:, packed.last].mT * chain.end).sum(1)

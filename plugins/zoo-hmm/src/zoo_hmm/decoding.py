@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from zoo_hmm.chain import Chain
+from zoo_hmm.one_thread import one_thread
 from zoo_hmm.packed import Packed
 
 __all__ = ["best_path"]
 
 
+@one_thread()
 def best_path(chain: Chain, log_b: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     """Returns the states of the most probable path, int64 ``(F,)``, and log p(x, z) of each sorted sequence, ``(n,)``.
 

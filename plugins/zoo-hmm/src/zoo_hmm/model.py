@@ -113,7 +113,7 @@ class HiddenMarkov(Model, Density[Ragged], DirectSampler[Ragged], Completer[Ragg
 
     @classmethod
     def config_for(cls, config: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
-        """Adapts a config to other data: tokens, or frames of numbers.
+        """Adapts a config to other data: tokens, or frames of numbers; one chain for all where they have no labels.
 
         Raises:
             IncompatibleError: the examples are neither.
@@ -121,6 +121,8 @@ class HiddenMarkov(Model, Density[Ragged], DirectSampler[Ragged], Completer[Ragg
         adapted, space = super().config_for(config, data, shape), data.sample_space
         adapted.pop("symbols", None)
         adapted.pop("features", None)
+        if "classes" in adapted and data.y is None:
+            adapted["classes"] = None
         if space.kind == "tokens":
             return {**adapted, "symbols": space.vocabulary}
         if space.kind != "sequence" or len(space.shape) != 2:

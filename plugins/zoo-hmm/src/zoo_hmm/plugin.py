@@ -9,7 +9,7 @@ ZOO_API = (1, 0)
 
 @hookimpl
 def zoo_register(catalogue: Catalogue) -> None:
-    """Registers the family, its objective, its metric and its data sets."""
+    """Registers the family, its objective, its metric, its plot and its data sets."""
     catalogue.family(
         "hmm",
         "zoo_hmm.model:HiddenMarkov",
@@ -33,5 +33,12 @@ def zoo_register(catalogue: Catalogue) -> None:
         "zoo_hmm.recognition:Recognised",
         "share of held-out sequences whose class is the most probable one, in percent",
         needs=["Density"],
+        families=["hmm"],
+        requires=["conditional"],
+    )
+    catalogue.plot(
+        "states",
+        "zoo_hmm.plots:states",
+        "probabilities of the hidden states over time in held-out sequences, and the most probable path",
         families=["hmm"],
     )
