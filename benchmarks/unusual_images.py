@@ -4,13 +4,14 @@ python benchmarks/unusual_images.py            the models of the registry
 python benchmarks/unusual_images.py FOLDER …   models of your own, trained on MNIST or Fashion-MNIST
 
 Every model scores 1,000 test pictures of either set (300 where it is a model on a path, whose density takes many
-passes).  Printed is the probability that a picture of the other set has the greater score (AUROC), by −log p(x) and by
-the profile.
+passes), without labels, as a reader's files have none.  Printed is the probability that a picture of the other set has
+the greater score (AUROC), by −log p(x) and by the profile.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from sklearn.metrics import roc_auc_score
 
@@ -34,7 +35,8 @@ def auroc(model: Model, statistic: str, n: int) -> float:
     trained_on = model.entry.dataset
     own, other = sorted(SETS, key=lambda name: name != trained_on)
     usual, unusual = (
-        score(model, datasets.load(name, "test", n=n), statistic=statistic, n=1000).score for name in (own, other)
+        score(model, replace(datasets.load(name, "test", n=n), columns={}), statistic=statistic, n=1000).score
+        for name in (own, other)
     )
     return float(roc_auc_score([0] * n + [1] * n, [*usual.tolist(), *unusual.tolist()]))
 
