@@ -119,9 +119,10 @@ class LikelihoodMetric(Metric[HeldOut]):
     def init(self, model: Model, data: DataSet) -> HeldOut:
         self.check(model, data)
         space, discrete = model.space, model.discrete
+        told = " and ".join(name for name in model.conditions if name in data.columns)
         return HeldOut(
             About(
-                protocol=self.words(model) + protocol(model, data),
+                protocol=self.words(model) + protocol(model, data) + (f", given the {told}" if told else ""),
                 dimensions=math.prod(space.sizes),
                 levels=data.levels,
                 width=1.0 if space.low is None or space.high is None else space.high - space.low,
