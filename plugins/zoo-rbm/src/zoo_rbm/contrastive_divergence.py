@@ -102,7 +102,7 @@ class ContrastiveDivergence(GradientObjective[RestrictedBoltzmannMachine, Tensor
             g_a, g_b = gradients[id(model.a)], gradients[id(model.b)]
             weights = gradients[id(model.W)].addr_(g_a, lambda_, alpha=-1).addr_(mu, g_b, alpha=-1)
             gradients[id(model.a)], gradients[id(model.b)] = g_a - weights @ lambda_, g_b - mu @ weights
-        yield Loss(_WithGradients.apply(gap.detach(), *gradients.values(), *parameters))
+        yield Loss(_WithGradients.apply(gap.detach(), *gradients.values(), *parameters))  # type: ignore[no-untyped-call]
 
     def _move_offsets(self, which: str, mean: Tensor) -> None:
         self.offsets[which] = torch.lerp(self.offsets.get(which, mean), mean, OFFSET_RATE)
