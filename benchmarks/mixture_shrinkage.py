@@ -64,7 +64,9 @@ def theirs(x: Tensor, reg_covar: float) -> Callable[[Tensor], Tensor]:
 def images(split: str) -> Tensor:
     """Reads the images of the digit 0, dequantised, ``(n, 784)`` in float64."""
     data = datasets.load("mnist", split)
-    data = data.take((data.columns["label"] == 0).nonzero().squeeze(1))
+    label = data.columns["label"]
+    assert isinstance(label, Tensor)
+    data = data.take((label == 0).nonzero().squeeze(1))
     prepared = Prepared(GaussianMixture([1, 28, 28], K), data, 0)
     return prepared.rows(torch.arange(len(data)), Streams(0, split, 0, len(data))).x.flatten(1).double()
 
