@@ -26,7 +26,7 @@ RUNS = 100
 """Runs of annealing (Salakhutdinov & Murray 2008)."""
 
 REVERSED = 100
-"""Examples from which the reverse bound is computed: the first ones."""
+"""Examples from which the reverse bound is computed."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,19 @@ class AnnealedLikelihood(Metric[Energies]):
     Args:
         runs: number of runs of annealing, at least 2.
         most_levels: greatest number of levels of a run.
+        bounded: number of examples from which the reverse bound is computed, the first ones; 0 computes none.
+
+    Raises:
+        IncompatibleError: there are fewer than two runs, and so no standard error.
     """
 
     uses = "data"
     needs = (EnergyBased,)
 
-    def __init__(self, runs: int = RUNS, most_levels: int = ALL_LEVELS) -> None:
-        self.runs, self.most_levels = runs, most_levels
+    def __init__(self, runs: int = RUNS, most_levels: int = ALL_LEVELS, bounded: int = REVERSED) -> None:
+        if runs < 2:
+            raise IncompatibleError(f"runs = {runs}; expected at least 2 runs, or there is no standard error")
+        self.runs, self.most_levels, self.bounded = runs, most_levels, bounded
 
     def quick(self) -> AnnealedLikelihood:
         return AnnealedLikelihood(10, 100)
@@ -90,7 +96,7 @@ class AnnealedLikelihood(Metric[Energies]):
         assert isinstance(model, RestrictedBoltzmannMachine)
         energies = model.free_energy(batch.x).double().cpu()
         gaps = state.gaps
-        few = (streams.indices < REVERSED).cpu()
+        few = (streams.indices < self.bounded).cpu()
         if few.any():
             which = few.to(batch.x.device)
             below = reverse_bound(model, batch.x[which], levels_for(model, self.most_levels), streams.rows(which)).cpu()
