@@ -18,13 +18,19 @@ import pytest
 
 from zoo_core import loading, plugins, registry
 from zoo_core.errors import PluginError
+from zoo_core.interfaces import Metric, Result
 from zoo_core.loading import weights_file
+from zoo_core.plugins.catalogue import Component
 from zoo_core.saving import snapshot
 from zoo_core.testing import checks_for, parametrize_with_checks
 from zoo_core.testing.check import CHECKS, ConformanceError
 from zoo_core.testing.checks import devices
+from zoo_core.testing.component_subjects import MetricSubject, SamplerSubject
 from zoo_core.testing.conformance import Item, items
 from zoo_core.testing.fake_plugins import install
+from zoo_core.testing.measuring import trial
+from zoo_core.testing.subjects import ModelSubject
+from zoo_core.testing.toy_models import MixtureWithChains, capabilities_of
 
 TOY = Path(__file__).parent / "toy_plugin"
 SOURCES = {path.name: path.read_text(encoding="utf-8") for path in [*TOY.glob("*.py"), TOY / "registry.toml"]}
@@ -174,6 +180,50 @@ def test_expected_failures_that_say_nothing_are_errors(toy, expected, words):
 def test_a_name_that_nobody_installed(fresh_plugins):
     with pytest.raises(PluginError, match="did you mean zoo-gmm"):
         parametrize_with_checks("zoo-gm")
+
+
+def test_a_sampler_is_tried_with_models_that_have_what_it_requires():
+    """Stored chains are a fact of a model and not of its family; the kit's own model with chains is the first."""
+    tried = {i.subject.name: i.subject.models for i in items("zoo-core") if isinstance(i.subject, SamplerSubject)}
+    chains = [model.model.persistent_chains() for model in tried["persistent-chains"]]
+    assert tried["persistent-chains"][0].name == "mixture-with-chains"
+    assert chains
+    assert all(each is not None for each in chains)
+    assert {model.name for model in tried["persistent-chains"]} < {model.name for model in tried["gibbs"]}
+
+
+class Patient(Metric[int]):
+    """A metric that takes long, unless it is made quick."""
+
+    uses = "data"
+
+    def __init__(self, patience: int = 10**9) -> None:
+        self.patience = patience
+
+    def quick(self) -> Patient:
+        return Patient(0)
+
+    def init(self, model: Any, data: Any) -> int:
+        return self.patience
+
+    def update(self, state: int, model: Any, batch: Any, streams: Any) -> int:
+        return state
+
+    def merge(self, a: int, b: int) -> int:
+        return a
+
+    def compute(self, state: int) -> Result:
+        return Result(state, 0.0, 3, "s", "lower")
+
+
+def test_the_kit_measures_with_quick_settings(monkeypatch):
+    monkeypatch.setattr("zoo_core.testing.measuring.metric_named", lambda name: Patient())
+    toy = MixtureWithChains()
+    family = Component("family", "toy", "", "", capabilities=capabilities_of(toy))
+    subject = MetricSubject(
+        "patience", Component("metric", "patience", "", ""), (ModelSubject("toy", family, toy=toy),)
+    )
+    assert trial(subject).measure().value == 0
 
 
 WHY = "the x̂ of a denoiser is a mean and no sample: only a consistency model is right in one step"

@@ -11,5 +11,6 @@ ZOO_API = (1, 0)
 def zoo_register(catalogue: Catalogue) -> None:
     can = ["Density", "EnergyBased"]
     catalogue.family("boltzmann", "zoo_boltzmann.model:RBM", "restricted Boltzmann machines", capabilities=can)
-    summary = "persistent contrastive divergence"
-    catalogue.objective("boltzmann-pcd", "zoo_boltzmann.model:PCD", summary, families=["boltzmann"])
+    catalogue.objective(
+        "boltzmann-pcd", "zoo_boltzmann.model:PCD", "persistent contrastive divergence", families=["boltzmann"]
+    )

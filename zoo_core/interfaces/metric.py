@@ -72,6 +72,13 @@ class Metric(ABC, Generic[State]):
         """Says whether the metric is measured when none is named: whether it takes minutes and not hours."""
         return True
 
+    def quick(self) -> Metric[State]:
+        """Returns the metric with settings that take seconds, whose value shows that it runs, and not more.
+
+        Returns the metric itself unless overridden: by one that takes minutes however few the examples are.
+        """
+        return self
+
     def check(self, model: Model, data: DataSet) -> None:
         """Raises :class:`~zoo_core.errors.IncompatibleError`, with the reason, where the metric does not fit.
 

@@ -106,6 +106,11 @@ class ExactDenoiser(Model, Denoiser, Density):
         offset = x_t.unsqueeze(1) - alpha * self.means.to(x_t.dtype)
         return torch.logsumexp(self._logits(x_t, condition) + _log_normal(offset, variance), 1)
 
+    def responsibilities(self, x: Tensor) -> Tensor:
+        """Returns the probabilities p(k | x) of the components, ``(n, K)``."""
+        offset = x.unsqueeze(1) - self.means.to(x.dtype)
+        return (self._logits(x, None) + _log_normal(offset, self.scales.to(x.dtype).square())).softmax(1)
+
     def draw_data(self, streams: Streams) -> Tensor:
         """Draws samples of the data, ``(n, d)``."""
         component = streams.categorical(self.log_weights.exp())

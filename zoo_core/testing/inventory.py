@@ -36,6 +36,8 @@ def subjects(distribution: str) -> Iterator[Subject]:
             yield DataSetSubject(component.name, component)
         elif component.kind in ("sampler", "metric"):
             toys = [m for m in _toys() if component.misfit(m.family) is None]
+            if component.kind == "sampler":  # metrics say themselves which models and data they accept
+                toys, fitting = ([m for m in some if m.meets(component)] for some in (toys, fitting))
             quick = [m for m in fitting if m.small is None]
             make = SamplerSubject if component.kind == "sampler" else MetricSubject
             yield make(component.name, component, (*toys, *sorted([*quick, *_small_ones(fitting)], key=_size)))

@@ -130,7 +130,7 @@ def trial(subject: MetricSubject, *, whole: bool = False) -> Trial:
 
 
 def _found(subject: MetricSubject, whole: bool) -> Trial | str:
-    metric = metric_named(subject.component.name)
+    metric = metric_named(subject.component.name).quick()
     refusal, late_refusal = "no model here has what it needs", ""
     for candidate in subject.models:
         sampler: Sampler | None = None

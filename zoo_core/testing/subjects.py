@@ -12,6 +12,8 @@ from zoo_core import loading, plugins, registry
 from zoo_core.errors import NetworkError
 from zoo_core.installed import PluginRecord
 from zoo_core.interfaces import Condition, Model, Sampler
+from zoo_core.lookup.compatibility import misfit
+from zoo_core.lookup.model_facts import read_facts
 from zoo_core.plugins.catalogue import Component
 from zoo_core.registry.entry import Entry
 from zoo_core.sampling import make_sampler, sample
@@ -204,6 +206,13 @@ class ModelSubject(Subject):
     def can_be_drawn(self) -> bool:
         """Whether some sampler fits the model."""
         return self.sampler_name is not None
+
+    def meets(self, component: Component) -> bool:
+        """Whether the model has what a component requires besides capabilities, as listings compare it."""
+        entry = self.entry
+        if entry is None:
+            entry = Entry(self.name, self.family.name, "zoo-core", {}, "a toy model", facts=read_facts(self.model))
+        return misfit(component, entry, self.family) is None
 
     @property
     def sampler_name(self) -> str | None:

@@ -12,6 +12,7 @@ from zoo_core.interfaces import (
     ConditionSpec,
     Density,
     DirectSampler,
+    EnergyBased,
     LatentVariable,
     Model,
     SampleSpace,
@@ -21,7 +22,7 @@ from zoo_core.interfaces import (
 from zoo_core.paths import CosinePath
 from zoo_core.testing.exact_denoisers import ExactDenoiser
 
-__all__ = ["ExactMixture", "GreyNoise", "all_toys", "capabilities_of"]
+__all__ = ["ExactMixture", "GreyNoise", "MixtureWithChains", "all_toys", "capabilities_of"]
 
 
 class ExactMixture(ExactDenoiser, DirectSampler):
@@ -37,6 +38,33 @@ class ExactMixture(ExactDenoiser, DirectSampler):
 
     def draw(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
         return self.draw_data(streams)
+
+
+class MixtureWithChains(ExactMixture, EnergyBased[Tensor]):
+    """The mixture as an energy-based model: component and point are drawn in turn, and some points are stored.
+
+    Args:
+        dimensions: dimension of a point.
+        chains: number of stored points, exact samples.
+    """
+
+    def __init__(self, dimensions: int = 2, chains: int = 64) -> None:
+        super().__init__(dimensions)
+        self.chains: Tensor
+        self.register_buffer("chains", self.draw_data(Streams(0, "chains", 0, chains)))
+
+    def persistent_chains(self) -> Tensor:
+        return self.chains
+
+    def initial_state(self, streams: Streams, *, condition: Condition | None = None) -> Tensor:
+        return streams.normal(self.means.shape[1])
+
+    def free_energy(self, x: Tensor, *, condition: Condition | None = None) -> Tensor:
+        return -self.log_prob(x, condition=condition)
+
+    def gibbs_step(self, x: Tensor, streams: Streams, *, condition: Condition | None = None) -> Tensor:
+        component = streams.categorical(self.responsibilities(x))
+        return self.means[component] + self.scales[component, None] * streams.normal(x.shape[1])
 
 
 class GreyNoise(Model, Density, DirectSampler, LatentVariable):
@@ -66,12 +94,13 @@ class GreyNoise(Model, Density, DirectSampler, LatentVariable):
 
 
 def all_toys() -> Mapping[str, Model]:
-    """Makes the toy models, by name: points in one and two dimensions, and images of 8×8 and 28×28 pixels."""
+    """Makes the toy models, by name: points in one and two dimensions, images of 8×8 and 28×28 pixels, and chains."""
     return {
         "exact-mixture-2d": ExactMixture(2).eval(),
         "exact-mixture-1d": ExactMixture(1).eval(),
         "grey-noise-8": GreyNoise((1, 8, 8), 10).eval(),
         "grey-noise-28": GreyNoise((1, 28, 28), 10).eval(),
+        "mixture-with-chains": MixtureWithChains().eval(),
     }
 
 

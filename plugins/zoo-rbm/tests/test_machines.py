@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from zoo_core import datasets
+from zoo_core.datasets.prepared import Prepared
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, Density, DirectSampler, Streams, can
-from zoo_rbm.enumeration import bits
+from zoo_rbm.contrastive_divergence import ContrastiveDivergence
+from zoo_rbm.enumeration import bits, log_weights
 from zoo_rbm.model import BernoulliRBM, GaussianRBM
 
 
@@ -38,6 +41,14 @@ def test_states_in_parts_are_all_states():
     """2¹⁶ states are summed in four parts; without weights Z = 2^visible · 2^hidden."""
     model = machine(BernoulliRBM, [3, 6], 16, size=0.0)
     assert math.isclose(float(model.log_normaliser()), (18 + 16) * math.log(2), rel_tol=1e-12)
+
+
+@pytest.mark.long
+def test_twenty_units_are_summed_from_either_side():
+    """2²⁰ hidden states, and 2²⁰ visible states: two sums of other terms, and equal to 1e-9 nats."""
+    model = machine(BernoulliRBM, [20], 20, size=0.3)
+    visible = log_weights(20, lambda v: -model.double_energy(v), model.a.device).logsumexp(0)
+    torch.testing.assert_close(model.log_normaliser(), visible, rtol=0, atol=1e-9)
 
 
 def test_a_gaussian_machine_is_a_mixture_of_normal_distributions():
@@ -110,6 +121,15 @@ def test_start_gives_independent_pixels_the_means_of_the_data_once():
     before = model.a.clone()
     model.start(Batch(1 - x), streams)
     assert torch.equal(before, model.a)
+
+
+def test_training_starts_from_the_means_of_thousands_of_examples():
+    """Of the 1,437 digits, not of the 64 that a batch has: within the one added white and black pixel."""
+    model = BernoulliRBM([1, 8, 8], 3)
+    data = Prepared(model, datasets.load("digits", "train"), 0)
+    ContrastiveDivergence().initialise(model, data, 0)
+    x = data.rows(torch.arange(len(data))).x.flatten(1)
+    torch.testing.assert_close(torch.sigmoid(model.a), (x.sum(0) + 1) / (len(x) + 2), rtol=1e-4, atol=1e-6)
 
 
 def test_only_a_small_machine_has_a_density():

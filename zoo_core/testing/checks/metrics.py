@@ -50,7 +50,7 @@ def _measure_all(subject: ModelSubject, *, by_default: bool) -> None:
     for component in plugins.load().catalogue.all("metric"):
         if component.misfit(subject.family) is not None:
             continue
-        metric = metric_named(component.name)
+        metric = metric_named(component.name).quick()
         of_samples = metric.uses == "samples"
         if metric.by_default(subject.model) is not by_default or (of_samples and not subject.can_be_drawn):
             continue

@@ -18,7 +18,7 @@ from zoo_core.datasets.prepared import protocol
 from zoo_core.errors import IncompatibleError
 from zoo_core.interfaces import Batch, DataSet, Density, EnergyBased, Metric, Model, Result, Streams, can
 from zoo_rbm.model import RestrictedBoltzmannMachine
-from zoo_rbm.normaliser import annealed_log_normaliser, levels_for, reverse_bound
+from zoo_rbm.normaliser import ALL_LEVELS, annealed_log_normaliser, levels_for, reverse_bound
 
 __all__ = ["AnnealedLikelihood"]
 
@@ -26,7 +26,7 @@ RUNS = 100
 """Runs of annealing (Salakhutdinov & Murray 2008)."""
 
 REVERSED = 100
-"""Examples from which the reverse bound is computed: the first ones."""
+"""Examples from which the reverse bound is computed."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,27 @@ class Energies:
 
 
 class AnnealedLikelihood(Metric[Energies]):
-    """The negative log-likelihood by annealed importance sampling, with the reverse bound as an anchor."""
+    """The negative log-likelihood by annealed importance sampling, with the reverse bound as an anchor.
+
+    Args:
+        runs: number of runs of annealing, at least 2.
+        most_levels: greatest number of levels of a run.
+        bounded: number of examples from which the reverse bound is computed, the first ones; 0 computes none.
+
+    Raises:
+        IncompatibleError: there are fewer than two runs, and so no standard error.
+    """
 
     uses = "data"
     needs = (EnergyBased,)
+
+    def __init__(self, runs: int = RUNS, most_levels: int = ALL_LEVELS, bounded: int = REVERSED) -> None:
+        if runs < 2:
+            raise IncompatibleError(f"runs = {runs}; expected at least 2 runs, or there is no standard error")
+        self.runs, self.most_levels, self.bounded = runs, most_levels, bounded
+
+    def quick(self) -> AnnealedLikelihood:
+        return AnnealedLikelihood(10, 100)
 
     def check(self, model: Model, data: DataSet) -> None:
         super().check(model, data)
@@ -66,12 +83,12 @@ class AnnealedLikelihood(Metric[Energies]):
     def init(self, model: Model, data: DataSet) -> Energies:
         self.check(model, data)
         assert isinstance(model, RestrictedBoltzmannMachine)
-        betas = levels_for(model)
-        streams = Streams(0, "annealing", 0, RUNS, device=model.device, dtype=model.state_dtype)
+        betas = levels_for(model, self.most_levels)
+        streams = Streams(0, "annealing", 0, self.runs, device=model.device, dtype=model.state_dtype)
         found = annealed_log_normaliser(model, betas, streams)
         with torch.no_grad():
             exact = float(model.log_normaliser()) if can(model, Density) else None
-        words = f"AIS, {RUNS} runs of {len(betas) - 1:,} levels, log Z = {found.value:.2f} ± {found.stderr:.2f}"
+        words = f"AIS, {self.runs} runs of {len(betas) - 1:,} levels, log Z = {found.value:.2f} ± {found.stderr:.2f}"
         none = torch.zeros(0, dtype=torch.float64)
         return Energies(found.value, found.stderr, exact, words + protocol(model, data), none, none)
 
@@ -79,10 +96,10 @@ class AnnealedLikelihood(Metric[Energies]):
         assert isinstance(model, RestrictedBoltzmannMachine)
         energies = model.free_energy(batch.x).double().cpu()
         gaps = state.gaps
-        few = (streams.indices < REVERSED).cpu()
+        few = (streams.indices < self.bounded).cpu()
         if few.any():
             which = few.to(batch.x.device)
-            below = reverse_bound(model, batch.x[which], levels_for(model), streams.rows(which)).cpu()
+            below = reverse_bound(model, batch.x[which], levels_for(model, self.most_levels), streams.rows(which)).cpu()
             gaps = torch.cat([gaps, -energies[few] - state.log_z - below])
         return replace(state, energies=torch.cat([state.energies, energies]), gaps=gaps)
 

@@ -40,6 +40,11 @@ UNEXPLAINED = 0.5
 """Initial s as a share of the data's standard deviation: with all of it, W = 0 would be a saddle of the likelihood."""
 
 
+def drawn_bits(p: Tensor, streams: Streams) -> Tensor:
+    """Draws bits that are 1 with probabilities ``(n, k)``, in the type of these."""
+    return streams.uniform(p.shape[1]).lt_(p).to(p.dtype)  # in place of the uniform draws: no mask is allocated
+
+
 class RestrictedBoltzmannMachine(Model, Density, DirectSampler, EnergyBased):
     """A restricted Boltzmann machine whose visible units are of any kind.
 
@@ -110,7 +115,7 @@ class RestrictedBoltzmannMachine(Model, Density, DirectSampler, EnergyBased):
 
     def draw_hidden(self, inputs: Tensor, streams: Streams) -> Tensor:
         """Draws h given what the hidden units receive, ``(n, hidden)``."""
-        return (streams.uniform(self.hidden) < torch.sigmoid(inputs)).to(inputs.dtype)
+        return drawn_bits(torch.sigmoid(inputs), streams)
 
     def bias_at(self, beta: float) -> Tensor:
         """Returns the visible bias of the machine annealed to β."""
@@ -228,8 +233,7 @@ class BernoulliRBM(RestrictedBoltzmannMachine):
         return torch.sigmoid(field).view(-1, *self.space.sizes)
 
     def draw_visible(self, field: Tensor, streams: Streams) -> Tensor:
-        bits = streams.uniform(self.visible) < torch.sigmoid(field)
-        return bits.to(field.dtype).view(-1, *self.space.sizes)
+        return drawn_bits(torch.sigmoid(field), streams).view(-1, *self.space.sizes)
 
     def bias_of(self, u: Tensor) -> Tensor:
         return torch.logit((u.sum(0) + 1) / (len(u) + 2))  # one black and one white pixel more: no infinite bias

@@ -45,9 +45,9 @@ def levels(count: int = ALL_LEVELS) -> list[float]:
     return found
 
 
-def levels_for(model: RestrictedBoltzmannMachine) -> list[float]:
+def levels_for(model: RestrictedBoltzmannMachine, most: int = ALL_LEVELS) -> list[float]:
     """Returns the levels for a machine of this size: twelve for each unit, at most 14,500."""
-    return levels(min(ALL_LEVELS, LEVELS_PER_UNIT * (model.visible + model.hidden)))
+    return levels(min(most, LEVELS_PER_UNIT * (model.visible + model.hidden)))
 
 
 class Annealed(EnergyBased[Tensor]):
