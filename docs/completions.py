@@ -28,8 +28,8 @@ def main() -> None:
     for digit, mask in zip(digits, MASKS, strict=True):
         known = known_part(digit[None], mask, model.space.user)
         made = fill(model, digit[None], known, n=TIMES, seed=SEED, steps=STEPS)
-        shown = torch.where(known[0], digit, UNKNOWN)
-        rows.append(torch.cat([digit, shown, *(each[0] for each in made)], dim=2))
+        drawn = [picture for each in made if isinstance(each, torch.Tensor) for picture in each]
+        rows.append(torch.cat([digit, torch.where(known[0], digit, UNKNOWN), *drawn], dim=2))
     picture = (torch.cat(rows, dim=1)[0] * 255).round().to(torch.uint8).numpy()
     image = Image.fromarray(picture)
     image.resize((image.width * SCALE, image.height * SCALE), Image.Resampling.NEAREST).save(TARGET, optimize=True)
