@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import zoo_core
 from zoo_core import datasets
 from zoo_core.datasets import sources
 from zoo_core.datasets.sources import Reading, arrays, tree
@@ -455,3 +456,37 @@ def test_sets_of_the_hub_are_pictures_or_tables(monkeypatch):
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     with pytest.raises(NetworkError, match="offline"):
         sources.look("hf:org/table")
+
+
+def test_a_column_of_weights_counts_rows_several_times(tmp_path):
+    """A Gaussian that is fitted with weights 1, 2, 0 has the mean and the covariance of the rows taken so often."""
+    pandas = pytest.importorskip("pandas")
+    rows = pandas.DataFrame({"x": [1.0, 4.0, 100.0, 2.5, -1.0], "y": [0.0, 1.0, -50.0, 3.0, 2.0], "w": [1, 2, 0, 1, 3]})
+    rows.to_csv(tmp_path / "weighted.csv", index=False)
+    found = sources.look(str(tmp_path / "weighted.csv"), Reading(weight="w"))
+    assert found.columns["weight"].tolist() == [1, 2, 0, 1, 3]
+    assert [column["name"] for column in found.reader["columns"]] == ["x", "y"]
+    assert found.reader["weight"] == "w"
+    one = {"config": {"components": 1}, "held_out": 1e-9, "iterations": 50}
+    weighted = zoo_core.fit("gmm", rows, weight="w", **one)
+    often = zoo_core.fit("gmm", rows.loc[rows.index.repeat(rows["w"])].drop(columns="w"), **one)
+    inside = [(m.means[0], m.space.encoding) for m in (weighted, often)]
+    means = [encoding.decode(mean[None].float())[0].tolist() for mean, encoding in inside]
+    assert means[0] == pytest.approx(means[1], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (["1", "-2", "1"], "column 'w': -2 is no weight; give each row a number of at least 0"),
+        (["1", "heavy", "1"], "column 'w': heavy is no weight"),
+        (["1", "", "1"], "column 'w': an empty cell is no weight"),
+        (["0", "0", "0"], "column 'w': every weight is 0"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused(tmp_path, weights, message):
+    pytest.importorskip("pandas")
+    lines = ["x,w", *(f"{i},{weight}" for i, weight in enumerate(weights))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=message):
+        sources.look(str(tmp_path / "t.csv"), Reading(weight="w"))

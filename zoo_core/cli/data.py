@@ -13,7 +13,12 @@ from zoo_core.cli.output import json_option, print_json, warn_about_plugins
 @reading_options
 @json_option
 def command(
-    source: str, label: str | None, leave_out: tuple[str, ...], size: tuple[int, int] | None, as_json: bool
+    source: str,
+    label: str | None,
+    weight: str | None,
+    leave_out: tuple[str, ...],
+    size: tuple[int, int] | None,
+    as_json: bool,
 ) -> None:
     """Say what a folder, an array or a table of yours is, and which families can be trained on it.
 
@@ -33,7 +38,7 @@ def command(
     from zoo_core.training.target import Target
 
     warn_about_plugins()
-    found = look(source, Reading(label, leave_out, size))
+    found = look(source, Reading(label, leave_out, size, weight=weight))
     facts = survey(found)
     sha256 = fingerprint(source)
     families = families_for(Target.found(found, table_of(source, found, sha256)))

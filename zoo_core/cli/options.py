@@ -122,6 +122,7 @@ def reading_options(function: Any) -> Any:
         click.option(
             "--leave-out", multiple=True, metavar="COLUMN", help="Column of a table that is not read; may be repeated."
         ),
+        click.option("--weight", metavar="COLUMN", help="Column of a table that holds each row's weight, at least 0."),
         click.option("--label", metavar="COLUMN", help="Column of a table that holds each row's class."),
     ):
         function = option(function)

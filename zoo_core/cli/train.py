@@ -85,6 +85,7 @@ def command(
     dataset: str | None,
     source: str | None,
     label: str | None,
+    weight: str | None,
     leave_out: tuple[str, ...],
     size: tuple[int, int] | None,
     held_out: float | None,
@@ -125,9 +126,9 @@ def command(
         raise click.UsageError("--family needs --data or --dataset; zoo datasets lists the registered ones")
     if source is not None and dataset is not None:
         raise click.UsageError(f"--data {source} and --dataset {dataset} are one setting; leave one out")
-    if source is None and (label or leave_out or size or held_out):
+    if source is None and (label or weight or leave_out or size or held_out):
         raise click.UsageError(
-            "--label, --leave-out, --size and --held-out say how your own data are read; give --data"
+            "--label, --weight, --leave-out, --size and --held-out say how your own data are read; give --data"
         )
     changes = with_flags(changes, seed=seed, start=start)
     warn_about_plugins()
@@ -149,7 +150,7 @@ def command(
             raise IncompatibleError(f"{base.id} has no recipe to train it by; zoo info {base.id} shows what it has")
     target: Target | None = None
     if source is not None:
-        target = Target.own(source, Reading(label, leave_out, size), held_out)
+        target = Target.own(source, Reading(label, leave_out, size, weight=weight), held_out)
         for note in target.notes:
             say(note)
     elif base is None:

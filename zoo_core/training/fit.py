@@ -28,6 +28,7 @@ def fit(
     *,
     labels: Any = None,
     label: str | None = None,
+    weight: str | None = None,
     leave_out: tuple[str, ...] = (),
     size: tuple[int, int] | None = None,
     held_out: float | None = None,
@@ -44,7 +45,7 @@ def fit(
         data: path of a folder, archive or file; an array or tensor of points ``(n, d)``, images or sequences; or a
             pandas table.
         labels: class of each example of an array, ``(n,)``.
-        label, leave_out: columns of a table that hold the class, or are not read.
+        label, weight, leave_out: columns of a table that hold the class or the weight, or are not read.
         size: height and width of pictures, in pixels.
         held_out: share of the examples that is not trained on; a tenth unless given.
         minutes: time to train in, which sets the number of steps; the recipe's steps unless given.
@@ -60,7 +61,7 @@ def fit(
         DataError: the data cannot be read.
         IncompatibleError: the family does not fit the data.
     """
-    target = target_of(data, labels, Reading(label, leave_out, size), held_out)
+    target = target_of(data, labels, Reading(label, leave_out, size, weight=weight), held_out)
     config = changes.pop("config", {})
     wanted = {**changes, **{f"config.{key}": value for key, value in config.items()}, "seed": seed}
     entry = for_data(family, target, wanted)

@@ -98,8 +98,8 @@ def _look_at(suffix: str, tree: Tree, name: str, how: Reading) -> Found:
     if suffix in tables.SUFFIXES:
         with tree.open(name) as file:
             return tables.find_table(file, where, how)
-    if how.label or how.leave_out:
-        raise DataError(f"{where} is no table; only tables have columns to name as labels or to leave out")
+    if how.label or how.leave_out or how.weight:
+        raise DataError(f"{where} is no table; only tables have columns to name as labels or weights, or to leave out")
     if suffix in arrays.SUFFIXES:
         if tree.zipped:
             raise DataError(f"{tree.root} holds the array {name}; unpack it, and name the file")
@@ -186,7 +186,7 @@ def _read(path: str, reader: str, sha256: str) -> Found:
     known = json.loads(reader)
     size = (int(known["height"]), int(known["width"])) if known.get("kind") == "image" else None
     columns = tuple(Column.of(one) for one in known.get("columns", ())) if known.get("kind") == "table" else ()
-    how = Reading(known.get("label"), tuple(known.get("leave_out", ())), size, columns)
+    how = Reading(known.get("label"), tuple(known.get("leave_out", ())), size, columns, known.get("weight"))
     return _as_read(look(path, how), known, path)
 
 

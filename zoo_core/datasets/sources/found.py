@@ -51,12 +51,14 @@ class Reading:
         leave_out: columns of a table that are not read.
         size: height and width of images, in pixels; chosen from the pictures unless given.
         columns: columns of a table, as they were found before; found anew unless given.
+        weight: column of a table that holds each row's weight, a number of at least 0.
     """
 
     label: str | None = None
     leave_out: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     columns: tuple[Column, ...] = ()
+    weight: str | None = None
 
 
 class Notes:

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from zoo_core.datasets.prepared import WEIGHT
 from zoo_core.datasets.sources.found import Found, Notes, Reading
 from zoo_core.errors import DataError, PluginError
 from zoo_core.interfaces import Column, Encoding, SampleSpace
@@ -41,15 +42,18 @@ def find_table(file: IO[bytes], path: str, how: Reading) -> Found:
 
 def from_frame(frame: pandas.DataFrame, path: str, how: Reading) -> Found:
     """Says what the columns of a pandas table are, and reads them, as :func:`find_table` does of a file's."""
-    notes, label = Notes(), how.label
-    for name in (*how.leave_out, *([label] if label else ())):
+    notes, label, weight = Notes(), how.label, how.weight
+    told = [name for name in (label, weight) if name is not None]
+    for name in (*how.leave_out, *told):
         if name not in frame.columns:
             raise DataError(f"{path} has no column {name!r}; its columns are {_listed(frame.columns)}")
     columns: dict[str, torch.Tensor] = {}
     names: dict[str, tuple[str, ...]] = {}
     if label is not None:
         columns["label"], names["label"] = _classes(frame[label], label, path)
-    kept, dropped = list(how.columns), [*how.leave_out, *([label] if label else ())]
+    if weight is not None:
+        columns[WEIGHT] = _weights(frame[weight], weight, path)
+    kept, dropped = list(how.columns), [*how.leave_out, *told]
     for name in frame.columns if not how.columns else ():
         if name in dropped:
             continue
@@ -68,7 +72,9 @@ def from_frame(frame: pandas.DataFrame, path: str, how: Reading) -> Found:
     reader: dict[str, Any] = {"kind": "table", "columns": [column.table() for column in kept]}
     if label:
         reader |= {"label": label, "labels": list(names["label"])}
-    if leave_out := [name for name in dropped if name != label]:
+    if weight:
+        reader["weight"] = weight
+    if leave_out := [name for name in dropped if name not in told]:
         reader["leave_out"] = leave_out
     space = SampleSpace("table", (len(kept),), columns=tuple(kept))
     return Found("table", reader, x, columns, names, None, space, notes.lines)
@@ -260,6 +266,19 @@ def _classes(series: pandas.Series, name: str, path: str) -> tuple[torch.Tensor,
         )
     numbers = {text: i for i, text in enumerate(known)}
     return torch.tensor([numbers[text] for text in texts]), tuple(known)
+
+
+def _weights(series: pandas.Series, name: str, path: str) -> torch.Tensor:
+    """Returns the weights of a column, float64 ``(n,)``."""
+    import pandas
+
+    values = pandas.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    if (wrong := ~(np.isfinite(values) & (values >= 0.0))).any():
+        first = "an empty cell" if series[wrong].isna().iloc[0] else series[wrong].iloc[0]
+        raise DataError(f"{path}, column {name!r}: {first} is no weight; give each row a number of at least 0")
+    if not values.any():
+        raise DataError(f"{path}, column {name!r}: every weight is 0; give some rows more")
+    return torch.from_numpy(values)
 
 
 def _is_number(text: str) -> bool:
