@@ -35,8 +35,9 @@ class Model(nn.Module):
             white with the grey level as its probability, and the model is given zeros and ones.
         takes_missing: whether NaN in data means a missing value.  ``log_prob`` of a row with NaN is then that of its
             other values, log ∫ p(x) over the missing ones, and its statistics objectives take such rows too.
-        marginals_are: whether that integral is exact, or ``learned`` by itself for each set of known values, as a model
-            of any order does: a normalised density of them, which agrees with the integral as far as training brings it.
+        marginals_are: whether that integral is exact, or ``learned`` by itself for each set of known values, as by a
+            model of any order: a normalised density of them, which agrees with the integral as far as training brings
+            it.
         entry: registry entry that the model was built from, if any.
         players: parts that objectives train, by name (``{"generator": …, "critic": …}``); ``{"model": self}`` unless a
             family overrides it.

@@ -160,9 +160,7 @@ def check_completions_leave_the_distribution_invariant(subject: ModelSubject) ->
     )
 
 
-@check(
-    "model", needs=("Density",), when=lambda s: _is_exact(s) and _integrates(s.plan), long=True
-)
+@check("model", needs=("Density",), when=lambda s: _is_exact(s) and _integrates(s.plan), long=True)
 def check_missing_values_are_integrated_out(subject: ModelSubject) -> None:
     """``log_prob`` of a row with NaN is log ∫ p(x) over the missing value, within 0.002 nats.
 
