@@ -34,7 +34,7 @@ def shaken(order: str = "raster", masks: int = 1, hidden: tuple[int, ...] = (16,
 
 def conditional(model: MADE, x: Tensor, known: Tensor) -> Tensor:
     """Enumerates p(state | known pixels of x), ``(states,)``."""
-    agrees = ((STATES == x) | ~known).flatten(1).all(1)
+    agrees = ((x == STATES) | ~known).flatten(1).all(1)
     return torch.softmax(torch.where(agrees, model.log_prob(STATES).double(), -torch.inf), 0)
 
 
@@ -110,15 +110,15 @@ def test_a_beginning_of_the_order_is_completed_exactly(masks):
 
 @pytest.mark.parametrize(("order", "masks"), [("raster", 1), ("random", 2)])
 def test_other_pixels_are_completed_by_particles(order, masks):
-    """With 50 particles the total variation from the enumerated conditional is at most 0.06; the noise of 1,500 is 0.03."""
-    model, draws = shaken(order, masks), 1500
+    """With 100 particles the total variation from the enumerated conditional is at most 0.05, 0.02 of it noise."""
+    model, draws = shaken(order, masks), 4000
     known = torch.arange(BITS).view(SHAPE) >= 4
     x = STATES[0b10110000]
-    made = fill(model, x.expand(draws, *SHAPE).clone(), known.expand(draws, *SHAPE), sampler="particles", particles=50)
+    made = fill(model, x.expand(draws, *SHAPE).clone(), known.expand(draws, *SHAPE), sampler="particles", particles=100)
     expected = conditional(model, x, known)
     number = (made[0].flatten(1).long() << torch.arange(BITS)).sum(1)
     found = torch.bincount(number, minlength=2**BITS).double() / draws
-    assert 0.5 * (found - expected).abs().sum() < 0.06
+    assert 0.5 * (found - expected).abs().sum() < 0.05
     alone = fill(model, x.expand(draws, *SHAPE).clone(), known.expand(draws, *SHAPE), sampler="particles", particles=1)
     number = (alone[0].flatten(1).long() << torch.arange(BITS)).sum(1)
     plain = torch.bincount(number, minlength=2**BITS).double() / draws

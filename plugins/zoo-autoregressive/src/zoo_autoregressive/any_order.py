@@ -43,10 +43,10 @@ class AnyOrder(GradientObjective[AutoregressiveTable, Tensor]):
 
     def losses(self, model: AutoregressiveTable, batch: Batch[Tensor], streams: Streams) -> Iterator[Loss]:
         x = batch.x
-        present = ~x.isnan()[:, model.starts]
+        present = ~x.isnan()[:, model.columns.starts]
         known, factor = self.known(present, streams)
-        answers = model.last(model.features(model.codes(x), known))
-        cells = model.cells_log_prob(x.nan_to_num(0.0), answers)
+        answers = model.last(model.features(model.columns.codes(x), known))
+        cells = model.columns.log_prob(x.nan_to_num(0.0), answers)
         each = -factor * torch.where(present & ~known, cells, 0.0).sum(1)
         yield Loss(each.mean() if batch.weights is None else (batch.weights * each).sum() / batch.weights.sum())
 
@@ -60,7 +60,7 @@ class AnyOrder(GradientObjective[AutoregressiveTable, Tensor]):
         Returns:
             the known cells, bool ``(n, columns)``, and the factors m/(m − t), ``(n,)``.
         """
-        n, columns = present.shape
+        columns = present.shape[1]
         key = streams.uniform(columns)
         t, ordered = streams.uniform(2).unbind(1)
         place = torch.arange(columns, device=key.device) / columns

@@ -1,19 +1,16 @@
-r"""Distributions of single columns: numbers, whole numbers and categories, in the numbers that a model sees.
+r"""The columns of a table inside a model: numbers, whole numbers and categories, and the distributions of their cells.
 
 **A number** x goes through a piecewise linear map z = T(x), whose knots are quantiles of the data, to the logistic
 distribution of variance 1, and there has a mixture of logistic distributions:
 
-    log p(x) = log Σ_k w_k f((z − μ_k)/s_k)/s_k + log T′(x),        F(z) = 1/(1 + e^{−z}).
+    log p(x) = log Σ_k w_k f((z − μ_k)/s_k)/s_k + log T′(x).
 
 Before training the mixture is nearly that logistic distribution, so that each column has the distribution of the data.
 
 **A whole number** v (an integer or a date) is inside the model x = (v + u − m)/r, with u ~ U[−½, ½) and the column's
 mean m and standard deviation r.  It has the probability of its cell,
 
-    P(v) = F_mix(T(v + ½)) − F_mix(T(v − ½)),        p(x) = r·P(v),
-
-where the difference of a logistic distribution is computed without cancellation,
-log(F(b) − F(a)) = log F(b) + log F(−a) + log(1 − e^{a−b}).
+    P(v) = F_mix(T(v + ½)) − F_mix(T(v − ½)),        p(x) = r·P(v).
 
 **A category** c of K is K numbers inside the model: 1 at its place, −1 elsewhere, plus u ~ U[−½, ½) each.  So
 p(x) = P(c) within the K-dimensional unit cube around a category, and 0 elsewhere.
@@ -21,35 +18,24 @@ p(x) = P(c) within the K-dimensional unit cube around a category, and 0 elsewher
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zoo_autoregressive.mixtures import draw_mixture, mixture_log_density, mixture_log_mass
+from zoo_autoregressive.quantiles import QuantileMap
 from zoo_core.errors import IncompatibleError
-from zoo_core.interfaces import Streams
+from zoo_core.interfaces import Column, Streams
 
-__all__ = [
-    "UNIT",
-    "Margin",
-    "QuantileMap",
-    "draw_mixture",
-    "inside_cube",
-    "margins_of",
-    "mixture_log_density",
-    "mixture_log_mass",
-]
+__all__ = ["Margin", "TableColumns"]
 
-UNIT = math.sqrt(3.0) / math.pi
-"""Scale of the logistic distribution of variance 1."""
-LEAST, MOST = -5.0, 2.5
-"""Range of log s: bounds what a few equal values can gain, and how wide a component can be."""
-CLOSEST = 1e-4
-"""Least distance of knots, in standard deviations."""
+KINDS = {"number": "number", "integer": "whole", "date": "whole", "category": "category"}
+"""Kinds inside a model of the types of a user's columns."""
 EDGE = 1e-4
 """How far outside of its unit cube the numbers of a category may lie, for rounding."""
 
@@ -80,11 +66,21 @@ class Margin:
             made = cls(**table)
         except TypeError as err:
             raise IncompatibleError(f"columns: {dict(table)}: {err}; expected kind, and mean, std or size") from err
-        if made.kind not in ("number", "whole", "category") or made.std <= 0 or made.size < 1:
+        if made.kind not in KINDS.values() or made.std <= 0 or made.size < 1:
             raise IncompatibleError(
                 f"columns: {dict(table)}; expected kind = number, whole (mean, std > 0) or category (size ≥ 1)"
             )
         return made
+
+    @staticmethod
+    def table(column: Column) -> dict[str, Any]:
+        """Describes a user's column for a config; the inverse of :meth:`of`."""
+        kind = KINDS[column.type]
+        more: dict[str, dict[str, Any]] = {
+            "whole": {"mean": column.mean, "std": column.std},
+            "category": {"size": column.width},
+        }
+        return {"kind": kind, **more.get(kind, {})}
 
     @property
     def width(self) -> int:
@@ -96,126 +92,154 @@ class Margin:
         return self.size if self.kind == "category" else 3 * components
 
 
-class QuantileMap(nn.Module):
-    """Piecewise linear maps T of some columns, increasing, with straight tails; the identity until :meth:`fit`.
+class TableColumns(nn.Module):
+    """The columns of a table, with their maps T.
 
     Args:
-        columns: number of columns.
-        knots: number of knots, at least 2.
+        width: number of numbers of a row inside the model.
+        columns: columns as tables of the fields of :class:`Margin`; all are numbers unless given.
+        components: number of logistic distributions in the mixture of a number.
+        knots: greatest number of knots of T.
 
-    The buffers ``x`` and ``z`` are the knots ``(columns, knots)``; ``slopes`` ``(columns, knots + 1)`` those of the
-    left tail, of each segment, and of the right tail.
-    """
-
-    x: Tensor
-    z: Tensor
-    slopes: Tensor
-
-    def __init__(self, columns: int, knots: int) -> None:
-        super().__init__()
-        if knots < 2:
-            raise IncompatibleError(f"knots = {knots}; expected at least 2")
-        line = torch.linspace(-1.0, 1.0, knots).expand(columns, -1)
-        self.register_buffer("x", line.clone())
-        self.register_buffer("z", line.clone())
-        self.register_buffer("slopes", torch.ones(columns, knots + 1))
-
-    def fit(self, column: int, values: Tensor) -> None:
-        """Sets the knots of a column to quantiles of its values, ``(n,)``, which may repeat but not all be equal."""
-        seen, counts = torch.unique(values.double(), return_counts=True)
-        rank = (counts.cumsum(0) - 0.5 * counts) / counts.sum()
-        most = min(self.x.shape[1], max(2, len(values) // 4), len(seen))
-        wanted = torch.linspace(float(rank[0]), float(rank[-1]), most, dtype=torch.float64)
-        places = torch.unique(torch.searchsorted(rank, wanted - 1e-12).clamp(max=len(seen) - 1))
-        kept = [int(places[0])]
-        for place in places[1:].tolist():
-            if seen[place] - seen[kept[-1]] > CLOSEST:
-                kept.append(place)
-        if len(kept) < 2:
-            return
-        x, z = seen[kept], UNIT * torch.logit(rank[kept])
-        tail = max(1, len(kept) // 10)
-        left, right = (z[tail] - z[0]) / (x[tail] - x[0]), (z[-1] - z[-1 - tail]) / (x[-1] - x[-1 - tail])
-        more = torch.arange(1, self.x.shape[1] - len(kept) + 1, dtype=torch.float64)
-        self.x[column] = torch.cat([x, x[-1] + more / right])
-        self.z[column] = torch.cat([z, z[-1] + more])
-        self.slopes[column] = torch.cat([left[None], z.diff() / x.diff(), right.expand(len(more) + 1)])
-
-    def forward(self, x: Tensor, column: slice | int = slice(None)) -> tuple[Tensor, Tensor]:
-        """Returns T(x) and log T′(x) of ``(n, columns)``, or of one column ``(n,)``."""
-        which, start, slope = self._segment(self.x[column], x, column)
-        return _at(self.z[column], which) + (x - start) * slope, slope.log()
-
-    def inverse(self, z: Tensor, column: int) -> Tensor:
-        """Returns T⁻¹(z) of one column, ``(n,)``."""
-        which, start, slope = self._segment(self.z[column], z, column)
-        return _at(self.x[column], which) + (z - start) / slope
-
-    def _segment(self, knots: Tensor, at: Tensor, column: slice | int) -> tuple[Tensor, Tensor, Tensor]:
-        """Finds the knot where the segment of each number begins, its value, and the slope."""
-        found = at.detach().mT.contiguous() if at.dim() == 2 else at.detach()
-        place = torch.searchsorted(knots, found)
-        place = place.mT if at.dim() == 2 else place
-        which = (place - 1).clamp(min=0)
-        return which, _at(knots, which), _at(self.slopes[column], place)
-
-
-def _at(table: Tensor, places: Tensor) -> Tensor:
-    """Reads ``table[j, places[i, j]]``, or ``table[places]`` of one column."""
-    return table[places] if table.dim() == 1 else table.mT.gather(0, places)
-
-
-def mixture_log_density(z: Tensor, answer: Tensor) -> Tensor:
-    """Computes the log-density of mixtures of logistic distributions at z.
-
-    Args:
-        z: numbers, ``(…)``.
-        answer: a network's answer, ``(…, 3·components)``.
-    """
-    log_weights, mean, log_scale = _parameters(answer)
-    t = (z[..., None] - mean) * torch.exp(-log_scale)
-    each = functional.logsigmoid(t) + functional.logsigmoid(-t) - log_scale
-    return torch.logsumexp(log_weights + each, -1)
-
-
-def mixture_log_mass(below: Tensor, above: Tensor, answer: Tensor) -> Tensor:
-    """Computes the log-probability of the interval from ``below`` to ``above``; see :func:`mixture_log_density`."""
-    log_weights, mean, log_scale = _parameters(answer)
-    a, b = ((edge[..., None] - mean) * torch.exp(-log_scale) for edge in (below, above))
-    each = functional.logsigmoid(b) + functional.logsigmoid(-a) + torch.log(-torch.expm1((a - b).clamp(max=-1e-12)))
-    return torch.logsumexp(log_weights + each, -1)
-
-
-def draw_mixture(answer: Tensor, streams: Streams) -> Tensor:
-    """Draws z of mixtures of logistic distributions, ``(n,)``, from answers ``(n, 3·components)``."""
-    log_weights, mean, log_scale = _parameters(answer)
-    which = streams.categorical(log_weights.exp())[:, None]
-    u = streams.uniform(1).clamp(2.0**-25, 1.0 - 2.0**-24)
-    return (mean.gather(1, which) + log_scale.gather(1, which).exp() * torch.logit(u)).squeeze(1)
-
-
-def _parameters(answer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns log w, μ and log s, each ``(…, components)``."""
-    weight, mean, scale = answer.unflatten(-1, (3, -1)).unbind(-2)
-    components = mean.shape[-1]
-    first = torch.linspace(-0.3, 0.3, components, device=mean.device) if components > 1 else 0.0
-    return weight.log_softmax(-1), mean + first, (scale + math.log(UNIT)).clamp(LEAST, MOST)
-
-
-def inside_cube(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Finds the category of numbers ``(n, K)``, and whether they lie in its unit cube; both ``(n,)``."""
-    code = x.argmax(1)
-    centre = 2.0 * functional.one_hot(code, x.shape[1]) - 1.0
-    return code, ((x - centre).abs() <= 0.5 + EDGE).all(1)
-
-
-def margins_of(columns: Sequence[Mapping[str, Any]] | None, width: int) -> list[Margin]:
-    """Reads the columns of a config; all are numbers unless given.
+    Attributes:
+        margins: columns.
+        places: numbers of each column in a row.
+        answers: a network's outputs for each column.
+        outputs: number of all outputs.
+        real: columns that are no categories.
 
     Raises:
-        IncompatibleError: they have another number of numbers than a sample.
+        IncompatibleError: the columns have another number of numbers than a row.
     """
-    made = [Margin()] * width if columns is None else [Margin.of(column) for column in columns]
-    if (has := sum(margin.width for margin in made)) != width or not made:
-        raise IncompatibleError(f"columns have {has} numbers, and shape has {width}; expected as many, and at least one")
-    return made
+
+    starts: Tensor
+    of_number: Tensor
+    mean: Tensor
+    std: Tensor
+    whole: Tensor
+
+    def __init__(self, width: int, columns: Sequence[Mapping[str, Any]] | None, components: int, knots: int) -> None:
+        super().__init__()
+        self.margins = [Margin()] * width if columns is None else [Margin.of(column) for column in columns]
+        if (has := sum(margin.width for margin in self.margins)) != width or not self.margins:
+            raise IncompatibleError(
+                f"columns have {has} numbers, and shape has {width}; expected as many, at least one"
+            )
+        self.places = _slices([margin.width for margin in self.margins])
+        self.answers = _slices([margin.outputs(components) for margin in self.margins])
+        self.outputs = self.answers[-1].stop
+        self.real = [j for j, margin in enumerate(self.margins) if margin.kind != "category"]
+        self.map = QuantileMap(max(1, len(self.real)), knots)
+        widths = torch.tensor([margin.width for margin in self.margins])
+        is_whole = [self.margins[j].kind == "whole" for j in self.real]
+        units = [self.margins[j] if one else Margin() for j, one in zip(self.real, is_whole, strict=True)]
+        for name, values in (
+            ("of_number", torch.arange(len(widths)).repeat_interleave(widths)),
+            ("starts", torch.tensor([place.start for place in self.places])),
+            ("mean", torch.tensor([unit.mean for unit in units], dtype=torch.float64)),
+            ("std", torch.tensor([unit.std for unit in units], dtype=torch.float64)),
+            ("whole", torch.tensor(is_whole, dtype=torch.bool)),
+        ):
+            self.register_buffer(name, values, persistent=False)
+
+    def __len__(self) -> int:
+        return len(self.margins)
+
+    def fit(self, x: Tensor) -> Tensor:
+        """Sets the maps T from data ``(n, numbers)``, NaN where a cell is missing.
+
+        Returns:
+            A network's answers with which every column has the distribution of the data, ``(outputs,)``.
+        """
+        answers = x.new_zeros(self.outputs)
+        for place, j in enumerate(self.real):
+            values = x[:, self.places[j]].squeeze(1)
+            self.map.fit(place, values[~values.isnan()])
+        for j, margin in enumerate(self.margins):
+            if margin.kind == "category":
+                cells = x[:, self.places[j]]
+                codes = cells[~cells.isnan().any(1)].argmax(1)
+                counts = torch.bincount(codes, minlength=margin.size) + 0.5
+                answers[self.answers[j]] = (counts / counts.sum()).log().to(x.dtype)
+        return answers
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Returns what a network sees of cells: z = T(x) of numbers, 0 and 1 for categories; ``(n, numbers)``."""
+        clean = x.nan_to_num(0.0)
+        seen = clean.clone()
+        if self.real:
+            at = self.starts[self.real]
+            seen[:, at] = self.map(self._centres(clean[:, at], slice(None)))[0]
+        for j, margin in enumerate(self.margins):
+            if margin.kind == "category":
+                seen[:, self.places[j]] = self.codes_of(j, clean[:, self.places[j]])
+        return seen
+
+    def codes_of(self, j: int, cells: Tensor) -> Tensor:
+        """Returns :meth:`codes` of the cells of column j, ``(n, width)``."""
+        margin = self.margins[j]
+        if margin.kind == "category":
+            return functional.one_hot(cells.argmax(1), margin.size).to(cells.dtype)
+        place = self.real.index(j)
+        which = slice(place, place + 1)
+        return self.map(self._centres(cells, which), which)[0]
+
+    def log_prob(self, x: Tensor, answers: Tensor) -> Tensor:
+        """Computes log q of all cells, ``(n, columns)``, from a network's answers for all columns."""
+        found = x.new_empty(len(x), len(self))
+        if self.real:
+            parts = torch.stack([answers[:, self.answers[j]] for j in self.real], 1)
+            found[:, self.real] = self._real_log_prob(x[:, self.starts[self.real]], parts, slice(None))
+        for j, margin in enumerate(self.margins):
+            if margin.kind == "category":
+                found[:, j] = self.log_prob_of(j, x, answers[:, self.answers[j]])
+        return found
+
+    def log_prob_of(self, j: int, x: Tensor, answer: Tensor) -> Tensor:
+        """Computes log q of the cells of column j, ``(n,)``, from a network's answers for it."""
+        cells = x[:, self.places[j]]
+        if self.margins[j].kind != "category":
+            place = self.real.index(j)
+            return self._real_log_prob(cells, answer[:, None], slice(place, place + 1)).squeeze(1)
+        code = cells.argmax(1)
+        centre = 2.0 * functional.one_hot(code, cells.shape[1]) - 1.0
+        inside = ((cells - centre).abs() <= 0.5 + EDGE).all(1)
+        return torch.where(inside, answer.log_softmax(1).gather(1, code[:, None]).squeeze(1), -torch.inf)
+
+    def draw(self, j: int, answer: Tensor, streams: Streams) -> Tensor:
+        """Draws the cells of column j, ``(n, width)``, from a network's answers for it."""
+        margin = self.margins[j]
+        if margin.kind == "category":
+            code = streams.categorical(answer.double().softmax(1))
+            return 2.0 * functional.one_hot(code, margin.size) - 1.0 + streams.uniform(margin.size) - 0.5
+        value = self.map.inverse(draw_mixture(answer, streams), self.real.index(j))
+        if margin.kind == "whole":
+            noise = streams.uniform(1).squeeze(1) - 0.5
+            whole = (value.double() * margin.std + margin.mean).round()
+            value = ((whole + noise - margin.mean) / margin.std).to(value.dtype)
+        return value[:, None]
+
+    def _real_log_prob(self, values: Tensor, answers: Tensor, which: slice) -> Tensor:
+        """Computes log q of numbers, whole or not, ``(n, c)``, from answers ``(n, c, 3·components)``."""
+        z, log_slope = self.map(values, which)
+        found = mixture_log_density(z, answers) + log_slope
+        if not bool((whole := self.whole[which]).any()):
+            return found
+        mean, std = self.mean[which], self.std[which]
+        cell = (values.double() * std + mean).round()
+        below, above = (self.map(((cell + side - mean) / std).to(values.dtype), which)[0] for side in (-0.5, 0.5))
+        return torch.where(whole, mixture_log_mass(below, above, answers) + std.log().to(found.dtype), found)
+
+    def _centres(self, values: Tensor, which: slice) -> Tensor:
+        """Replaces whole numbers that noise was added to by the numbers themselves, ``(n, c)``."""
+        if not bool((whole := self.whole[which]).any()):
+            return values
+        mean, std = self.mean[which], self.std[which]
+        centres = ((values.double() * std + mean).round() - mean) / std
+        return torch.where(whole, centres.to(values.dtype), values)
+
+
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    """Returns the places of parts of these sizes, one after the other."""
+    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
+    return [slice(start, stop) for start, stop in pairwise(ends)]

@@ -97,7 +97,8 @@ class Particles(Sampler[MADE]):
 
     def complete(self, model: MADE, x: Values, known: Tensor, call: Call) -> Tensor:
         clean = cast(Tensor, x).masked_fill(~known, 0.0)
-        made, evidence = zip(*(self._filtered(model, m, clean, known, call.streams) for m in range(model.masks)), strict=True)
+        runs = [self._filtered(model, mask, clean, known, call.streams) for mask in range(model.masks)]
+        made, evidence = zip(*runs, strict=True)
         which = call.streams.categorical(torch.stack(evidence, 1).double().softmax(1))
         chosen = torch.stack(made, 1)[torch.arange(len(clean), device=clean.device), which]
         return torch.where(known, clean, chosen.view_as(clean).to(clean.dtype))

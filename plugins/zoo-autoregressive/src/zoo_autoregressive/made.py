@@ -67,13 +67,13 @@ class MADE(Model, Density, DirectSampler, Completer):
         self.dimensions = d = math.prod(shape)
         if d < 1 or masks < 1 or not hidden or min(hidden) < 1 or len(set(hidden)) != 1:
             raise IncompatibleError(
-                f"shape = {list(shape)}, hidden = {list(hidden)}, masks = {masks}; expected at least one pixel, one mask "
-                "and one hidden layer, and as many units in every layer"
+                f"shape = {list(shape)}, hidden = {list(hidden)}, masks = {masks}; expected at least one pixel, one "
+                "mask and one hidden layer, and as many units in every layer"
             )
         if order not in get_args(Order):
             raise IncompatibleError(f"order = {order!r}; expected {' or '.join(get_args(Order))}")
         self.space = SampleSpace.of(shape, 0.0, 1.0)
-        self.layers = nn.ModuleList(nn.Linear(d if index == 0 else hidden[0], hidden[0]) for index in range(len(hidden)))
+        self.layers = nn.ModuleList(nn.Linear(below, hidden[0]) for below in [d, *hidden[1:]])
         self.last = nn.Linear(hidden[0], d)
         self.direct = nn.Parameter(torch.zeros(d, d)) if direct else None
         self.register_buffer("position", positions(d, masks, order), persistent=False)
@@ -94,7 +94,7 @@ class MADE(Model, Density, DirectSampler, Completer):
 
     def biases(self) -> list[Tensor]:
         """Returns the biases b¹ … b^L and c."""
-        return [layer.bias for layer in [*self.layers, self.last]]  # type: ignore[misc]
+        return [layer.bias for layer in [*self.layers, self.last]]
 
     def logits(self, x: Tensor, mask: int = 0) -> Tensor:
         """Computes the log-odds a of every pixel given those before it.

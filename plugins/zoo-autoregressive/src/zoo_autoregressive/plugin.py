@@ -20,7 +20,7 @@ def zoo_register(catalogue: Catalogue) -> None:
     catalogue.family(
         "autoregressive-table",
         "zoo_autoregressive.table:AutoregressiveTable",
-        "tables, column by column in any order: numbers, whole numbers, dates, categories, missing cells (Uria et al. 2014)",
+        "tables with missing cells, column by column in any order (Uria et al. 2014; Hoogeboom et al. 2022)",
         capabilities=can,
     )
     catalogue.objective(
