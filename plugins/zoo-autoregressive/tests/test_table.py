@@ -94,7 +94,7 @@ def test_masses_of_intervals_are_integrals():
 
 
 def test_the_density_of_numbers_integrates_to_one():
-    """Each column's density given those before it, by trapezia from −548 to 548, to within 1e-3: T′ jumps at the knots."""
+    """Each column's density given those before it, by trapezia from −548 to 548, to 1e-3: T′ jumps at the knots."""
     model = shaken(NUMBER, NUMBER, scale=0.6).double()
     axis = torch.sinh(torch.linspace(-7, 7, 40001, dtype=torch.float64))
     for column, given in ((0, 0.0), (1, -0.7), (1, 0.4)):

@@ -76,11 +76,9 @@ class Margin:
     def table(column: Column) -> dict[str, Any]:
         """Describes a user's column for a config; the inverse of :meth:`of`."""
         kind = KINDS[column.type]
-        more: dict[str, dict[str, Any]] = {
-            "whole": {"mean": column.mean, "std": column.std},
-            "category": {"size": column.width},
-        }
-        return {"kind": kind, **more.get(kind, {})}
+        if kind == "category":
+            return {"kind": kind, "size": column.width}
+        return {"kind": kind, "mean": column.mean, "std": column.std} if kind == "whole" else {"kind": kind}
 
     @property
     def width(self) -> int:
