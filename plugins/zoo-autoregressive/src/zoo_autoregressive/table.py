@@ -38,8 +38,8 @@ from zoo_core.interfaces import Completer, Condition, DataSet, Density, DirectSa
 
 __all__ = ["AutoregressiveTable"]
 
-FEWEST_STEPS, MOST_STEPS = 200, 8000
-"""Bounds of the number of training steps for a reader's own table."""
+FEWEST_STEPS, MOST_STEPS, PASSES = 200, 8000, 150
+"""Bounds of the number of training steps for a reader's own table, and the passes over it between them."""
 
 
 class AutoregressiveTable(Model, Density, DirectSampler, Completer):
@@ -106,8 +106,10 @@ class AutoregressiveTable(Model, Density, DirectSampler, Completer):
 
     @classmethod
     def recipe_for(cls, recipe: Mapping[str, Any], data: DataSet, shape: Sequence[int]) -> dict[str, Any]:
-        """Takes about one step for each example, so that a few hundred rows are not learned by heart."""
-        return {"steps": min(int(recipe.get("steps", MOST_STEPS)), max(FEWEST_STEPS, len(data) + 100))}
+        """Takes 150 passes over a reader's own table, and lets weights decay, so that rows are not learned by heart."""
+        batch = min(int(recipe.get("batch", 64)), 1 << (max(1, len(data) // 2).bit_length() - 1))
+        passes = min(MOST_STEPS, max(FEWEST_STEPS, PASSES * len(data) // batch))
+        return {"steps": passes, "optimiser": "adamw", "weight_decay": 0.3}
 
     def learn_scales(self, x: Tensor) -> None:
         """Sets the maps T, and the answers for rows of which nothing is known, from data ``(n, numbers)`` with NaN."""
