@@ -126,7 +126,7 @@ def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, An
     if name is not None:
         chosen = make_sampler(model, name, **options)
         if not chosen.completes:
-            others = ", ".join(one.name for one in _completing(general=True)) or "none is installed"
+            others = ", ".join(one.name for one in _completing(model)) or "none is installed"
             raise IncompatibleError(f"sampler {name!r} completes no samples; those that do: {others}")
         return chosen
     reasons = []
@@ -138,21 +138,22 @@ def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, An
                 raise IncompatibleError(f"this model completes samples exactly, without options; leave {given} out")
             return None
         reasons.append(f"this model {why}")
-    general = list(_completing(general=True))
+    meant = list(_completing(model))
     for kind in _completing():
         try:
             return make_sampler(model, kind.name, **options)
         except IncompatibleError as err:
-            if kind in general:
+            if kind in meant:
                 reasons.append(str(err))
     because = "; ".join(reasons) or "no sampler that can is installed"
     raise IncompatibleError(f"{type(model).__name__} cannot complete samples: {because}")
 
 
-def _completing(general: bool = False) -> Iterator[type[Sampler[Any]]]:
-    """Yields the installed samplers that can complete samples; with ``general`` only those that are for any family."""
+def _completing(model: Model | None = None) -> Iterator[type[Sampler[Any]]]:
+    """Yields the installed samplers that can complete samples; with a model only those meant for its family or any."""
     for component in plugins.load().catalogue.all("sampler"):
-        if general and component.families:
+        family = "" if model is None or model.entry is None else model.entry.family
+        if model is not None and component.families and family not in component.families:
             continue
         try:
             kind = resolve(component.target)
