@@ -343,10 +343,10 @@ def test_samplers_of_other_families_are_not_named():
 
     x = torch.tensor([[math.nan, 0.0]])
     table = zoo_core.load("autoregressive-table-moons")
-    with pytest.raises(IncompatibleError, match="'direct' completes no samples; those that do: any-order, inpaint$"):
+    with pytest.raises(IncompatibleError, match=r"'direct' completes no samples; those that do: any-order, inpaint$"):
         fill(table, x, sampler="direct")
     assert describe(table, ~x.isnan()) == "by any-order"
-    with pytest.raises(IncompatibleError, match="those that do: inpaint$"):
+    with pytest.raises(IncompatibleError, match=r"those that do: inpaint$"):
         fill("gmm-eight-gaussians", x, sampler="direct")
     with pytest.raises(IncompatibleError, match="is for models of tables in any order"):
         fill("gmm-eight-gaussians", x, sampler="any-order")
