@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas
@@ -24,7 +25,7 @@ SETS: dict[str, Callable[..., object]] = {
     "diabetes": datasets.load_diabetes,
 }
 TARGET = "target"
-FAMILIES: dict[str, tuple[str, dict[str, int]]] = {
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mixture": ("gmm", {"restarts": 3}),
     "autoregressive": ("autoregressive-table", {}),
 }
