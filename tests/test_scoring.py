@@ -159,6 +159,14 @@ def test_contributions_are_the_conditional_surprise():
     assert math.isnan(found.contributions[2, 1].item())
 
 
+def test_learned_marginals_have_no_contributions():
+    model = Normal()
+    model.marginals_are = "learned"
+    found = score(model, torch.tensor([[3.0, 3.0], [1.0, math.nan]]), held_out=usual(200))
+    assert found.contributions is None
+    assert found.score.isfinite().all()
+
+
 def labelled(n: int) -> DataSet:
     label = torch.arange(n) % 2
     x = usual(n).tensor + 10.0 * label[:, None]

@@ -126,7 +126,7 @@ def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, An
     if name is not None:
         chosen = make_sampler(model, name, **options)
         if not chosen.completes:
-            others = ", ".join(one.name for one in _completing()) or "none is installed"
+            others = ", ".join(one.name for one in _completing(model)) or "none is installed"
             raise IncompatibleError(f"sampler {name!r} completes no samples; those that do: {others}")
         return chosen
     reasons = []
@@ -138,18 +138,23 @@ def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, An
                 raise IncompatibleError(f"this model completes samples exactly, without options; leave {given} out")
             return None
         reasons.append(f"this model {why}")
+    meant = list(_completing(model))
     for kind in _completing():
         try:
             return make_sampler(model, kind.name, **options)
         except IncompatibleError as err:
-            reasons.append(str(err))
+            if kind in meant:
+                reasons.append(str(err))
     because = "; ".join(reasons) or "no sampler that can is installed"
     raise IncompatibleError(f"{type(model).__name__} cannot complete samples: {because}")
 
 
-def _completing() -> Iterator[type[Sampler[Any]]]:
-    """Yields the installed samplers that can complete samples."""
+def _completing(model: Model | None = None) -> Iterator[type[Sampler[Any]]]:
+    """Yields the installed samplers that can complete samples; with a model only those meant for its family or any."""
     for component in plugins.load().catalogue.all("sampler"):
+        family = "" if model is None or model.entry is None else model.entry.family
+        if model is not None and component.families and family not in component.families:
+            continue
         try:
             kind = resolve(component.target)
         except PluginError:

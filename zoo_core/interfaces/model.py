@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,9 @@ class Model(nn.Module):
             white with the grey level as its probability, and the model is given zeros and ones.
         takes_missing: whether NaN in data, or a token of −1, means a missing value.  ``log_prob`` of such a row is then
             that of its other values, log ∫ p(x) over the missing ones, and its statistics objectives take it too.
+        marginals_are: whether that integral is exact, or ``learned`` by itself for each set of known values, as by a
+            model of any order: a normalised density of them, which agrees with the integral as far as training brings
+            it.
         entry: registry entry that the model was built from, if any.
         players: parts that objectives train, by name (``{"generator": …, "critic": …}``); ``{"model": self}`` unless a
             family overrides it.
@@ -46,6 +49,7 @@ class Model(nn.Module):
     discrete: bool = False
     binarises: bool = False
     takes_missing: bool = False
+    marginals_are: Literal["exact", "learned"] = "exact"
     entry: Entry | None = None
 
     @classmethod

@@ -252,7 +252,8 @@ def _patterns(hidden: Tensor) -> list[tuple[Tensor, Tensor]]:
 def _contributions(model: Model, statistic: Statistic, examples: _Examples, run: _Run) -> Tensor | None:
     """Computes −log p(x_j | x_rest) = log p(x_rest) − log p(x) of each value, where the marginals are exact."""
     shape = model.space.user.shape
-    exact = model.takes_missing and can(model, Density) and cast(Any, model).log_prob_is == "exact"
+    integrates = model.takes_missing and model.marginals_are == "exact"
+    exact = integrates and can(model, Density) and cast(Any, model).log_prob_is == "exact"
     if not exact or statistic.name != "surprise" or len(shape) != 1 or shape[0] is None or shape[0] > MOST_COLUMNS:
         return None
     every = torch.arange(len(examples.prepared))

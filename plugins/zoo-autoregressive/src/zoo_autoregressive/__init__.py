@@ -1,0 +1,1 @@
+"""Autoregressive models: masked autoencoders of black and white images (MADE), and tables in any order of columns."""
