@@ -28,6 +28,7 @@ _FILE = {
     "sha256": Key(str, "SHA-256 hash of the file", True, r"[0-9a-f]{64}", "64 hex digits"),
     "size": Key(int, "size of the file in bytes", True),
     "not_finite": Key(int, "number of its samples that are not finite [0]"),
+    "completion": Key(int, "number of the completion that it has [0]"),
 }
 
 
@@ -42,6 +43,7 @@ class File:
         sha256: SHA-256 hash of the file.
         size: size of the file in bytes.
         not_finite: number of its samples that have numbers which are not finite.
+        completion: number of the completion that it has, of samples that were completed several times.
     """
 
     file: str
@@ -50,10 +52,11 @@ class File:
     sha256: str
     size: int
     not_finite: int = 0
+    completion: int = 0
 
     def table(self) -> dict[str, Any]:
-        """Returns the fields as JSON values, without a zero for ``not_finite``."""
-        return {key: value for key, value in asdict(self).items() if key != "not_finite" or value}
+        """Returns the fields as JSON values, without a zero for ``not_finite`` and ``completion``."""
+        return {key: value for key, value in asdict(self).items() if key not in ("not_finite", "completion") or value}
 
     @classmethod
     def of(cls, table: Any, where: str) -> File:
