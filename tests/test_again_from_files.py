@@ -1,4 +1,4 @@
-"""``zoo again`` for what was made from files: completed samples, codes, and samples of codes."""
+"""``zoo again`` for what was made from files: completed samples, codes, samples of codes, and scores."""
 
 from __future__ import annotations
 
@@ -264,3 +264,43 @@ def test_another_number_of_rows_than_the_note_says(run):
     notes.write_noted(Path("z.npz"), Path("z.npz").read_bytes(), strange.text())
     with pytest.raises(DataError, match="has 5 rows, it says; the files that it names have 4"):
         again("z.npz")
+
+
+# Scores
+
+
+def test_scores_are_made_again(holes, run):
+    """With the examples that calibrate them, a change of which is refused."""
+    assert run("sample", RING, "-n", "40", "--seed", "1", "--out", "usual.csv")[0] == 0
+    given = ("--held-out", "usual.csv", "--false-alarms", "0.1", "-n", "30", "--seed", "5")
+    assert run("score", RING, "a.csv", "b.csv", *given, "--out", "s.csv")[0] == 0
+    made = made_of("s.csv")
+    assert (made.verb, made.n, made.shows) == ("score", 4, "table")
+    assert made.options == {"statistic": "surprise", "false_alarms": 0.1, "held_out": "usual.csv", "n": 30}
+    assert made.uses == {"usual.csv": notes.file_sha256(Path("usual.csv"))}
+    same(run, "s.csv", "--out", "t.csv")
+    assert Path("t.csv").read_bytes() == Path("s.csv").read_bytes()
+    code, _, err = run(*shlex.split(run("again", "s.csv", "--show")[1])[1:-1], "u.csv")
+    assert code == 0, err
+    assert Path("u.csv").read_bytes() == Path("s.csv").read_bytes()
+    with pytest.raises(IncompatibleError, match="cannot write a table"):
+        again("s.csv", out="s.json")
+    for options in ({"model": "x"}, {"n": True}, {"n": "3"}, {"statistic": 1}, {"batch_size": 1}):
+        notes.write_noted(Path("v.csv"), b"1\n", replace(made, options=options).text())
+        with pytest.raises(DataError, match="which zoo score does not take"):
+            again("v.csv")
+    Path("usual.csv").write_text("1,2\n")
+    code, _, err = run("again", "s.csv")
+    assert code == ChecksumError.exit_code
+    assert "was made from 'usual.csv' with SHA-256" in err
+
+
+def test_scores_of_held_out_data_and_without_a_note(holes, run):
+    assert run("score", RING, "a.csv", "-n", "50", "--out", "s.csv")[0] == 0
+    same(run, "s.csv")
+    Path("s.csv").write_text(Path("s.csv").read_text().replace("false", "true"))
+    code, _, err = run("again", "s.csv")
+    assert code == 1
+    assert "the file was changed after it was written" in err
+    assert run("score", RING, "a.csv", "-n", "50", "--no-note", "--out", "s.csv")[0] == 0
+    assert not Path("s.csv.zoo.json").exists()

@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """Make a file again, and say whether the result is the same.
 
-    FILE is what zoo sample, translate, plot, fill, encode or decode wrote, or a folder of such files with a
+    FILE is what zoo sample, translate, plot, fill, encode, decode or score wrote, or a folder of such files with a
     manifest.json.  It says how it was made; a model is used only if the hash of its weights is the one that the file
     names, and so is each file that it was made from.
 

@@ -37,7 +37,7 @@ class Redrawn:
         differences: how each file differs from the one that was made again, by name; empty where one of several samples
             was drawn that the file does not show by itself.
         because: what is not as it was: versions, the device, the config; each with both values.
-        samples: samples that were drawn, in the user's range, or codes; ``None`` for films, plots and folders.
+        samples: samples that were drawn, in the user's range, or codes; ``None`` for films, plots, scores and folders.
         out: path that the result was written to, if any.
         index: index of the one sample that was drawn; ``None`` for all.
     """
@@ -218,7 +218,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check_out(out: str, made: Provenance, space: SampleSpace, index: int | None) -> None:
     """Refuses a path that the result cannot be written to, before anything is drawn."""
-    if index is None and (made.verb == "plot" or made.shows != "samples"):
+    if index is None and (made.verb in ("plot", "score") or made.shows != "samples"):
         if Path(out).suffix.lower() != made.format or not Path(out).resolve().parent.is_dir():
             raise IncompatibleError(f"cannot write a {made.shows} to {out!r}; use a {made.format} file in a folder")
         return

@@ -128,6 +128,10 @@ class Maker:
 
             draw(self.model, made.plot, path, seed=made.seed, made=made)
             return None
+        if made.verb == "score":
+            self._check_size(0, made.options)
+            self.files.score(made, path)
+            return None
         x = self.samples(made) if samples is None else samples
         if made.verb in FROM_FILES and made.verb != "decode":
             self.files.write(made, path, x)

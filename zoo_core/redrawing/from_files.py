@@ -1,4 +1,4 @@
-"""Makes again what was made from files: translations, completed samples, codes, and samples of codes."""
+"""Makes again what was made from files: translations, completed samples, codes, samples of codes, and scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ from zoo_core.saving.making import part_of_filling
 from zoo_core.saving.manifest import File
 from zoo_core.saving.provenance import Input, Provenance
 from zoo_core.saving.samples import save_result
+from zoo_core.scoring.files import save_scores, score_files
 from zoo_core.translation import translate
 
 __all__ = ["FromFiles"]
+
+_SCORING = {"statistic": str, "false_alarms": float, "held_out": str, "n": int}
+"""Options of :func:`zoo_core.scoring.files.score_files` that a file may name, and their types."""
 
 
 class FromFiles:
@@ -73,6 +77,16 @@ class FromFiles:
             save_codes(x, str(path), made)
         else:
             save_result(x, path, self.model.space.user, made)
+
+    def score(self, made: Provenance, path: Path) -> None:
+        """Scores examples again, and writes the table."""
+        if not all(type(value) is _SCORING.get(key) for key, value in made.options.items()):
+            raise DataError(f"{self.name} was made with {made.options}, which zoo score does not take")
+        _, rows = score_files(
+            self.model, [one.file for one in made.inputs], seed=made.seed, condition=made.condition,
+            progress=self.progress, **made.options,
+        )  # fmt: skip
+        save_scores(rows, path, made)
 
     def of_file(self, file: File, made: Provenance) -> Provenance:
         """Says how one file of a folder was made, from how all are."""

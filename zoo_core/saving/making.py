@@ -76,13 +76,14 @@ def of_sampling(
 
 
 def of_files(
-    verb: Literal["translate", "fill", "encode", "decode"],
+    verb: Literal["translate", "fill", "encode", "decode", "score"],
     model: Model,
     reference: str,
     files: Sequence[str],
     *,
     n: int,
     sampler: Sampler[Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     condition: Mapping[str, Any] | None = None,
     mask: str | None = None,
     dtype: str | None = None,
@@ -98,6 +99,7 @@ def of_files(
         files: paths of the files, as the user gave them.
         n: number of samples, or of codes, in the files.
         sampler: sampler that :func:`zoo_core.sampling.make_sampler` made, if one takes part.
+        options: options of the verb, where they are not the sampler's; JSON values.
         condition: values of the condition by name, as the user gave them; JSON values.
         mask: part of every sample that is known, in words.
         dtype: number format that the model was converted to; ``None`` if it is its own.
@@ -110,7 +112,7 @@ def of_files(
         IncompatibleError: the condition is not made of JSON values.
     """
     assert model.entry is not None
-    options = {} if sampler is None else pinned(dict(sampler.made_with), offline=offline)
+    options = pinned(dict((options or {}) if sampler is None else sampler.made_with), offline=offline)
     name = "" if sampler is None else sampler.name
     return _said(
         Provenance(

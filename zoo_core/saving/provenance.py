@@ -29,11 +29,11 @@ _MOST = 1 << 60
 
 _HASH = r"[0-9a-f]{64}"
 
-VERBS = ("sample", "translate", "plot", "fill", "encode", "decode")
+VERBS = ("sample", "translate", "plot", "fill", "encode", "decode", "score")
 """The verbs whose files say how they were made."""
 
 FROM_FILES = ("translate", "fill", "encode", "decode")
-"""Those that make one file from others."""
+"""Those that make samples or codes from files."""
 
 KEYS = {
     "zoo": Key(int, "version of this table, 1", True),
@@ -44,7 +44,7 @@ KEYS = {
     "weights": Key(list, "SHA-256 hash of each file of the weights", True),
     "config": Key(str, "SHA-256 hash of the model's config", False, _HASH, "64 hex digits"),
     "sampler": Key(str, "registered name of the sampler", False, ID, "a name like ddim"),
-    "options": Key(dict, "options of the sampler, with those that were not given"),
+    "options": Key(dict, "options of the sampler, or of the scores, with those that were not given"),
     "condition": Key(dict, "condition, as it was given"),
     "guidance": Key(float, "strength of guidance"),
     "to": Key(str, "target domain of a translation"),
@@ -53,7 +53,9 @@ KEYS = {
     "length": Key(int, "length that samples were continued to"),
     "completions": Key(int, "number of completions of each sample"),
     "completion": Key(int, "number of the completion that the file has [all of them]"),
-    "inputs": Key(list, "files that were translated, filled, encoded or decoded: `file` and `sha256`", items=dict),
+    "inputs": Key(
+        list, "files that were translated, filled, encoded, decoded or scored: `file` and `sha256`", items=dict
+    ),
     "plot": Key(str, "registered name of the plot", False, ID, "a name like score"),
     "seed": Key(str, "seed of the random numbers, in decimal digits", True, r"-?[0-9]{1,400}", "an integer"),
     "first": Key(int, "index of the first sample [0]"),
@@ -63,7 +65,11 @@ KEYS = {
     "dtype": Key(str, "number format that the model was converted to [its own]"),
     "device": Key(str, "kind of device", False, "[a-z]+", "a word like cpu"),
     "shows": Key(
-        str, "what the file shows [samples]", False, "samples|film|strip|plot", "samples, film, strip or plot"
+        str,
+        "what the file shows [samples]",
+        False,
+        "samples|film|strip|plot|table",
+        "samples, film, strip, plot or table",
     ),
     "format": Key(str, "suffix of the file [of several kinds]", False, r"\.[a-z0-9]{1,16}", "a suffix like .png"),
     "versions": Key(dict, "versions of the packages that took part", True),
@@ -83,7 +89,7 @@ class Input:
 class Provenance:
     """How a file was made; :data:`KEYS` describes the fields."""
 
-    verb: Literal["sample", "translate", "plot", "fill", "encode", "decode"]
+    verb: Literal["sample", "translate", "plot", "fill", "encode", "decode", "score"]
     model: str
     id: str
     family: str
@@ -108,7 +114,7 @@ class Provenance:
     uses: Mapping[str, str] = field(default_factory=dict)
     dtype: str | None = None
     device: str = "cpu"
-    shows: Literal["samples", "film", "strip", "plot"] = "samples"
+    shows: Literal["samples", "film", "strip", "plot", "table"] = "samples"
     format: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -196,7 +202,11 @@ class Provenance:
             given |= {"--first": self.first or None} if self.verb == "sample" else {}
             given["--sampler"] = self.sampler
         words += [str(word) for flag, value in given.items() if value not in ("", None) for word in (flag, value)]
-        for flag, table in (("--set", self.options), ("--condition", self.condition)):
+        if self.verb == "score":
+            for key, value in self.options.items():
+                words += [f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}", str(value)]
+        settings = {} if self.verb == "score" else self.options
+        for flag, table in (("--set", settings), ("--condition", self.condition)):
             for key, value in table.items():
                 words += [flag, f"{key}={typed(value)}"]
         if self.verb == "sample" and self.condition and self.guidance is not None:
