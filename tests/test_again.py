@@ -497,7 +497,7 @@ STRANGE = {
     "first": [-1, 2**62, 10**400, "0"],
     "index": [9, -1, "x"],
     "seed": [3, "x", "9" * 500, "1e3"],
-    "verb": ["rm", "", 1, "plot", "translate"],
+    "verb": ["rm", "", 1, "plot", "translate", "fill", "encode", "decode", "score"],
     "model": ["../" * 50, "/dev/zero", "/proc/self/mem", "hf:org/x", "hf:org/x@main", "~nobody", "\x1b[2J", "a\nb", "",
               "x" * 10_000, "local-dir:/dev", "./x\0", 3, "file:///etc/passwd"],
     "weights": [[], ["x"], ["0" * 64], "0" * 64, [1], [["a"]]],
@@ -515,6 +515,10 @@ STRANGE = {
     "shows": ["film", "plot", "x"],
     "plot": ["score", "../x"],
     "to": ["x"],
+    "mask": ["../../../etc/passwd", 3, "\x1b[2J"],
+    "length": ["x", -1, 10**12],
+    "completion": [0, -1, "x"],
+    "completions": [0, -1, 10**12],
     "inputs": [[{"file": "/etc/passwd", "sha256": "0" * 64}], [{"file": "/dev/zero", "sha256": "0" * 64}], ["x"], [{}]],
 }  # fmt: skip
 

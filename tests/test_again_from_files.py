@@ -183,6 +183,26 @@ def test_where_it_cannot_be_said_the_file_is_written_all_the_same(holes, run, mo
     assert not Path("x.csv.zoo.json").exists()
 
 
+@pytest.mark.parametrize("verb", ["fill", "decode"])
+def test_the_list_of_another_run_is_not_replaced(holes, run, verb):
+    """That of samples, or a file of the user's own; a list of the same verb is."""
+    assert run("sample", "vae-moons", "-n", "2", "--out", "d/")[0] == 0
+    assert run("sample", "vae-moons", "-n", "2", "--out", "x.csv")[0] == 0
+    assert run("encode", "vae-moons", "x.csv", "--out", "c.npz")[0] == 0
+    command = ["fill", RING, "a.csv"] if verb == "fill" else ["decode", "vae-moons", "c.npz"]
+    for words in ("lists what zoo sample wrote", "is no list of the zoo's"):
+        before = Path("d/manifest.json").read_bytes()
+        code, _, err = run(*command, "--out", "d/")
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert words in err
+        assert Path("d/manifest.json").read_bytes() == before
+        Path("d/manifest.json").write_text("{}")
+    assert run(*command, "--no-note", "--out", "d/")[0] == 0
+    assert Path("d/manifest.json").read_text() == "{}"
+    for _ in range(2):
+        assert run(*command, "--out", "e/")[0] == 0
+
+
 STRANGE = {
     "first": (1, DataError, "which no file of"),
     "n": (2, DataError, "which no file of"),
@@ -193,6 +213,23 @@ STRANGE = {
     "completions": (None, DataError, "a key that fill needs is missing"),
     "inputs": ((), DataError, "a key that fill needs is missing"),
 }
+
+
+def test_a_folder_whose_list_names_other_verbs_or_completions(holes, run):
+    """One line for each, and nothing is written."""
+    assert run("fill", RING, "a.csv", "b.csv", "--out", "d/")[0] == 0
+    manifest = Manifest.read(Path("d/manifest.json"))
+    before = sorted(Path.cwd().rglob("*"))
+    for changes in (
+        {"verb": "plot", "plot": "samples"}, {"verb": "encode"}, {"verb": "decode"},
+        {"verb": "score", "shows": "table"}, {"verb": "translate", "to": "x"}, {"n": 9},
+        {"inputs": manifest.made.inputs[:1]},
+    ):  # fmt: skip
+        replace(manifest, made=replace(manifest.made, **changes)).write(Path("d/manifest.json"))
+        code, out, err = run("again", "d/")
+        assert code in (1, 2, 3, 4), changes
+        assert (out, len(err.splitlines())) == ("", 1), changes
+        assert sorted(Path.cwd().rglob("*")) == before
 
 
 @pytest.mark.parametrize("key", STRANGE)

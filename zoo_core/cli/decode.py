@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from zoo_core.cli.options import batch_size, conditions, noted, placement, with_flags
 from zoo_core.cli.output import complete_model, how_made, json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError
-from zoo_core.files.formats import check_target
+from zoo_core.files.formats import check_target, is_folder
 
 
 @click.command("decode", short_help="Decode latent codes to samples.")
@@ -50,10 +51,13 @@ def command(
     from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import load
     from zoo_core.saving.making import of_files
+    from zoo_core.saving.manifest import check_free
     from zoo_core.saving.samples import save_samples
 
     condition = with_flags(condition, "--condition", label=label)
     check_target(out)
+    if note and is_folder(out):
+        check_free(Path(out), "decode")
     codes = read_codes(file)
     model = load(name, device=device, dtype=dtype, offline=offline, weights_from=weights_from)
     warn_about_plugins()

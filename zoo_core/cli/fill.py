@@ -105,10 +105,12 @@ def command(
     from zoo_core.loading import load
     from zoo_core.sampling import default_guidance
     from zoo_core.saving.making import of_files, part_of_filling
-    from zoo_core.saving.manifest import NAME, Manifest, sorted_files
+    from zoo_core.saving.manifest import NAME, Manifest, check_free, sorted_files
 
     options, condition = with_flags(options, steps=steps), with_flags(condition, "--condition", label=label)
     check_target(out)
+    if note and is_folder(out):
+        check_free(Path(out), "fill")
     for file in files:
         check_source(file)
     places = _places(files, out, count)

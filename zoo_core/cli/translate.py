@@ -76,11 +76,13 @@ def command(
     from zoo_core.interfaces.values import cat, finite_rows
     from zoo_core.loading import load
     from zoo_core.saving.making import of_files
-    from zoo_core.saving.manifest import NAME, Manifest, sorted_files
+    from zoo_core.saving.manifest import NAME, Manifest, check_free, sorted_files
     from zoo_core.saving.samples import save_result
     from zoo_core.translation import domain, translate
 
     check_target(out)
+    if note and is_folder(out):
+        check_free(Path(out), "translate")
     for file in files:
         check_source(file)
     entry = entry_of(name, offline=offline)

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import DataError
+from zoo_core.errors import DataError, IncompatibleError, ZooError
 from zoo_core.files.folders import write_whole
 from zoo_core.files.notes import file_sha256
 from zoo_core.registry.keys import Key, table_problems
 from zoo_core.saving.provenance import Provenance
 
-__all__ = ["NAME", "File", "Manifest", "sorted_files"]
+__all__ = ["NAME", "File", "Manifest", "check_free", "sorted_files"]
 
 NAME = "manifest.json"
 LARGEST = 1 << 28
@@ -147,6 +147,23 @@ class Manifest:
         if table.get("sha256") != read.sha256:
             raise DataError(f"{path} is damaged: its sha256 is not that of its list of files")
         return read
+
+
+def check_free(folder: Path, verb: str) -> None:
+    """Refuses a folder whose list of files would be replaced by that of another verb, before any work.
+
+    Raises:
+        IncompatibleError: its manifest is another verb's, or is none.
+    """
+    if not (folder / NAME).exists():
+        return
+    try:
+        found = Manifest.read(folder / NAME).made.verb
+        what = f"lists what zoo {found} wrote"
+    except ZooError:
+        found, what = None, "is no list of the zoo's"
+    if found != verb:
+        raise IncompatibleError(f"{folder / NAME} {what}, and would be replaced; use another folder, or --no-note")
 
 
 def sorted_files(files: Iterable[File]) -> tuple[File, ...]:
