@@ -162,7 +162,8 @@ def files() -> Iterator[str]:
         kinds = formats.kinds_with(suffix)
         yield f"| `{suffix}` | {cell(holds)} | {'every kind' if kinds == formats.KINDS else ', '.join(kinds)} |"
     yield from ["", "## What a file says of itself", ""]
-    yield "Files of samples, translations, films and plots say how they were made, in JSON; `zoo again` reads it."
+    yield "Files of samples, translations, completions, codes, scores, films and plots say how they were made, in JSON;"
+    yield "`zoo again` reads it."
     yield from ["", *table_of(notes.__doc__), "", "| key | must | what it says |", "|---|---|---|"]
     yield from (f"| `{name}` | {'yes' if key.required else ''} | {cell(key.doc)} |" for name, key in KEYS.items())
 

@@ -85,18 +85,49 @@ def command(chance: random.Random) -> list[str]:
     return [*words, "--out", f"x{out}"]
 
 
-def made_again(run, folder: Path, words: list[str]) -> str | None:
-    """Runs a command and makes again what it wrote; says what went wrong."""
+def from_files(chance: random.Random) -> list[list[str]]:
+    """Command lines that draw samples, and complete them or decode their codes, with options at random."""
+    verb, out = chance.choice(["fill", "decode"]), chance.choice([".csv", ".json", ".npy", ".npz", ".safetensors"])
+    if verb == "decode":
+        name = chance.choice(["nsf-moons", "vae-moons", "vae-mnist", "glow-mnist"])
+        codes, n = f"codes{chance.choice(['.npz', '.npy', '.safetensors'])}", str(chance.randint(1, 9))
+        made = chance.choice(["x.png", "x.npz", "d/"] if name.endswith("mnist") else [f"x{out}", "x.png", "d/"])
+        return [
+            ["sample", name, "-n", n, "--seed", n, "--no-note", "--out", "in.npz"],
+            ["encode", name, "in.npz", "--out", codes],
+            ["decode", name, codes, "--out", made],
+        ]
+    name = chance.choice([RING, MOONS, DIGITS, "cfm-mnist-cond"])
+    image = name in (DIGITS, "cfm-mnist-cond")
+    draws = ["sample", name, "--seed", str(chance.randint(0, 99)), "--no-note"]
+    words = ["fill", name, *(["in/00000.png", "in/00001.png"] if image else [f"in{out}"])]
+    words += ["--mask", chance.choice(["left", "border", "box=1,2,3,4"] if image else ["[1,0]", "[0,1]"])]
+    count = chance.choice(["1", "1", "3"])
+    words += ["-n", count, "--seed", str(chance.choice([0, 7, -3, 2**70]))]
+    if name in (MOONS, "cfm-mnist-cond"):
+        words += ["--steps", str(chance.randint(1, 3)), "--set", f"resamplings={chance.randint(1, 3)}"]
+    if name == "cfm-mnist-cond":
+        draws += ["--steps", "1", "--label", "4"]
+        words += chance.choice([["--label", "3"], ["--condition", "label=[0,7]"]])
+    if name == RING and chance.random() < 0.3:
+        words += ["--dtype", "float64"]
+    draws += ["-n", "2", "--out", "in/"] if image else ["-n", str(chance.randint(1, 40)), "--out", f"in{out}"]
+    return [draws, [*words, "--out", "d/" if image or count != "1" else f"x{out}"]]
+
+
+def made_again(run, folder: Path, commands: list[list[str]]) -> str | None:
+    """Runs commands and makes again what they wrote with a note; says what went wrong."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     before = Path.cwd()
     os.chdir(folder)
     try:
-        code, _, err = run("sample", *words)
-        if code != 0:
-            return f"sample: {err}"
+        for words in commands:
+            code, _, err = run(*words)
+            if code != 0:
+                return f"{words[0]}: {err}"
         for place in sorted(folder.iterdir()):
-            if place.name.endswith(".zoo.json"):
+            if place.name.endswith(".zoo.json") or place.stem == "in":
                 continue
             copy = folder / f"copy-{place.name}"
             target = f"{copy}/" if place.is_dir() else str(copy)
@@ -116,11 +147,16 @@ def made_again(run, folder: Path, words: list[str]) -> str | None:
 
 @pytest.mark.parametrize("count", [pytest.param(12, marks=pytest.mark.long), pytest.param(100, marks=pytest.mark.slow)])
 def test_commands_at_random_are_made_again_to_the_bit(run, tmp_path, count):
-    """Models, samplers, options, conditions, formats and films; every file that is written has equal bytes."""
+    """Models, samplers, options, conditions, formats, films and files; every file that is written has equal bytes."""
     chance = random.Random(count)
-    commands = [command(chance) for _ in range(count)]
-    assert len({words[0] for words in commands}) >= 8
-    wrong = [(" ".join(c), reason) for c in commands if (reason := made_again(run, tmp_path / "work", c))]
+    commands = [[["sample", *command(chance)]] for _ in range(count)]
+    assert len({words[1] for [words] in commands}) >= 8
+    commands += [from_files(chance) for _ in range(count // 4)]
+    wrong = [
+        ("; ".join(map(" ".join, each)), reason)
+        for each in commands
+        if (reason := made_again(run, tmp_path / "work", each))
+    ]
     assert wrong == []
 
 
@@ -461,7 +497,7 @@ STRANGE = {
     "first": [-1, 2**62, 10**400, "0"],
     "index": [9, -1, "x"],
     "seed": [3, "x", "9" * 500, "1e3"],
-    "verb": ["rm", "", 1, "plot", "translate"],
+    "verb": ["rm", "", 1, "plot", "translate", "fill", "encode", "decode", "score"],
     "model": ["../" * 50, "/dev/zero", "/proc/self/mem", "hf:org/x", "hf:org/x@main", "~nobody", "\x1b[2J", "a\nb", "",
               "x" * 10_000, "local-dir:/dev", "./x\0", 3, "file:///etc/passwd"],
     "weights": [[], ["x"], ["0" * 64], "0" * 64, [1], [["a"]]],
@@ -479,6 +515,10 @@ STRANGE = {
     "shows": ["film", "plot", "x"],
     "plot": ["score", "../x"],
     "to": ["x"],
+    "mask": ["../../../etc/passwd", 3, "\x1b[2J"],
+    "length": ["x", -1, 10**12],
+    "completion": [0, -1, "x"],
+    "completions": [0, -1, 10**12],
     "inputs": [[{"file": "/etc/passwd", "sha256": "0" * 64}], [{"file": "/dev/zero", "sha256": "0" * 64}], ["x"], [{}]],
 }  # fmt: skip
 

@@ -20,7 +20,8 @@ FLOORS = (
     {"loading", "lookup"},
     {"datasets", "sampling", "saving"},
     {"coding", "evaluation", "filling", "plots", "sharding", "training", "translation"},
-    {"authoring", "estimator", "redrawing", "scoring", "testing"},
+    {"scoring"},
+    {"authoring", "estimator", "redrawing", "testing"},
     {"cli"},
 )
 """The rooms (packages and single modules) of ``zoo_core``, from the ground up; CONTRIBUTING.md shows the same."""

@@ -17,7 +17,7 @@ import zoo_core
 from zoo_core import plugins
 from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import DataError, IncompatibleError
-from zoo_core.filling import describe, fill
+from zoo_core.filling import fill, way_of
 from zoo_core.filling.cells import with_cells
 from zoo_core.filling.masks import known_part, lengthened, mask_of
 from zoo_core.interfaces import (
@@ -112,7 +112,7 @@ def test_a_path_model_is_completed_by_its_conditional_distribution_with_a_mask_f
     for hidden in (made[::2, 1], made[1::2, 0]):
         assert abs(hidden.mean().item() - RHO * 1.5) < 0.12
         assert abs(hidden.var().item() / (1 - RHO**2) - 1) < 0.25
-    assert describe(model, known) == "by inpaint"
+    assert way_of(model, known).name == "inpaint"
 
 
 def test_completion_c_of_sample_i_depends_on_the_seed_c_and_i_only():

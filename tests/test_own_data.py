@@ -31,12 +31,12 @@ from zoo_core.training.target import Target
 KINDS = ("rgb", "grey", "odd", "points", "table", "text", "voices")
 FAMILIES = sorted({entry.family for entry in registry.load().find() if entry.recipe})
 IMAGES = {
-    "ddpm", "flow-matching", "gan", "glow", "gmm", "made", "maf", "ncsn", "realnvp", "resampled-glow", "score-sde",
-    "vae",
+    "ddpm", "flow-matching", "gan", "glow", "gmm", "made", "maf", "ncsn", "rbm", "realnvp", "resampled-glow",
+    "score-sde", "vae",
 }  # fmt: skip
 POINTS = {
-    "autoregressive-table", "cnf", "consistency", "ddpm", "flow-matching", "gan", "gmm", "mean-flow", "normal", "nsf",
-    "realnvp", "score-sde", "vae",
+    "autoregressive-table", "cnf", "consistency", "ddpm", "flow-matching", "gan", "gaussian-rbm", "gmm", "mean-flow",
+    "normal", "nsf", "realnvp", "score-sde", "vae",
 }  # fmt: skip
 FIT = {
     "rgb": IMAGES | {"noisy-classifier"}, "grey": IMAGES, "odd": IMAGES, "points": POINTS, "table": POINTS,

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from zoo_core.datasets.arrays import read_arrays
 from zoo_core.errors import DataError, IncompatibleError
-from zoo_core.files.folders import write_whole
-from zoo_core.interfaces import Condition, LatentVariable, Model, Streams
+from zoo_core.files.notes import write_noted
+from zoo_core.interfaces import Condition, LatentVariable, Model, Ragged, Streams, Values
 from zoo_core.interfaces.capabilities import lacking
 from zoo_core.loading import weights_file
 from zoo_core.sampling import default_batch_size
+from zoo_core.saving.provenance import Provenance
 
 __all__ = ["FORMATS", "check_codes_file", "decode", "encode", "read_codes", "save_codes"]
 
@@ -29,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 def encode(
     model: Model,
-    x: Tensor,
+    x: Values,
     *,
     condition: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
@@ -49,13 +50,15 @@ def encode(
         codes, or their means where the encoder is a distribution, ``(n, *code)`` on the CPU.
 
     Raises:
-        IncompatibleError: the model has no latent code, or no encoder.
+        IncompatibleError: the model has no latent code, or no encoder, or the samples have different lengths.
         ConditionError: the model does not accept the condition.
     """
     if (reason := lacking(model, [LatentVariable])) is not None:
         raise IncompatibleError(f"encoding {reason}; name a model that can")
     if type(cast(LatentVariable, model)).encode is LatentVariable.encode:
         raise IncompatibleError(f"{type(model).__name__} has no encoder; it can only decode")
+    if isinstance(x, Ragged):
+        raise IncompatibleError(f"{type(model).__name__} has samples of open length, which have no codes of one shape")
 
     def one(part: Tensor, given: Condition | None) -> Tensor:
         if model.binarises:
@@ -112,8 +115,14 @@ def check_codes_file(path: str) -> None:
         raise IncompatibleError(f"there is no folder {parent} for {path!r}; make it first")
 
 
-def save_codes(codes: Tensor, path: str) -> None:
-    """Writes codes ``(n, *code)`` to a file, whole or not at all."""
+def save_codes(codes: Tensor, path: str, made: Provenance | None = None) -> None:
+    """Writes codes ``(n, *code)`` to a file, whole or not at all.
+
+    Args:
+        codes: codes, ``(n, *code)``.
+        path: path of the file, of one of :data:`FORMATS`.
+        made: how the codes were made, which the file then says.
+    """
     check_codes_file(path)
     suffix, memory = Path(path).suffix.lower(), io.BytesIO()
     if suffix == ".safetensors":
@@ -122,7 +131,7 @@ def save_codes(codes: Tensor, path: str) -> None:
         np.save(memory, codes.numpy(), allow_pickle=False)
     else:
         np.savez(memory, codes=codes.numpy())
-    write_whole(Path(path), lambda to: to.write_bytes(memory.getvalue()))
+    write_noted(Path(path), memory.getvalue(), "" if made is None else made.at(suffix).text())
 
 
 def read_codes(path: str) -> Tensor:

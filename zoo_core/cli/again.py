@@ -46,8 +46,9 @@ def command(
 ) -> None:
     """Make a file again, and say whether the result is the same.
 
-    FILE is what zoo sample, zoo translate or zoo plot wrote, or a folder of such files with a manifest.json.  It says
-    how it was made; a model is used only if the hash of its weights is the one that the file names.
+    FILE is what zoo sample, translate, plot, fill, encode, decode or score wrote, or a folder of such files with a
+    manifest.json.  It says how it was made; a model is used only if the hash of its weights is the one that the file
+    names, and so is each file that it was made from.
 
     The exit code is 0 if the result is the same to the bit, 1 if it is not, and 4 if the weights are others, or the
     file does not say how it was made.

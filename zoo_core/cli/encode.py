@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from zoo_core.cli.options import batch_size, conditions, placement, with_flags
-from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
-from zoo_core.errors import IncompatibleError
+from zoo_core.cli.options import batch_size, conditions, noted, placement, with_flags
+from zoo_core.cli.output import complete_model, how_made, json_option, print_json, progress, warn_about_plugins
 from zoo_core.files.formats import check_source
 
 
@@ -19,6 +18,7 @@ from zoo_core.files.formats import check_source
 @conditions("samples")
 @batch_size("samples handled")
 @click.option("--out", required=True, metavar="FILE", help="File for the codes: .npz, .npy or .safetensors.")
+@noted
 @placement
 @json_option
 def command(
@@ -28,6 +28,7 @@ def command(
     label: int | None,
     batch_size: int | None,
     out: str,
+    note: bool,
     device: str,
     dtype: str | None,
     offline: bool | None,
@@ -37,7 +38,7 @@ def command(
     """Encode samples in files to latent codes.
 
     The codes of all FILEs are one array, codes, with a row for each sample in the order of the files; where the encoder
-    is a distribution they are its means.
+    is a distribution they are its means.  The file says how it was made: see 'zoo again'.
 
     \b
     Examples:
@@ -46,9 +47,9 @@ def command(
     """
     from zoo_core.coding import check_codes_file, encode, save_codes
     from zoo_core.datasets.reading import read_samples
-    from zoo_core.interfaces import Ragged
     from zoo_core.interfaces.values import cat
     from zoo_core.loading import load
+    from zoo_core.saving.making import of_files
 
     condition = with_flags(condition, "--condition", label=label)
     check_codes_file(out)
@@ -60,10 +61,11 @@ def command(
         check_source(file, model.space.user)
     began = time.perf_counter()
     x = cat([read_samples(file, model.space.user) for file in files])
-    if isinstance(x, Ragged):
-        raise IncompatibleError(f"{name} has samples of open length, which have no codes of one shape")
     codes = encode(model, x, condition=condition, batch_size=batch_size, progress=progress(f"encoding by {name}"))
-    save_codes(codes, out)
+    made = how_made(note, out, lambda: of_files(
+        "encode", model, name, files, condition=condition, n=len(codes), dtype=dtype, offline=offline
+    ))  # fmt: skip
+    save_codes(codes, out, made)
     seconds = time.perf_counter() - began
     if as_json:
         shown = {"model": name, "n": len(codes), "shape": list(codes.shape[1:]), "seconds": round(seconds, 3)}

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from zoo_core.cli.options import batch_size, conditions, key_values, placement, solver_steps, with_flags
-from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
+from zoo_core.cli.options import batch_size, conditions, key_values, noted, placement, solver_steps, with_flags
+from zoo_core.cli.output import complete_model, how_made, json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError, IncompatibleError
-from zoo_core.files.formats import PICTURES, check_source, check_target, is_folder, is_one_picture
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from zoo_core.interfaces import SampleSpace, Values
+from zoo_core.files.formats import PICTURES, check_source, check_target, is_folder
 
 
 @click.command("fill", short_help="Complete samples in files: missing cells, a masked part, the end of a sequence.")
@@ -67,6 +61,7 @@ if TYPE_CHECKING:
     metavar="FILE|FOLDER/",
     help="File for the completed samples, or a folder/ for several files or completions.",
 )
+@noted
 @placement
 @json_option
 def command(
@@ -83,6 +78,7 @@ def command(
     label: int | None,
     batch_size: int | None,
     out: str,
+    note: bool,
     device: str,
     dtype: str | None,
     offline: bool | None,
@@ -94,7 +90,7 @@ def command(
     What is missing is drawn given what is known: exactly, if the model can, or by a sampler, such as inpaint for models
     on a path.  Known values stay as they are; of a CSV file every other character does.  In a folder, a result has the
     name of its FILE, with the number of the completion for -n above 1.  Completion c of sample i depends on the seed, c
-    and i only.
+    and i only.  Results say how they were made: see 'zoo again'.
 
     \b
     Examples:
@@ -103,14 +99,18 @@ def command(
       zoo fill ddpm-mnist three.png --mask left --out whole.png
       zoo fill ddpm-mnist digits/*.png --mask around=10,10,8,8 -n 4 --out filled/
     """
-    from zoo_core.datasets.reading import read_samples
-    from zoo_core.filling import describe, fill
-    from zoo_core.filling.masks import known_part, lengthened
-    from zoo_core.interfaces.values import cat, finite_rows
+    from zoo_core.filling import fill, way_of
+    from zoo_core.filling.given import Given
+    from zoo_core.interfaces.values import finite_rows
     from zoo_core.loading import load
+    from zoo_core.sampling import default_guidance
+    from zoo_core.saving.making import of_files, part_of_filling
+    from zoo_core.saving.manifest import NAME, Manifest, check_free, sorted_files
 
     options, condition = with_flags(options, steps=steps), with_flags(condition, "--condition", label=label)
     check_target(out)
+    if note and is_folder(out):
+        check_free(Path(out), "fill")
     for file in files:
         check_source(file)
     places = _places(files, out, count)
@@ -120,45 +120,47 @@ def command(
     for file in files:
         check_source(file, space)
     began = time.perf_counter()
-    read = [read_samples(file, space, missing=True) for file in files]
-    given = cat(read)
-    known = known_part(given, mask, space)
-    if length is not None:
-        short, (given, known) = known, lengthened(given, length)
-        if mask is not None:
-            known.narrow(given.axis, 0, short.shape[given.axis]).logical_and_(short)
+    given = Given.read(files, space, mask=mask, length=length)
+    n, known = len(given.x), given.known
     if bool(known.all()):
         raise IncompatibleError(f"nothing is missing in {', '.join(files)[:200]}; leave cells empty, or give --mask")
-    how = describe(model, known, sampler, **options)
-    made = fill(
+    way = way_of(model, known, sampler, **options)
+    made = how_made(note, out, lambda: of_files(
+        "fill", model, name, files, mask=mask, length=length, completions=count, sampler=way, condition=condition,
+        guidance=default_guidance(model) if condition else None, seed=seed, n=n, dtype=dtype, offline=offline,
+    ))  # fmt: skip
+    completed = fill(
         model,
-        given,
+        given.x,
         known,
         n=count,
         seed=seed,
-        sampler=sampler,
+        sampler=way,
         condition=condition or None,
         batch_size=batch_size,
         progress=progress(f"filling by {name}"),
-        **options,
     )
     if is_folder(out):
         Path(out).mkdir(exist_ok=True)
-    first = 0
-    for file, samples, targets in zip(files, read, places, strict=True):
-        part = slice(first, first + len(samples))
-        for whole, target in zip(made, targets, strict=True):
-            _write(whole[part], target, Path(file), known[part], space)
-        first = part.stop
+    written = []
+    for i, (part, targets) in enumerate(zip(given.parts, places, strict=True)):
+        for completion, (whole, target) in enumerate(zip(completed, targets, strict=True)):
+            own = None
+            if made is not None:
+                own = part_of_filling(made, made.inputs[i], first=part.start, n=given.counts[i], completion=completion)
+            written.append(given.save(whole[part], part, target, own))
+    if made is not None and is_folder(out):
+        Manifest(made, sorted_files(written)).write(Path(out) / NAME)
     seconds = time.perf_counter() - began
-    if (wrong := sum(int((~finite_rows(whole)).sum()) for whole in made)) > 0:
-        raise DivergenceError(f"{wrong} of {count * len(given)} samples in {out} are not finite; try --dtype float64")
+    if (wrong := sum(int((~finite_rows(whole)).sum()) for whole in completed)) > 0:
+        raise DivergenceError(f"{wrong} of {count * n} samples in {out} are not finite; try --dtype float64")
+    how = "exactly" if way is None else f"by {way.name}"
     if as_json:
         rows = [{"in": f, "out": [str(t) for t in to]} for f, to in zip(files, places, strict=True)]
         shown = {"model": name, "how": how, "n": count, "seed": seed, "seconds": round(seconds, 3), "files": rows}
         print_json({**shown, "missing": int((~known).sum())})
     else:
-        number = "1 sample" if len(given) == 1 else f"{len(given)} samples"
+        number = "1 sample" if n == 1 else f"{n} samples"
         times = "" if count == 1 else f", {count} times,"
         click.echo(f"{number} completed{times} {how} by {name} in {seconds:.1f} s: {out}", err=True)
 
@@ -169,6 +171,8 @@ def _places(files: tuple[str, ...], out: str, count: int) -> list[list[Path]]:
     Raises:
         IncompatibleError: several results would be one file, or an input would be replaced.
     """
+    from zoo_core.saving.manifest import NAME
+
     if not is_folder(out):
         if len(files) > 1 or count > 1:
             what = f"{count} completions" if count > 1 else f"{len(files)} files"
@@ -185,28 +189,9 @@ def _places(files: tuple[str, ...], out: str, count: int) -> list[list[Path]]:
     for place in (target for targets in places for target in targets):
         if place.resolve() in inputs:
             raise IncompatibleError(f"{place} is one of the files to complete; write to another --out")
+        if place.name == NAME and is_folder(out):
+            raise IncompatibleError(f"{place} is where the list of results is written; rename the file to complete")
         if place.resolve() in seen:
             raise IncompatibleError(f"two results would both be {place}; complete the files apart")
         seen.add(place.resolve())
     return places
-
-
-def _write(samples: Values, target: Path, source: Path, known: Tensor, space: SampleSpace) -> None:
-    """Writes completed samples, into the text of their file where both are CSV files of points or of a table."""
-    from zoo_core.files.folders import write_whole
-    from zoo_core.filling.cells import with_cells
-    from zoo_core.saving.samples import save_one, save_samples
-
-    if len(samples) == 1 and target.suffix.lower() in PICTURES and is_one_picture(space):
-        save_one(next(iter(samples)), target, space)  # pixel by pixel, not enlarged
-        return
-    both = target.suffix.lower() == source.suffix.lower() == ".csv"
-    if not both or space.kind not in ("points", "table"):
-        save_samples(samples, str(target), space)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "completed.csv"
-        save_samples(samples, str(plain), space)
-        original = source.read_bytes().decode("utf-8")
-        text = with_cells(original, plain.read_text(encoding="utf-8"), known.flatten(1), space)
-    write_whole(target, lambda path: path.write_bytes(text.encode("utf-8")))

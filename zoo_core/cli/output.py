@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core import plugins, registry
-from zoo_core.errors import RegistryError
+from zoo_core.errors import DataError, RegistryError
 
-__all__ = ["complete_model", "json_option", "print_json", "progress", "size_of", "table", "warn_about_plugins"]
+if TYPE_CHECKING:
+    from zoo_core.saving.provenance import Provenance
+
+__all__ = [
+    "complete_model", "how_made", "json_option", "print_json", "progress", "size_of", "table", "warn_about_plugins",
+]  # fmt: skip
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -45,6 +50,23 @@ def warn_about_plugins() -> None:
     """Prints a line on stderr for every plugin that should have loaded and did not."""
     for record in plugins.load().bad():
         click.echo(f"zoo: {record.line()}", err=True)
+
+
+def how_made(note: bool, target: str, said: Callable[[], Provenance]) -> Provenance | None:
+    """Says how a file is made; where that is not wanted, or cannot be said, it says nothing.
+
+    Args:
+        note: whether it is wanted.
+        target: path of the file, for the line on stderr that says why nothing can be said.
+        said: function that says how it is made, or raises ``DataError``, such as for a control character in a name.
+    """
+    if not note:
+        return None
+    try:
+        return said()
+    except DataError as err:
+        click.echo(f"zoo: {target} does not say how it was made: {err}", err=True)
+        return None
 
 
 def progress(label: str) -> Callable[[int, int], None]:

@@ -18,7 +18,7 @@ from zoo_core.cli.options import (
     solver_steps,
     with_flags,
 )
-from zoo_core.cli.output import complete_model, json_option, print_json, progress, warn_about_plugins
+from zoo_core.cli.output import complete_model, how_made, json_option, print_json, progress, warn_about_plugins
 from zoo_core.cli.shards import report, shard_options
 
 
@@ -116,7 +116,7 @@ def command(
       zoo sample ddpm-mnist --sampler inpaint --set image=a.png --set mask=left
       zoo sample ddpm-mnist -n 1000000 --shard 3/16 --out digits/
     """
-    from zoo_core.errors import DataError, DivergenceError
+    from zoo_core.errors import DivergenceError
     from zoo_core.files.formats import PICTURES, check_target, default_target, file_stem, is_folder
     from zoo_core.interfaces import Condition
     from zoo_core.interfaces.values import finite_rows
@@ -162,16 +162,11 @@ def command(
     chosen = make_sampler(model, sampler, **options)
     given = Condition.of(condition, chosen.conditions(model), count, first) if condition else None
     film = Recorder(model.space)
-    made, unsaid = None, ""
-    if note:
-        try:
-            strength = default_guidance(model) if guidance is None else guidance
-            made = of_sampling(
-                model, name, chosen, condition=condition, guidance=strength, seed=seed, first=first, n=count,
-                dtype=dtype, offline=offline,
-            )  # fmt: skip
-        except DataError as err:  # a control character in the name of a folder
-            unsaid = f"zoo: {target} does not say how it was made: {err}"
+    strength = default_guidance(model) if guidance is None else guidance
+    made = how_made(note, target, lambda: of_sampling(
+        model, name, chosen, condition=condition, guidance=strength, seed=seed, first=first, n=count, dtype=dtype,
+        offline=offline,
+    ))  # fmt: skip
     began = time.perf_counter()
     settings: dict[str, Any] = {
         "sampler": chosen,
@@ -193,8 +188,6 @@ def command(
             return
     seconds = time.perf_counter() - began
     save_samples(x, target, space, made)
-    if unsaid:
-        click.echo(unsaid, err=True)
     if trajectory:
         suffix = Path(trajectory).suffix
         shows = "film" if suffix.lower() == ".gif" else "strip"

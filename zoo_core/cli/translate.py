@@ -11,7 +11,7 @@ import click
 
 from zoo_core import plugins, registry
 from zoo_core.cli.options import batch_size, noted, placement
-from zoo_core.cli.output import json_option, print_json, progress, warn_about_plugins
+from zoo_core.cli.output import how_made, json_option, print_json, progress, warn_about_plugins
 from zoo_core.errors import DivergenceError, IncompatibleError, RegistryError
 from zoo_core.fetching.references import entry_of
 from zoo_core.files.formats import check_source, check_target, is_folder
@@ -75,12 +75,14 @@ def command(
     from zoo_core.datasets.reading import read_samples
     from zoo_core.interfaces.values import cat, finite_rows
     from zoo_core.loading import load
-    from zoo_core.saving.making import of_translation
-    from zoo_core.saving.manifest import NAME, Manifest, sorted_files
+    from zoo_core.saving.making import of_files
+    from zoo_core.saving.manifest import NAME, Manifest, check_free, sorted_files
     from zoo_core.saving.samples import save_result
     from zoo_core.translation import domain, translate
 
     check_target(out)
+    if note and is_folder(out):
+        check_free(Path(out), "translate")
     for file in files:
         check_source(file)
     entry = entry_of(name, offline=offline)
@@ -106,9 +108,9 @@ def command(
         batch_size=batch_size,
         progress=progress(f"translating {name}"),
     )
-    how = None
-    if note:
-        how = of_translation(model, name, files, to=to, source=source, seed=seed, n=len(made), dtype=dtype)
+    how = how_made(note, out, lambda: of_files(
+        "translate", model, name, files, to=to, source=source, seed=seed, n=len(made), dtype=dtype
+    ))  # fmt: skip
     if is_folder(out):
         Path(out).mkdir(exist_ok=True)
     written = [

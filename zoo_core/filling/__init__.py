@@ -19,7 +19,7 @@ from zoo_core.loading import load
 from zoo_core.plugins.catalogue import resolve
 from zoo_core.sampling import default_batch_size, default_guidance, make_sampler
 
-__all__ = ["describe", "fill"]
+__all__ = ["fill", "way_of"]
 
 Progress = Callable[[int, int], None]
 
@@ -35,6 +35,8 @@ def fill(
     condition: Condition | Mapping[str, Any] | None = None,
     guidance: float | None = None,
     batch_size: int | None = None,
+    first: int = 0,
+    first_completion: int = 0,
     progress: Progress | None = None,
     **options: Any,
 ) -> list[Values]:
@@ -52,6 +54,8 @@ def fill(
         condition: condition of the samples, as for :func:`zoo_core.sample`.
         guidance: strength of guidance by the condition; the model's default unless given.
         batch_size: number of samples handled at once; chosen for the model unless given.
+        first: global index of the first sample, for filling in parts.
+        first_completion: number of the first completion that is drawn.
         progress: function that is called with ``(done, total)`` after every batch.
         options: options of the sampler (``steps=100``).
 
@@ -78,9 +82,11 @@ def fill(
         known = known & ~torch.isnan(data)
     inner = _mask_inside(model, known)
     way = sampler if isinstance(sampler, Sampler) else _way(model, inner, sampler, options)
+    if way is not None:
+        _require_completing(way, model)
     accepted = model.conditions if way is None else way.conditions(model)
     if isinstance(condition, Mapping):
-        condition = Condition.of(condition, accepted, len(x))
+        condition = Condition.of(condition, accepted, len(x), first)
     elif condition is not None:
         condition.check(accepted)
     strength = default_guidance(model) if guidance is None else guidance
@@ -89,7 +95,9 @@ def fill(
     for number in range(n):
         made = data.clone()
         for done, which in _batches(rows, size):
-            streams = Streams(seed, f"fill/{number}", 0, len(x), device=model.device, dtype=model.state_dtype)
+            streams = Streams(
+                seed, f"fill/{first_completion + number}", first, len(x), device=model.device, dtype=model.state_dtype
+            )
             part, mask = _inside(model, x[which], _rows(known, x, which))
             given = None if condition is None else condition.rows(which).to(model.device, model.state_dtype)
             call = Call(streams.rows(which), given, strength if given is not None else 1.0)
@@ -111,23 +119,20 @@ def fill(
     return completed
 
 
-def describe(model: Model, known: Tensor, sampler: str | None = None, **options: Any) -> str:
-    """Says how :func:`fill` would complete such samples: ``exactly``, or by which sampler.
+def way_of(model: Model, known: Tensor, sampler: str | None = None, **options: Any) -> Sampler[Any] | None:
+    """Returns the sampler by which :func:`fill` would complete such samples; ``None`` where the model itself does.
 
     Raises:
         IncompatibleError: they cannot be completed.
     """
-    way = _way(model, _mask_inside(model, known), sampler, options)
-    return "exactly" if way is None else f"by {way.name}"
+    return _way(model, _mask_inside(model, known), sampler, options)
 
 
 def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, Any]) -> Sampler[Any] | None:
     """Returns the sampler that completes samples; ``None`` where the model itself does."""
     if name is not None:
         chosen = make_sampler(model, name, **options)
-        if not chosen.completes:
-            others = ", ".join(one.name for one in _completing(model)) or "none is installed"
-            raise IncompatibleError(f"sampler {name!r} completes no samples; those that do: {others}")
+        _require_completing(chosen, model)
         return chosen
     reasons = []
     if can(model, Completer):
@@ -147,6 +152,12 @@ def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, An
                 reasons.append(str(err))
     because = "; ".join(reasons) or "no sampler that can is installed"
     raise IncompatibleError(f"{type(model).__name__} cannot complete samples: {because}")
+
+
+def _require_completing(sampler: Sampler[Any], model: Model) -> None:
+    if not sampler.completes:
+        others = ", ".join(one.name for one in _completing(model)) or "none is installed"
+        raise IncompatibleError(f"sampler {sampler.name!r} completes no samples; those that do: {others}")
 
 
 def _completing(model: Model | None = None) -> Iterator[type[Sampler[Any]]]:

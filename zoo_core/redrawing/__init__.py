@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from zoo_core.coding import check_codes_file
 from zoo_core.errors import DataError, IncompatibleError
 from zoo_core.files import notes
 from zoo_core.files.formats import check_target
@@ -21,7 +22,7 @@ from zoo_core.redrawing.differences import Difference, between_files
 from zoo_core.redrawing.drawing import Maker
 from zoo_core.redrawing.one_sample import with_one_sample
 from zoo_core.saving.manifest import NAME, File, Manifest
-from zoo_core.saving.provenance import Provenance
+from zoo_core.saving.provenance import VERBS, Provenance
 
 __all__ = ["Redrawn", "again", "made_of"]
 
@@ -36,7 +37,7 @@ class Redrawn:
         differences: how each file differs from the one that was made again, by name; empty where one of several samples
             was drawn that the file does not show by itself.
         because: what is not as it was: versions, the device, the config; each with both values.
-        samples: samples that were drawn, in the user's range; ``None`` for films, plots and folders.
+        samples: samples that were drawn, in the user's range, or codes; ``None`` for films, plots, scores and folders.
         out: path that the result was written to, if any.
         index: index of the one sample that was drawn; ``None`` for all.
     """
@@ -85,14 +86,14 @@ def made_of(path: str | Path) -> Provenance:
         if place.is_dir():
             return _manifest(place).made
         if not place.is_file():
-            raise DataError(f"there is no file {str(path)!r}; expected one that zoo sample, translate or plot wrote")
+            raise DataError(f"there is no file {str(path)!r}; expected one that the zoo wrote")
         note = notes.read_note(place)
     except (OSError, ValueError) as err:
         raise DataError(f"cannot read {str(path)!r}: {getattr(err, 'strerror', None) or err}") from err
     if note is None:
         raise DataError(
-            f"{path} does not say how it was made; files of zoo sample, translate and plot do, unless another program "
-            "has written them since"
+            f"{path} does not say how it was made; files of zoo {', '.join(VERBS[:-1])} and "
+            f"{VERBS[-1]} do, unless another program has written them since"
         )
     return Provenance.of(note, str(path))
 
@@ -108,7 +109,7 @@ def again(
     offline: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Redrawn:
-    """Makes a file again that ``zoo sample``, ``zoo translate`` or ``zoo plot`` wrote, and compares the two.
+    """Makes a file again that one of :data:`~zoo_core.saving.provenance.VERBS` wrote, and compares the two.
 
     Args:
         path: path of the file, or of a folder with a manifest.
@@ -143,7 +144,7 @@ def again(
     with TemporaryDirectory() as scratch:
         copy = Path(scratch) / place.name
         x = maker.write(made, str(copy))
-        difference = between_files(place, copy, space)
+        difference = between_files(place, copy, space if made.verb != "encode" else None)
     if out is not None:
         maker.write(_now(maker, made, Path(out)), str(out), samples=x)
     return Redrawn(name, made, {place.name: difference}, because, x, None if out is None else str(out))
@@ -174,13 +175,18 @@ def _folder(place: Path, name: str, maker: Maker, out: str | Path | None, becaus
     made, target = manifest.made, None if out is None else Path(out)
     if target is not None:
         target.mkdir(exist_ok=True)
-    whole = maker.samples(made, manifest.batch) if manifest.part is None else None
+    whole: dict[int, Values] = {}  # by the number of the completion
     differences = {}
     with TemporaryDirectory() as scratch:
         for file in manifest.files:
-            part = _of_file(file, manifest)
-            x = whole[file.first - made.first : file.first - made.first + file.n] if whole is not None else None
-            x = maker.samples(part, manifest.batch) if x is None else x
+            part = _of_file(file, manifest, maker)
+            if manifest.part is not None:
+                x = maker.samples(part, manifest.batch)
+            else:
+                if file.completion not in whole:
+                    all_of_it = replace(made, completion=file.completion) if made.verb == "fill" else made
+                    whole[file.completion] = maker.samples(all_of_it, manifest.batch)
+                x = whole[file.completion][file.first - made.first : file.first - made.first + file.n]
             copy = Path(scratch) / file.file
             maker.write(part, str(copy), samples=x)
             there = place / file.file
@@ -193,14 +199,13 @@ def _folder(place: Path, name: str, maker: Maker, out: str | Path | None, becaus
     return Redrawn(name, made, differences, because, None, None if out is None else str(out))
 
 
-def _of_file(file: File, manifest: Manifest) -> Provenance:
+def _of_file(file: File, manifest: Manifest, maker: Maker) -> Provenance:
     """Says how one file of a folder was made."""
     made = manifest.made
     if manifest.part is not None:
         return replace(made, first=file.first, n=file.n)
-    if made.verb == "translate":
-        mine = tuple(one for one in made.inputs if Path(one.file).name == file.file)
-        return replace(made, first=file.first, n=file.n, inputs=mine)
+    if made.verb in ("translate", "fill"):
+        return maker.files.of_file(file, made)
     return replace(made, index=file.first) if len(manifest.files) > 1 or file.n < made.n else made
 
 
@@ -213,9 +218,12 @@ def _manifest(folder: Path) -> Manifest:
 
 def _check_out(out: str, made: Provenance, space: SampleSpace, index: int | None) -> None:
     """Refuses a path that the result cannot be written to, before anything is drawn."""
-    if index is None and (made.verb == "plot" or made.shows != "samples"):
+    if index is None and (made.verb in ("plot", "score") or made.shows != "samples"):
         if Path(out).suffix.lower() != made.format or not Path(out).resolve().parent.is_dir():
             raise IncompatibleError(f"cannot write a {made.shows} to {out!r}; use a {made.format} file in a folder")
+        return
+    if made.verb == "encode":
+        check_codes_file(out)
         return
     check_target(out, space, 1 if index is not None else len(made.samples))
 

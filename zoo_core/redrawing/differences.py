@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 from torch import Tensor
 
+from zoo_core.coding import read_codes
 from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import ZooError
 from zoo_core.files.formats import PICTURES
@@ -81,13 +82,13 @@ class Difference:
         return f"{self.differing:,} of {self.of:,} numbers differ, by up to {self.greatest:.2g}{rounding}"
 
 
-def between_files(one: Path, other: Path, space: SampleSpace) -> Difference:
+def between_files(one: Path, other: Path, space: SampleSpace | None) -> Difference:
     """Compares two files of one format; the first is untrusted.
 
     Args:
         one: path of the file that was there.
         other: path of the file that was made again.
-        space: sample space of the samples.
+        space: sample space of the samples; ``None`` for files of codes.
     """
     if one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes():
         return Difference(same_bytes=True)
@@ -104,14 +105,17 @@ def between_files(one: Path, other: Path, space: SampleSpace) -> Difference:
     return Difference() if there is None or here is None else between_samples(there, here)
 
 
-def samples_in(path: Path, space: SampleSpace) -> Values | None:
-    """Reads samples from a file; ``None`` for a damaged file, or one that takes more memory than its size says."""
+def samples_in(path: Path, space: SampleSpace | None) -> Values | None:
+    """Reads samples from a file, or codes where there is no space.
+
+    The answer is ``None`` for a damaged file, and for one that takes more memory than its size says.
+    """
     try:
         if path.suffix.lower() == ".npz":
             with zipfile.ZipFile(path) as archive:
                 if sum(member.file_size for member in archive.infolist()) > 2 * path.stat().st_size:
                     return None
-        return read_samples(str(path), space)
+        return read_codes(str(path)) if space is None else read_samples(str(path), space)
     except (ZooError, OSError, zipfile.BadZipFile):  # also samples of another space, and those that are not finite
         return None
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from zoo_core.datasets.reading import read_samples
 from zoo_core.errors import ChecksumError, DataError, IncompatibleError, WeightsError
 from zoo_core.fetching.references import entry_of
 from zoo_core.files.formats import is_folder
 from zoo_core.files.notes import file_sha256
 from zoo_core.interfaces import Model, Values
-from zoo_core.interfaces.values import cat
 from zoo_core.loading import devices, load
 from zoo_core.pictures import Recorder, save_trajectory
+from zoo_core.redrawing.from_files import FromFiles
 from zoo_core.sampling import default_batch_size, default_guidance, make_sampler, sample
 from zoo_core.saving.dependencies import check_unchanged
 from zoo_core.saving.making import config_hash, of_model
-from zoo_core.saving.provenance import Provenance
-from zoo_core.saving.samples import save_one, save_result, save_samples
-from zoo_core.translation import translate
+from zoo_core.saving.provenance import FROM_FILES, Provenance
+from zoo_core.saving.samples import save_one, save_samples
 
 __all__ = ["Maker"]
 
@@ -50,6 +48,7 @@ class Maker:
 
     Attributes:
         model: model.
+        files: what makes again the files that were made from others.
         now: how the same files are made here and now: other versions, maybe another device.
     """
 
@@ -80,11 +79,12 @@ class Maker:
                 f"{name} was made with weights {made.weights[0][:16]}…; those of {reference} are "
                 f"{found[0][:16] + '…' if found else 'missing'}: nothing they make is the same"
             )
-        check_unchanged([made.options, made.condition], made.uses, name, offline=offline)
+        check_unchanged([made.options, made.condition, made.mask], made.uses, name, offline=offline)
         for each in made.inputs:
             _check_input(each.file, each.sha256, name)
         device = device or (made.device if made.device in devices() else "cpu")
         self.model: Model = load(entry, device=device, dtype=made.dtype, offline=offline, weights_from=weights_from)
+        self.files = FromFiles(self.model, name, progress)
         self.now = replace(
             made,
             **{**of_model(entry, reference, sampler=made.sampler, plot=made.plot), "device": self.model.device.type},
@@ -92,7 +92,7 @@ class Maker:
         self.config_is_same = made.config in ("", config_hash(entry))
 
     def samples(self, made: Provenance, batch_size: int | None = None) -> Values:
-        """Makes the samples of a file again.
+        """Makes the samples of a file again, or its codes.
 
         Where the file has one sample of several, the batch that it was in is drawn, and the others are left out.
 
@@ -100,8 +100,10 @@ class Maker:
             made: how the file was made.
             batch_size: number of samples drawn at once; the default for the model unless given.
         """
-        if made.verb == "translate":
-            return self._translated(made)
+        if made.verb in FROM_FILES:
+            self._check_size(0, made.options, made.length or 0)
+            x = self.files.values(made)
+            return x if made.index is None else x[made.index - made.first : made.index - made.first + 1]
         if made.index is None:
             return self._drawn(made, made.first, made.n, batch_size)
         size = batch_size or default_batch_size(self.model)
@@ -126,9 +128,13 @@ class Maker:
 
             draw(self.model, made.plot, path, seed=made.seed, made=made)
             return None
+        if made.verb == "score":
+            self._check_size(0, made.options)
+            self.files.score(made, path)
+            return None
         x = self.samples(made) if samples is None else samples
-        if made.verb == "translate":
-            save_result(x, path, self.model.space.user, made)
+        if made.verb in FROM_FILES and made.verb != "decode":
+            self.files.write(made, path, x)
         elif made.index is not None and not is_folder(target):
             save_one(next(iter(x)), path, self.model.space.user, made)
         else:
@@ -136,15 +142,8 @@ class Maker:
         return x
 
     def _drawn(self, made: Provenance, first: int, n: int, batch_size: int | None, observer: Any = None) -> Values:
-        sizes = [256 if size is None else size for size in self.model.space.user.shape]
-        numbers = n
-        for size in sizes:
-            numbers *= size
-        most = MOST if observer is None else MOST >> 6  # a film shows one batch, with all that a network remembers
-        if numbers > most or "nfe" in made.options or any(value > LARGEST for value in _integers(made.options)):
-            raise IncompatibleError(
-                f"{self.name} asks for {n:,} samples with {made.options}; more than is drawn because a file says so"
-            )
+        # A film shows one batch, with all that a network remembers.
+        self._check_size(n, made.options, most=MOST if observer is None else MOST >> 6)
         chosen = make_sampler(self.model, made.sampler, **made.options)
         guidance = None if made.guidance == default_guidance(self.model) else made.guidance
         x = sample(
@@ -159,12 +158,14 @@ class Maker:
         self._drawn(made, made.first, made.n, made.n, film)
         save_trajectory(film.frames, str(path), made.at(path.suffix).text())
 
-    def _translated(self, made: Provenance) -> Values:
-        given = cat([read_samples(one.file, self.model.space.user) for one in made.inputs])
-        x = translate(
-            self.model, given, to=made.to, source=made.source, seed=made.seed, first=made.first, progress=self.progress
-        )
-        return cast(Values, x)
+    def _check_size(self, n: int, options: Mapping[str, Any], length: int = 0, *, most: int = MOST) -> None:
+        """Refuses more work than is done because a file says so."""
+        numbers = n
+        for size in self.model.space.user.shape:
+            numbers *= 256 if size is None else size
+        if numbers > most or "nfe" in options or any(value > LARGEST for value in [length, *_integers(options)]):
+            what = f"a length of {length:,}" if length > LARGEST else f"{n:,} samples with {options}"
+            raise IncompatibleError(f"{self.name} asks for {what}; more than is drawn because a file says so")
 
 
 def _check_input(file: str, sha256: str, name: str) -> None:

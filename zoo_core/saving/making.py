@@ -1,16 +1,17 @@
-"""Says how samples, translations and plots are made, from what makes them."""
+"""Says how samples, plots and results made from files are made, from what makes them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_core import __version__, plugins
-from zoo_core.errors import IncompatibleError
-from zoo_core.files.notes import file_sha256
+from zoo_core.errors import DataError, IncompatibleError
+from zoo_core.files.notes import LONGEST, file_sha256
 from zoo_core.registry.entry import Entry, FromFolder, FromHub
 from zoo_core.saving.dependencies import pinned, used
 from zoo_core.saving.provenance import Input, Provenance, version_of
@@ -18,7 +19,10 @@ from zoo_core.saving.provenance import Input, Provenance, version_of
 if TYPE_CHECKING:
     from zoo_core.interfaces import Model, Sampler
 
-__all__ = ["config_hash", "of_model", "of_plot", "of_sampling", "of_translation", "reference_to"]
+__all__ = ["config_hash", "of_files", "of_model", "of_plot", "of_sampling", "part_of_filling", "reference_to"]
+
+MOST_INPUTS = 100
+"""Greatest number of files filled together that each result names."""
 
 
 def of_sampling(
@@ -68,50 +72,81 @@ def of_sampling(
         dtype=dtype,
         device=model.device.type,
     )
-    try:
-        return Provenance.of(made.at(".npz").text(), "this run").at("")
-    except (TypeError, ValueError) as err:
-        raise IncompatibleError(f"options and conditions are JSON values here: {' '.join(str(err).split())}") from err
+    return _said(made)
 
 
-def of_translation(
+def of_files(
+    verb: Literal["translate", "fill", "encode", "decode", "score"],
     model: Model,
     reference: str,
     files: Sequence[str],
     *,
-    to: str,
-    source: str | None,
-    seed: int,
     n: int,
+    sampler: Sampler[Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    condition: Mapping[str, Any] | None = None,
+    mask: str | None = None,
     dtype: str | None = None,
+    offline: bool | None = None,
+    **facts: Any,
 ) -> Provenance:
-    """Says how samples in files are translated.
+    """Says how a result is made from files.
 
     Args:
+        verb: verb that makes it.
         model: model, loaded from an entry.
         reference: reference to the model as the user gave it.
         files: paths of the files, as the user gave them.
-        to: target domain.
-        source: domain of the samples; ``None`` if it is not known.
-        seed: seed of the random numbers.
-        n: number of samples in the files.
+        n: number of samples, or of codes, in the files.
+        sampler: sampler that :func:`zoo_core.sampling.make_sampler` made, if one takes part.
+        options: options of the verb, where they are not the sampler's; JSON values.
+        condition: values of the condition by name, as the user gave them; JSON values.
+        mask: part of every sample that is known, in words.
         dtype: number format that the model was converted to; ``None`` if it is its own.
+        offline: whether network requests are forbidden.
+        facts: what the verb takes besides; fields of :class:`Provenance`.
 
     Raises:
         OSError: a file cannot be read.
+        DataError: it cannot be said, since it is too long or a name has a control character.
+        IncompatibleError: the condition is not made of JSON values.
     """
     assert model.entry is not None
-    return Provenance(
-        verb="translate",
-        **of_model(model.entry, reference),
-        to=to,
-        source=source,
-        inputs=tuple(Input(file, file_sha256(Path(file).expanduser())) for file in files),
-        seed=seed,
-        n=n,
-        dtype=dtype,
-        device=model.device.type,
+    options = pinned(dict((options or {}) if sampler is None else sampler.made_with), offline=offline)
+    name = "" if sampler is None else sampler.name
+    return _said(
+        Provenance(
+            verb=verb,
+            **of_model(model.entry, reference, sampler=name),
+            sampler=name,
+            options=options,
+            condition=dict(condition or {}),
+            mask=mask,
+            inputs=tuple(Input(file, file_sha256(Path(file).expanduser())) for file in files),
+            n=n,
+            uses=used([options, condition or {}, mask], offline=offline),
+            dtype=dtype,
+            device=model.device.type,
+            **facts,
+        )
     )
+
+
+def part_of_filling(made: Provenance, own: Input, *, first: int, n: int, completion: int) -> Provenance:
+    """Says how one file of a filling is made, from how all of them are.
+
+    It names all files that were filled together, since samples are drawn in batches; above :data:`MOST_INPUTS` only its
+    own, without which a thousand files would name a thousand files each.
+
+    Args:
+        made: how all files are made.
+        own: file that was filled.
+        first: index of its first sample among those of all files.
+        n: number of its samples.
+        completion: number of the completion.
+    """
+    inputs = made.inputs if len(made.inputs) <= MOST_INPUTS else (own,)
+    return replace(made, inputs=inputs, first=first, n=n, completion=completion)
 
 
 def of_plot(model: Model, reference: str, plot: str, *, seed: int, suffix: str) -> Provenance:
@@ -152,6 +187,17 @@ def of_model(entry: Entry, reference: str, *, sampler: str = "", plot: str = "")
         "config": config_hash(entry),
         "versions": versions | {"torch": version_of("torch")},
     }
+
+
+def _said(made: Provenance) -> Provenance:
+    """Returns what a file will say, as it will be read from there."""
+    try:
+        text = made.at(".npz").text()
+    except (TypeError, ValueError) as err:
+        raise IncompatibleError(f"options and conditions are JSON values here: {' '.join(str(err).split())}") from err
+    if len(text) > LONGEST - 1000:  # the table beside a file has a hash too
+        raise DataError(f"that takes {len(text):,} bytes, and at most {LONGEST - 1000:,} are read; give fewer files")
+    return Provenance.of(text, "this run").at("")
 
 
 def reference_to(entry: Entry) -> str:

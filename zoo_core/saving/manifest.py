@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import DataError
+from zoo_core.errors import DataError, IncompatibleError, ZooError
 from zoo_core.files.folders import write_whole
 from zoo_core.files.notes import file_sha256
 from zoo_core.registry.keys import Key, table_problems
 from zoo_core.saving.provenance import Provenance
 
-__all__ = ["NAME", "File", "Manifest", "sorted_files"]
+__all__ = ["NAME", "File", "Manifest", "check_free", "sorted_files"]
 
 NAME = "manifest.json"
 LARGEST = 1 << 28
@@ -28,6 +28,7 @@ _FILE = {
     "sha256": Key(str, "SHA-256 hash of the file", True, r"[0-9a-f]{64}", "64 hex digits"),
     "size": Key(int, "size of the file in bytes", True),
     "not_finite": Key(int, "number of its samples that are not finite [0]"),
+    "completion": Key(int, "number of the completion that it has [0]"),
 }
 
 
@@ -42,6 +43,7 @@ class File:
         sha256: SHA-256 hash of the file.
         size: size of the file in bytes.
         not_finite: number of its samples that have numbers which are not finite.
+        completion: number of the completion that it has, of samples that were completed several times.
     """
 
     file: str
@@ -50,10 +52,11 @@ class File:
     sha256: str
     size: int
     not_finite: int = 0
+    completion: int = 0
 
     def table(self) -> dict[str, Any]:
-        """Returns the fields as JSON values, without a zero for ``not_finite``."""
-        return {key: value for key, value in asdict(self).items() if key != "not_finite" or value}
+        """Returns the fields as JSON values, without a zero for ``not_finite`` and ``completion``."""
+        return {key: value for key, value in asdict(self).items() if key not in ("not_finite", "completion") or value}
 
     @classmethod
     def of(cls, table: Any, where: str) -> File:
@@ -144,6 +147,23 @@ class Manifest:
         if table.get("sha256") != read.sha256:
             raise DataError(f"{path} is damaged: its sha256 is not that of its list of files")
         return read
+
+
+def check_free(folder: Path, verb: str) -> None:
+    """Refuses a folder whose list of files would be replaced by that of another verb, before any work.
+
+    Raises:
+        IncompatibleError: its manifest is another verb's, or is none.
+    """
+    if not (folder / NAME).exists():
+        return
+    try:
+        found = Manifest.read(folder / NAME).made.verb
+        what = f"lists what zoo {found} wrote"
+    except ZooError:
+        found, what = None, "is no list of the zoo's"
+    if found != verb:
+        raise IncompatibleError(f"{folder / NAME} {what}, and would be replaced; use another folder, or --no-note")
 
 
 def sorted_files(files: Iterable[File]) -> tuple[File, ...]:

@@ -19,7 +19,7 @@ from zoo_core.registry.entry import typed
 from zoo_core.registry.keys import Key, table_problems, unreadable
 from zoo_core.registry.schema import ID
 
-__all__ = ["KEYS", "Input", "Provenance", "version_of"]
+__all__ = ["FROM_FILES", "KEYS", "VERBS", "Input", "Provenance", "version_of"]
 
 FORMAT = 1
 """Version of the text; a zoo reads the texts of its own version and of earlier ones."""
@@ -29,21 +29,33 @@ _MOST = 1 << 60
 
 _HASH = r"[0-9a-f]{64}"
 
+VERBS = ("sample", "translate", "plot", "fill", "encode", "decode", "score")
+"""The verbs whose files say how they were made."""
+
+FROM_FILES = ("translate", "fill", "encode", "decode")
+"""Those that make samples or codes from files."""
+
 KEYS = {
     "zoo": Key(int, "version of this table, 1", True),
-    "verb": Key(str, "verb that made the file", True, "sample|translate|plot", "sample, translate or plot"),
+    "verb": Key(str, "verb that made the file", True, "|".join(VERBS), "a verb that writes files"),
     "model": Key(str, "reference to the model, as `zoo load` takes it; one on the Hub has its commit", True),
     "id": Key(str, "id of the model", True),
     "family": Key(str, "family of the model", True, ID, "a name like ddpm"),
     "weights": Key(list, "SHA-256 hash of each file of the weights", True),
     "config": Key(str, "SHA-256 hash of the model's config", False, _HASH, "64 hex digits"),
     "sampler": Key(str, "registered name of the sampler", False, ID, "a name like ddim"),
-    "options": Key(dict, "options of the sampler, with those that were not given"),
+    "options": Key(dict, "options of the sampler, or of the scores, with those that were not given"),
     "condition": Key(dict, "condition, as it was given"),
     "guidance": Key(float, "strength of guidance"),
     "to": Key(str, "target domain of a translation"),
     "source": Key(str, "domain that a translation starts from"),
-    "inputs": Key(list, "files that were translated: `file` and `sha256`", items=dict),
+    "mask": Key(str, "part of every sample that was known, as it was given"),
+    "length": Key(int, "length that samples were continued to"),
+    "completions": Key(int, "number of completions of each sample"),
+    "completion": Key(int, "number of the completion that the file has [all of them]"),
+    "inputs": Key(
+        list, "files that were translated, filled, encoded, decoded or scored: `file` and `sha256`", items=dict
+    ),
     "plot": Key(str, "registered name of the plot", False, ID, "a name like score"),
     "seed": Key(str, "seed of the random numbers, in decimal digits", True, r"-?[0-9]{1,400}", "an integer"),
     "first": Key(int, "index of the first sample [0]"),
@@ -53,7 +65,11 @@ KEYS = {
     "dtype": Key(str, "number format that the model was converted to [its own]"),
     "device": Key(str, "kind of device", False, "[a-z]+", "a word like cpu"),
     "shows": Key(
-        str, "what the file shows [samples]", False, "samples|film|strip|plot", "samples, film, strip or plot"
+        str,
+        "what the file shows [samples]",
+        False,
+        "samples|film|strip|plot|table",
+        "samples, film, strip, plot or table",
     ),
     "format": Key(str, "suffix of the file [of several kinds]", False, r"\.[a-z0-9]{1,16}", "a suffix like .png"),
     "versions": Key(dict, "versions of the packages that took part", True),
@@ -63,7 +79,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Input:
-    """A file that was translated, and its SHA-256 hash."""
+    """A file that another was made from, and its SHA-256 hash."""
 
     file: str
     sha256: str
@@ -73,7 +89,7 @@ class Input:
 class Provenance:
     """How a file was made; :data:`KEYS` describes the fields."""
 
-    verb: Literal["sample", "translate", "plot"]
+    verb: Literal["sample", "translate", "plot", "fill", "encode", "decode", "score"]
     model: str
     id: str
     family: str
@@ -85,6 +101,10 @@ class Provenance:
     guidance: float | None = None
     to: str = ""
     source: str | None = None
+    mask: str | None = None
+    length: int | None = None
+    completions: int | None = None
+    completion: int | None = None
     inputs: tuple[Input, ...] = ()
     plot: str = ""
     seed: int = 0
@@ -94,7 +114,7 @@ class Provenance:
     uses: Mapping[str, str] = field(default_factory=dict)
     dtype: str | None = None
     device: str = "cpu"
-    shows: Literal["samples", "film", "strip", "plot"] = "samples"
+    shows: Literal["samples", "film", "strip", "plot", "table"] = "samples"
     format: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -158,11 +178,14 @@ class Provenance:
         except (KeyError, TypeError, ValueError) as err:
             raise wrong(f"{type(err).__name__}: {' '.join(str(err).split())[:80]}") from err
         made = cls(**values)
-        needed = {"sample": made.sampler, "translate": made.to and made.inputs, "plot": made.plot}
-        if not needed[made.verb] or not made.weights:
+        needed = {"sample": made.sampler, "translate": made.to and made.inputs, "plot": made.plot,
+                  "fill": made.inputs and made.completions}  # fmt: skip
+        if not needed.get(made.verb, made.inputs) or not made.weights:
             raise wrong(f"a key that {made.verb} needs is missing")
         if not 1 <= made.n <= _MOST or made.first > _MOST or (made.index is not None and made.index not in made.run):
             raise wrong(f"first = {made.first}, n = {made.n} and index = {made.index} are no run of samples")
+        if made.completion is not None and not 0 <= made.completion < (made.completions or 0):
+            raise wrong(f"completion = {made.completion} is none of {made.completions}")
         return made
 
     @property
@@ -172,21 +195,27 @@ class Provenance:
 
     def command(self) -> str:
         """Writes the command line that makes the file, or for one of several samples the command that made them all."""
-        words = ["zoo", self.verb, self.model]
-        if self.verb == "translate":
-            words += [one.file for one in self.inputs] + ["--to", self.to]
-            words += ["--from", self.source] if self.source is not None else []
-        elif self.verb == "plot":
-            words += [self.plot]
-        else:
-            words += ["-n", str(self.n)] + (["--first", str(self.first)] if self.first else [])
-            words += ["--sampler", self.sampler]
-            for flag, table in (("--set", self.options), ("--condition", self.condition)):
-                for key, value in table.items():
-                    words += [flag, f"{key}={typed(value)}"]
-            words += ["--guidance", str(self.guidance)] if self.condition and self.guidance is not None else []
-        words += ["--seed", str(self.seed)] + (["--dtype", self.dtype] if self.dtype else [])
-        return shlex.join([*words, "--trajectory" if self.shows in ("film", "strip") else "--out", f"x{self.format}"])
+        words = ["zoo", self.verb, self.model, *(one.file for one in self.inputs)] + ([self.plot] if self.plot else [])
+        given = {"--to": self.to, "--from": self.source, "--mask": self.mask, "--length": self.length}
+        if self.verb in ("sample", "fill"):
+            given["-n"] = self.n if self.verb == "sample" else self.completions
+            given |= {"--first": self.first or None} if self.verb == "sample" else {}
+            given["--sampler"] = self.sampler
+        words += [str(word) for flag, value in given.items() if value not in ("", None) for word in (flag, value)]
+        if self.verb == "score":
+            for key, value in self.options.items():
+                words += [f"-{key}" if len(key) == 1 else f"--{key.replace('_', '-')}", str(value)]
+        settings = {} if self.verb == "score" else self.options
+        for flag, table in (("--set", settings), ("--condition", self.condition)):
+            for key, value in table.items():
+                words += [flag, f"{key}={typed(value)}"]
+        if self.verb == "sample" and self.condition and self.guidance is not None:
+            words += ["--guidance", str(self.guidance)]
+        words += ["--seed", str(self.seed)] if self.verb not in ("encode", "decode") else []
+        words += ["--dtype", self.dtype] if self.dtype else []
+        several = self.verb == "fill" and (len(self.inputs) > 1 or self.completions != 1)
+        target = "x/" if several or (self.inputs and not self.format) else f"x{self.format}"
+        return shlex.join([*words, "--trajectory" if self.shows in ("film", "strip") else "--out", target])
 
 
 def version_of(distribution: str) -> str:

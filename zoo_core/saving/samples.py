@@ -30,7 +30,7 @@ from zoo_core.pictures.kinds import render
 from zoo_core.saving.manifest import NAME, File, Manifest
 from zoo_core.saving.provenance import Provenance
 
-__all__ = ["save_one", "save_result", "save_samples"]
+__all__ = ["file_row", "save_one", "save_result", "save_samples"]
 
 
 def save_samples(samples: Values, target: str, space: SampleSpace, made: Provenance | None = None) -> tuple[File, ...]:
@@ -65,7 +65,7 @@ def save_samples(samples: Values, target: str, space: SampleSpace, made: Provena
         sha256 = write_noted(path, _wave(next(iter(samples)), space), note)
     else:
         sha256 = write_noted(path, _content(samples, suffix, space), note)
-    return (_file(path, sha256, samples, made),)
+    return (file_row(path, sha256, samples, made),)
 
 
 def save_result(samples: Values, path: Path, space: SampleSpace, made: Provenance | None = None) -> File:
@@ -89,7 +89,7 @@ def save_one(sample: Tensor, path: Path, space: SampleSpace, made: Provenance | 
     samples: Values = sample[None] if axis is None else Ragged.of([sample], axis)
     if path.suffix.lower() in PICTURES and is_one_picture(space):
         note = "" if made is None else made.at(path.suffix).text()
-        return _file(path, write_picture(to_picture(sample), path, note), samples, made)
+        return file_row(path, write_picture(to_picture(sample), path, note), samples, made)
     (file,) = save_samples(samples, str(path), space, made)
     return file
 
@@ -113,9 +113,12 @@ def _save_folder(samples: Values, folder: Path, space: SampleSpace, made: Proven
     return files
 
 
-def _file(path: Path, sha256: str, samples: Values, made: Provenance | None) -> File:
+def file_row(path: Path, sha256: str, samples: Values, made: Provenance | None) -> File:
+    """Describes a file that has samples, for a manifest."""
     first = 0 if made is None else made.samples.start
-    return File(path.name, first, len(samples), sha256, path.stat().st_size, int((~finite_rows(samples)).sum()))
+    completion = 0 if made is None or made.completion is None else made.completion
+    not_finite = int((~finite_rows(samples)).sum())
+    return File(path.name, first, len(samples), sha256, path.stat().st_size, not_finite, completion)
 
 
 def _content(samples: Values, suffix: str, space: SampleSpace) -> bytes:
