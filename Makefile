@@ -1,4 +1,5 @@
-# make demo: a trained model and a picture from it.  make check: a minute; make test: the fast suite; make slow: the rest.
+# make demo: a trained model and a picture from it.  make check: lint and the quick tests, a minute; make test: the fast
+# suite; make slow: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(sort $(wildcard plugins/*))
@@ -19,7 +20,7 @@ demo: .venv/installed
 check: .venv/tested lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not process and not large"
 
-test: .venv/tested lint
+test: .venv/tested
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: .venv/tested

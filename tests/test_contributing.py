@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import safetensors.torch
 
 from zoo_core.testing.fake_plugins import install
@@ -15,6 +16,7 @@ from zoo_core.testing.fake_plugins import install
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_first_plugin(tmp_path, zoo, zoo_json):
     plugin, model, save = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     assert len([line for line in (plugin + model).splitlines() if line.strip()]) <= 15

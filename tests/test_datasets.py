@@ -43,7 +43,7 @@ def on_a_grid(name):
     return torch.cat([density.log_prob(part) for part in x.split(100_000)]), width**2
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOXES)
 def test_densities_integrate_to_one_and_have_their_entropy(name):
     log_p, area = on_a_grid(name)

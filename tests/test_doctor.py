@@ -338,6 +338,7 @@ def test_the_traceback_is_shown_for_one(site, run):
     assert "Traceback" not in run("plugins", "doctor")[1]
 
 
+@pytest.mark.slow
 def test_with_every_plugin_broken_the_verbs_that_repair_still_work(site, zoo):
     for record, _ in discover():
         package = record.module.partition(".")[0]

@@ -103,7 +103,9 @@ def complete_commits(server: HubStandIn) -> None:
         assert f"\n{config['summary']}.\n" in files["README.md"].decode()
 
 
-@pytest.mark.parametrize("operation", KILLED)
+@pytest.mark.parametrize(
+    "operation", [pytest.param(one, marks=pytest.mark.slow if one != "save" else ()) for one in KILLED]
+)
 def test_killed_a_few_times(server, tmp_path, operation):
     kill(server, tmp_path, operation, 5, lambda *_: None)
 
@@ -114,7 +116,7 @@ def test_killed_at_fifty_random_moments(server, tmp_path, operation, survived):
     kill(server, tmp_path, operation, 50, survived)
 
 
-@pytest.mark.parametrize("operation", ["download", "save"])
+@pytest.mark.parametrize("operation", [pytest.param("download", marks=pytest.mark.slow), "save"])
 def test_sixteen_processes_at_once(server, tmp_path, operation, survived):
     server.slow(0.005)
     operate(server, tmp_path, f"{operation}-together", 16)
@@ -392,6 +394,7 @@ print("all well")
 """
 
 
+@pytest.mark.slow
 def test_clock_gone_back(toy, home, tmp_path, survived):
     """Every file is twenty years newer than now, as far as Python's clock says: nothing here asks for the time."""
     fetching.fetch(toy)

@@ -101,6 +101,7 @@ def scrambled(content: bytes, source: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 def test_six_hundred_registry_files(tmp_path, monkeypatch, judged):
     """What is read can be shown: ``zoo list``, ``zoo info``, a model card, without another error."""
     text = registry.central_file().read_text(encoding="utf-8")

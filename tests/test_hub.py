@@ -94,6 +94,7 @@ def test_another_size_is_refused(server, home, wrong):
         fetching.fetch(entry_for(commit))
 
 
+@pytest.mark.slow
 def test_a_cut_connection_fails_and_leaves_nothing_that_loads(server, toy):
     server.cut_after(100_000)
     with pytest.raises((NetworkError, WeightsError)):

@@ -40,6 +40,7 @@ def test_programs_that_tests_start_are_held_to_it_too() -> None:
     assert "connections go to loopback only" in ran.stderr
 
 
+@pytest.mark.slow
 def test_what_reads_data_is_skipped_with_a_reason_where_there_is_none(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name != "ZOO_DATA" and not name.startswith("PYTEST_")}
     env |= {"ZOO_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

@@ -296,6 +296,7 @@ def test_every_registered_target_exists(fresh_plugins):
             assert callable(resolve(component.target)), component
 
 
+@pytest.mark.slow
 def test_with_ten_broken_plugins_the_command_line_works(site, zoo, zoo_json):
     install_ten(site)
     listed = {row["id"] for row in zoo_json("list", path=site)}

@@ -155,6 +155,7 @@ def test_a_folder_is_published_pinned_and_loaded_elsewhere(either, die, zoo, tmp
     assert len(either.downloads()) == before  # of the repository, only its config was read, from the cache
 
 
+@pytest.mark.slow
 def test_a_private_and_a_gated_repository(server, die, zoo, tmp_path):
     site, folder = die
     token = server.environment(tmp_path / "writer", token=True)

@@ -119,6 +119,7 @@ revision = "{commit}"
 """
 
 
+@pytest.mark.slow
 def test_a_second_load_of_a_hub_model_makes_no_request(server, zoo, tmp_path):
     """The whole command line, twice, on the stand-in's log."""
     weights = registry.load().get(NAME).weights

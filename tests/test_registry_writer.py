@@ -30,7 +30,7 @@ def test_the_registry_has_no_runs_of_blank_lines(file):
     assert BLANK_RUN not in file.read_text(encoding="utf-8")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_measuring_again_and_again_leaves_no_blank_lines_behind(file):
     """Ten changes of one model leave as many lines as one."""
     row, lengths = registry.load().get(NAME).evaluations[0], set()

@@ -93,7 +93,14 @@ def test_killed_at_any_moment_it_resumes_to_the_bit(straight, tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "tolerance"), [("gradient", 1e-5), ("gan", 1e-5), ("em", 1e-6), ("hmm", 1e-6), ("flow", 1e-5)]
+    ("kind", "tolerance"),
+    [
+        ("gradient", 1e-5),
+        pytest.param("gan", 1e-5, marks=pytest.mark.slow),
+        pytest.param("em", 1e-6, marks=pytest.mark.slow),
+        pytest.param("hmm", 1e-6, marks=pytest.mark.slow),
+        pytest.param("flow", 1e-5, marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_are_one(straight, tmp_path, kind, tolerance):
     """Real processes under torchrun: they differ by the order of sums only."""
@@ -115,6 +122,7 @@ def test_two_processes_draw_what_one_draws(tmp_path):
     assert torch.allclose(one, two, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_measures():
     """Held-out data and samples, shared out under torchrun; one of the two prints."""
     verb = ["-m", "zoo_core.cli", "eval", "gmm-eight-gaussians", "--metric", "nll", "--metric", "sliced-wasserstein"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,8 @@ def command(
     given = Condition.of(condition, chosen.conditions(model), count, first) if condition else None
     film = Recorder(model.space)
     strength = default_guidance(model) if guidance is None else guidance
-    made = how_made(note, target, lambda: of_sampling(
+    stated = note and math.isfinite(strength)  # what is wrong with another strength is said when it is sampled
+    made = how_made(stated, target, lambda: of_sampling(
         model, name, chosen, condition=condition, guidance=strength, seed=seed, first=first, n=count, dtype=dtype,
         offline=offline,
     ))  # fmt: skip

@@ -15,7 +15,7 @@ from zoo_autoregressive.mixtures import UNIT, mixture_log_density, mixture_log_m
 from zoo_autoregressive.quantiles import QuantileMap
 from zoo_autoregressive.table import AutoregressiveTable
 from zoo_core.errors import IncompatibleError
-from zoo_core.filling import describe, fill
+from zoo_core.filling import fill, way_of
 from zoo_core.interfaces import Batch, Streams
 
 NUMBER, COLOUR, SWITCH = {"kind": "number"}, {"kind": "category", "size": 3}, {"kind": "category", "size": 2}
@@ -181,7 +181,7 @@ def test_a_beginning_of_the_columns_is_completed_exactly():
     share = made[:, 3:].argmax(1).double().mean().item()
     assert abs(share - p[1].item()) < 5 * math.sqrt(p[0] * p[1] / n)
     assert model.completes(known) is None
-    assert describe(model, known) == "exactly"
+    assert way_of(model, known) is None
 
 
 def test_other_cells_are_completed_by_proposals():
@@ -189,7 +189,7 @@ def test_other_cells_are_completed_by_proposals():
     model, n = shaken(COLOUR, SWITCH), 4000
     x = cells((0, 3), (1, 2)).expand(n, -1).clone()
     known = torch.tensor([False, False, False, True, True]).expand(n, -1)
-    assert describe(model, known) == "by any-order"
+    assert way_of(model, known).name == "any-order"
     expected = model.log_prob(everything()[1::2]).double().softmax(0)
 
     def away(proposals: int) -> float:
@@ -345,7 +345,7 @@ def test_samplers_of_other_families_are_not_named():
     table = zoo_core.load("autoregressive-table-moons")
     with pytest.raises(IncompatibleError, match=r"'direct' completes no samples; those that do: any-order, inpaint$"):
         fill(table, x, sampler="direct")
-    assert describe(table, ~x.isnan()) == "by any-order"
+    assert way_of(table, ~x.isnan()).name == "any-order"
     with pytest.raises(IncompatibleError, match=r"those that do: inpaint$"):
         fill("gmm-eight-gaussians", x, sampler="direct")
     with pytest.raises(IncompatibleError, match="is for models of tables in any order"):

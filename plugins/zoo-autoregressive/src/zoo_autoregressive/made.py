@@ -106,7 +106,7 @@ class MADE(Model, Density, DirectSampler, Completer):
         Returns:
             log-odds, ``(n, dimensions)``.
         """
-        x = x.flatten(1)
+        x = x.flatten(1).to(self.last.weight.dtype)
         weights, biases = self.weights(mask), self.biases()
         h = functional.relu(functional.linear(x, weights[0], biases[0]))
         for weight, bias in zip(weights[1 : len(self.layers)], biases[1:], strict=False):

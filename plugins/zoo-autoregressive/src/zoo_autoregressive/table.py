@@ -127,7 +127,7 @@ class AutoregressiveTable(Model, Density, DirectSampler, Completer):
             codes: :meth:`~TableColumns.codes` of the cells, of which those that are not known are not read.
             known: which columns are known, bool ``(n, columns)``.
         """
-        mask = known.to(codes.dtype)
+        codes, mask = codes.to(self.last.weight.dtype), known.to(self.last.weight.dtype)
         h = self.first(torch.cat([codes * mask[:, self.columns.of_number], mask], 1)) * (1.0 + self.gate(mask))
         for block in self.blocks:
             h = h + block(h)
@@ -136,7 +136,8 @@ class AutoregressiveTable(Model, Density, DirectSampler, Completer):
     def answer(self, j: int, codes: Tensor, known: Tensor) -> Tensor:
         """Computes the network's answers for column j, ``(n, outputs of j)``, from :meth:`features`' arguments."""
         place = self.columns.answers[j]
-        return functional.linear(self.features(codes, known), self.last.weight[place], self.last.bias[place])
+        found = functional.linear(self.features(codes, known), self.last.weight[place], self.last.bias[place])
+        return found.to(codes.dtype)
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
         """Computes the exact log p(x) in nats, ``(n,)``; of a row with missing cells, the learned one of the others."""

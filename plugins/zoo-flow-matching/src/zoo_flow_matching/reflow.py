@@ -25,14 +25,14 @@ from zoo_flow_matching.objective import velocity_loss
 
 __all__ = ["Reflow"]
 
-AT_ONCE = 1000
-"""Pairs that are made at once."""
+AT_ONCE = 250
+"""Pairs that are made at once; only the last part of them is shorter."""
 
 
 class Reflow(GradientObjective[RectifiedFlow]):
     """Flow matching on a teacher's pairs; of the training data only the conditions are used.
 
-    Pair j is a function of (seed, j); all are made before the first step, and example i of the run uses pair i mod
+    Pair j is a function of (seed, j), made when it is first needed and then kept; example i of the run uses pair i mod
     ``pairs``.  A model that draws its condition gets pairs with drawn conditions.
 
     Args:
@@ -51,7 +51,7 @@ class Reflow(GradientObjective[RectifiedFlow]):
         self.name, self.sampler_name, self.steps, self.pairs = teacher, sampler, steps, pairs
         self._teacher: Model | None = None
         self._sampler: PathSampler | None = None
-        self._all: tuple[Tensor, Tensor, Condition | None] | None = None
+        self._parts: dict[int, tuple[Tensor, Tensor, Condition | None]] = {}
 
     def losses(self, model: RectifiedFlow, batch: Batch, streams: Streams) -> Iterator[Loss]:
         t = streams.uniform(1).squeeze(1)
@@ -76,17 +76,20 @@ class Reflow(GradientObjective[RectifiedFlow]):
             return noise, sampler.sample(teacher, streams, condition=condition, noise=head)
 
     def _kept(self, model: RectifiedFlow, streams: Streams) -> tuple[Tensor, Tensor, Condition | None]:
-        """Returns the pairs of some streams; all are made when the first are needed."""
-        if self._all is None:
-            parts = [self._part(model, streams, first) for first in range(0, self.pairs, AT_ONCE)]
-            noise, x = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-            labels = [part[2] for part in parts if part[2] is not None]
-            names = labels[0] if labels else ()
-            drawn = {name: torch.cat([each[name] for each in labels]) for name in names}
-            self._all = noise, x, Condition(**drawn) if drawn else None
+        """Returns the pairs of some streams; they are made, with their neighbours, when the first is needed."""
         rows = streams.indices % self.pairs
-        noise, x, condition = self._all
-        return noise[rows], x[rows], None if condition is None else condition.rows(rows)
+        needed: list[int] = sorted(set((rows // AT_ONCE).tolist()))
+        for part in needed:
+            if part not in self._parts:
+                self._parts[part] = self._part(model, streams, part * AT_ONCE)
+        found = [self._parts[part] for part in needed]
+        place = torch.searchsorted(torch.tensor(needed, device=rows.device), rows // AT_ONCE) * AT_ONCE + rows % AT_ONCE
+        noise, x = torch.cat([part[0] for part in found])[place], torch.cat([part[1] for part in found])[place]
+        conditions = [part[2] for part in found if part[2] is not None]
+        if not conditions:
+            return noise, x, None
+        joined = {name: torch.cat([each[name] for each in conditions])[place] for name in conditions[0]}
+        return noise, x, Condition(**joined)
 
     def _part(self, model: RectifiedFlow, like: Streams, first: int) -> tuple[Tensor, Tensor, Condition | None]:
         """Makes some of the kept pairs, from their own streams."""

@@ -40,6 +40,11 @@ UNEXPLAINED = 0.5
 """Initial s as a share of the data's standard deviation: with all of it, W = 0 would be a saddle of the likelihood."""
 
 
+def _product(x: Tensor, matrix: Tensor) -> Tensor:
+    """Multiplies in the type of the weights, which may be a half type; the result has the type of ``x``."""
+    return (x.to(matrix.dtype) @ matrix).to(x.dtype)
+
+
 def drawn_bits(p: Tensor, streams: Streams) -> Tensor:
     """Draws bits that are 1 with probabilities ``(n, k)``, in the type of these."""
     return streams.uniform(p.shape[1]).lt_(p).to(p.dtype)  # in place of the uniform draws: no mask is allocated
@@ -111,7 +116,7 @@ class RestrictedBoltzmannMachine(Model, Density, DirectSampler, EnergyBased):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Computes what hidden units receive, b + Wᵀu, ``(n, hidden)``."""
-        return self.b + self.units(x) @ self.W
+        return self.b + _product(self.units(x), self.W)
 
     def draw_hidden(self, inputs: Tensor, streams: Streams) -> Tensor:
         """Draws h given what the hidden units receive, ``(n, hidden)``."""
@@ -130,12 +135,12 @@ class RestrictedBoltzmannMachine(Model, Density, DirectSampler, EnergyBased):
             beta: level of annealing in [0, 1].
         """
         u = self.units(x)
-        return self.own_energy(u) - u @ self.bias_at(beta) - functional.softplus(beta * inputs).sum(1)
+        return self.own_energy(u) - _product(u, self.bias_at(beta)) - functional.softplus(beta * inputs).sum(1)
 
     def sweep_at(self, inputs: Tensor, streams: Streams, beta: float = 1.0) -> Tensor:
         """Draws h, then v, of the machine annealed to β, from the :meth:`inputs` of the state before."""
         h = self.draw_hidden(beta * inputs, streams)
-        return self.draw_visible(self.bias_at(beta) + beta * (h @ self.W.T), streams)
+        return self.draw_visible(self.bias_at(beta) + beta * _product(h, self.W.T), streams)
 
     def lacks(self) -> Mapping[str, str]:
         missing = {}
@@ -173,8 +178,8 @@ class RestrictedBoltzmannMachine(Model, Density, DirectSampler, EnergyBased):
         if reason := self.lacks().get("DirectSampler"):
             raise IncompatibleError(reason)
         which = streams.categorical(torch.softmax(self.hidden_log_weights(), 0))
-        h = (which[:, None] >> torch.arange(self.hidden, device=which.device) & 1).to(self.W.dtype)
-        return self.draw_visible(self.a + h @ self.W.T, streams)
+        h = (which[:, None] >> torch.arange(self.hidden, device=which.device) & 1).to(streams.dtype)
+        return self.draw_visible(self.a + _product(h, self.W.T), streams)
 
     def log_prob(self, x: Tensor, *, condition: Condition | None = None, streams: Streams | None = None) -> Tensor:
         energy = self.free_energy(x)
