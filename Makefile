@@ -1,4 +1,4 @@
-# make demo: a trained model and a picture from it.  make check: lint and the quick tests, a minute; make test: the fast
+# make demo: a trained model and a picture from it.  make check: lint and the quick tests, two minutes; make test: the fast
 # suite; make slow: the rest.
 PYTHON ?= python3
 BIN := .venv/bin

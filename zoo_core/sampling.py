@@ -24,6 +24,7 @@ __all__ = [
     "default_guidance",
     "default_part_size",
     "describe",
+    "guidance_strength",
     "make_sampler",
     "plain_condition",
     "quick_sampler",
@@ -202,10 +203,7 @@ def sample(
         condition.check(accepted)
         if len(condition) != n:
             raise ConditionError(f"the condition has {len(condition)} rows; expected n = {n}")
-    if guidance is not None:
-        strength = _strength(guidance, chosen, model, condition)
-    else:
-        strength = 1.0 if condition is None else default_guidance(model)
+    strength = guidance_strength(guidance, chosen, model, conditioned=condition is not None)
     size = batch_size or default_batch_size(model)
     parts: list[Values] = []
     with torch.inference_mode():
@@ -241,8 +239,19 @@ def _whole(name: str, value: object) -> int:
         raise IncompatibleError(f"{name} = {value!r}; expected an integer") from None
 
 
-def _strength(guidance: float, sampler: Sampler[Any], model: Model, condition: Condition | None) -> float:
-    """Checks that a guidance strength is finite and can be used with the sampler, model and condition."""
+def guidance_strength(guidance: float | None, sampler: Sampler[Any], model: Model, *, conditioned: bool) -> float:
+    """Returns the guidance strength of samples: the one that is given, else the model's, or 1 without a condition.
+
+    Args:
+        guidance: strength as the user gave it, if at all.
+        sampler, model: what the samples are drawn with.
+        conditioned: whether the user gave a condition.
+
+    Raises:
+        IncompatibleError: the given strength is not finite, or cannot be used with the sampler, model and condition.
+    """
+    if guidance is None:
+        return default_guidance(model) if conditioned else 1.0
     if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):
         raise IncompatibleError(f"guidance = {guidance}; expected a finite number, 1 for the conditional model itself")
     if guidance != 1.0:
@@ -251,7 +260,7 @@ def _strength(guidance: float, sampler: Sampler[Any], model: Model, condition: C
             raise IncompatibleError(f"guidance = {guidance:g}; sampler {sampler.name!r} does not guide: leave it out")
         if not known:
             raise IncompatibleError(f"guidance = {guidance:g}; this model is unconditional: there is nothing to follow")
-        if condition is None:
+        if not conditioned:
             raise IncompatibleError(f"guidance = {guidance:g} follows a condition; give one of {', '.join(known)}")
     return float(guidance)
 

@@ -15,7 +15,7 @@ from zoo_core.errors import IncompatibleError
 from zoo_core.files.formats import PICTURES, check_target, writable
 from zoo_core.interfaces import Model, Sampler, SampleSpace
 from zoo_core.loading import load
-from zoo_core.sampling import default_batch_size, default_guidance, default_part_size, make_sampler, sample
+from zoo_core.sampling import default_batch_size, default_part_size, guidance_strength, make_sampler, sample
 from zoo_core.saving.making import of_sampling, reference_to
 from zoo_core.saving.manifest import Manifest
 from zoo_core.saving.samples import save_samples
@@ -108,7 +108,7 @@ def sample_shard(
     check_target(f"{out}/")
     made = of_sampling(
         model, reference or reference_to(model.entry), chosen, condition=condition, seed=seed, first=first, n=n,
-        guidance=default_guidance(model) if guidance is None else guidance, dtype=dtype, offline=offline,
+        guidance=guidance_strength(guidance, chosen, model, conditioned=bool(condition)), dtype=dtype, offline=offline,
     ).at(suffix)  # fmt: skip
     size = part_size or default_part_size(model.space.user)
     batch = min(batch_size or default_batch_size(model), size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,7 @@ def command(
     from zoo_core.loading import load
     from zoo_core.pictures import Recorder, check_trajectory, save_trajectory, shown
     from zoo_core.processes import Processes, world_size
-    from zoo_core.sampling import default_guidance, describe, make_sampler, sample, sample_in_processes
+    from zoo_core.sampling import describe, guidance_strength, make_sampler, sample, sample_in_processes
     from zoo_core.saving.making import of_sampling
     from zoo_core.saving.samples import save_samples
 
@@ -163,9 +162,8 @@ def command(
     chosen = make_sampler(model, sampler, **options)
     given = Condition.of(condition, chosen.conditions(model), count, first) if condition else None
     film = Recorder(model.space)
-    strength = default_guidance(model) if guidance is None else guidance
-    stated = note and math.isfinite(strength)  # what is wrong with another strength is said when it is sampled
-    made = how_made(stated, target, lambda: of_sampling(
+    strength = guidance_strength(guidance, chosen, model, conditioned=bool(condition))
+    made = how_made(note, target, lambda: of_sampling(
         model, name, chosen, condition=condition, guidance=strength, seed=seed, first=first, n=count, dtype=dtype,
         offline=offline,
     ))  # fmt: skip

@@ -81,9 +81,7 @@ def fill(
     elif data.is_floating_point():
         known = known & ~torch.isnan(data)
     inner = _mask_inside(model, known)
-    way = sampler if isinstance(sampler, Sampler) else _way(model, inner, sampler, options)
-    if way is not None:
-        _require_completing(way, model)
+    way = _way(model, inner, sampler, options)
     accepted = model.conditions if way is None else way.conditions(model)
     if isinstance(condition, Mapping):
         condition = Condition.of(condition, accepted, len(x), first)
@@ -128,11 +126,15 @@ def way_of(model: Model, known: Tensor, sampler: str | None = None, **options: A
     return _way(model, _mask_inside(model, known), sampler, options)
 
 
-def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, Any]) -> Sampler[Any] | None:
+def _way(
+    model: Model, known: Tensor, sampler: str | Sampler[Any] | None, options: Mapping[str, Any]
+) -> Sampler[Any] | None:
     """Returns the sampler that completes samples; ``None`` where the model itself does."""
-    if name is not None:
-        chosen = make_sampler(model, name, **options)
-        _require_completing(chosen, model)
+    if sampler is not None:
+        chosen = sampler if isinstance(sampler, Sampler) else make_sampler(model, sampler, **options)
+        if not chosen.completes:
+            others = ", ".join(one.name for one in _completing(model)) or "none is installed"
+            raise IncompatibleError(f"sampler {chosen.name!r} completes no samples; those that do: {others}")
         return chosen
     reasons = []
     if can(model, Completer):
@@ -152,12 +154,6 @@ def _way(model: Model, known: Tensor, name: str | None, options: Mapping[str, An
                 reasons.append(str(err))
     because = "; ".join(reasons) or "no sampler that can is installed"
     raise IncompatibleError(f"{type(model).__name__} cannot complete samples: {because}")
-
-
-def _require_completing(sampler: Sampler[Any], model: Model) -> None:
-    if not sampler.completes:
-        others = ", ".join(one.name for one in _completing(model)) or "none is installed"
-        raise IncompatibleError(f"sampler {sampler.name!r} completes no samples; those that do: {others}")
 
 
 def _completing(model: Model | None = None) -> Iterator[type[Sampler[Any]]]:

@@ -44,7 +44,7 @@ def replayed(model: Model, device: torch.device) -> Iterator[str]:
     for network in networks:
         network.forward = _Replay(network)
     try:
-        yield f"the calls of {len(networks)} network(s) are replayed from CUDA graphs"
+        yield "the networks' calls are replayed from CUDA graphs"
     finally:
         for network in networks:
             del network.forward
@@ -58,7 +58,8 @@ class _Replay:
         self.graphs: dict[Any, Callable[..., Tensor]] = {}
         self.calls: Counter[Any] = Counter()
         self.waiting = False
-        """Whether a replayed call has not been differentiated yet: another would overwrite its activations."""
+        """Whether a replayed call has not been differentiated yet: another would overwrite its activations.  After one
+        that never is, calls with gradients are plain."""
 
     def __call__(self, *args: Any) -> Any:
         grad = torch.is_grad_enabled()

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,13 +170,10 @@ def _descend(
     )
     run.resume()
     until = _last(recipe.steps, recipe, options)
-    if not options.fast:
+    with replayed(model, processes.device) if options.fast else nullcontext() as chosen:
+        if chosen and processes.first and not options.quiet:
+            print(f"zoo: {chosen}", file=sys.stderr)
         trained = run.run(until)
-    else:
-        with replayed(model, processes.device) as chosen:
-            if processes.first and not options.quiet:
-                print(f"zoo: {chosen}", file=sys.stderr)
-            trained = run.run(until)
     goal.finish(trained, recipe.seed)
     return trained, run.step if run.step < recipe.steps else None
 

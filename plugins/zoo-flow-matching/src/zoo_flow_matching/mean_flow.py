@@ -16,14 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from zoo_core.interfaces import Call, Condition, Denoiser, Frame, Sampler, Streams
-from zoo_core.paths import CosinePath, LinearPath, Spacing
+from zoo_core.paths import Spacing
 from zoo_core.samplers.path import head_misfit
+from zoo_flow_matching.model import PATHS, Interpolant
 from zoo_nets.path_model import PathModel
 from zoo_nets.timed_model import Classes
 
@@ -50,13 +50,12 @@ class MeanFlow(PathModel):
         self,
         shape: list[int],
         network: Mapping[str, Any],
-        interpolant: Literal["linear", "trigonometric"] = "linear",
+        interpolant: Interpolant = "linear",
         classes: Classes | None = None,
     ) -> None:
-        if interpolant not in ("linear", "trigonometric"):
-            raise ValueError(f"interpolant = {interpolant!r}; expected linear or trigonometric")
-        path = LinearPath() if interpolant == "linear" else CosinePath()
-        super().__init__(path, shape, network, "velocity", classes, spans=True)
+        if interpolant not in PATHS:
+            raise ValueError(f"interpolant = {interpolant!r}; expected one of {', '.join(PATHS)}")
+        super().__init__(PATHS[interpolant](), shape, network, "velocity", classes, spans=True)
 
     def average(self, y: Tensor, theta: Tensor, span: Tensor, *, condition: Condition | None = None) -> Tensor:
         """Computes U(y, θ − span, θ), in the shape of ``y``.
@@ -71,14 +70,10 @@ class MeanFlow(PathModel):
 
     def jump(self, x_t: Tensor, t: float, s: float, *, condition: Condition | None = None) -> Tensor:
         """Computes x_s from x_t in one evaluation, for s ≤ t."""
-        (r, theta), (scale, phi) = self._polar(t), self._polar(s)
-        span = theta - phi
-        at = (torch.full((1,), angle, device=x_t.device) for angle in (theta, span))
-        return scale * (x_t / r - span * self.average(x_t / r, *at, condition=condition))
-
-    def _polar(self, t: float) -> tuple[float, float]:
-        alpha, sigma = self.path.alpha(t), self.path.sigma(t)
-        return math.hypot(alpha, sigma), math.atan2(sigma, alpha)
+        (r, _, _, at), (scale, _, _, to) = self._angle(t, x_t), self._angle(s, x_t)
+        theta, span = at / CLOCK, (at - to) / CLOCK
+        y = x_t / r
+        return scale * (y - span.to(y.dtype) * self.average(y, theta, span, condition=condition))
 
 
 class FlowMap(Sampler[Denoiser]):

@@ -15,19 +15,20 @@ remains valid, but −ε̂/σ is no longer the score, since noise and data are n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
-from zoo_core.paths import CosinePath, LinearPath, PredictionType
+from zoo_core.paths import CosinePath, GaussianPath, LinearPath, PredictionType
 from zoo_nets.path_model import PathModel, Preconditioning
 from zoo_nets.timed_model import Classes
 
-__all__ = ["Coupling", "FlowMatching", "Interpolant", "RectifiedFlow"]
+__all__ = ["PATHS", "Coupling", "FlowMatching", "Interpolant", "RectifiedFlow"]
 
 Interpolant = Literal["linear", "trigonometric"]
 Coupling = Literal["independent", "optimal-transport"]
 
-_PATHS = {"linear": LinearPath, "trigonometric": CosinePath}
+PATHS: Mapping[str, Callable[[], GaussianPath]] = {"linear": LinearPath, "trigonometric": CosinePath}
+"""The paths of the interpolants."""
 
 
 class FlowMatching(PathModel):
@@ -56,11 +57,11 @@ class FlowMatching(PathModel):
         classes: Classes | None = None,
         preconditioning: Preconditioning = "angular",
     ) -> None:
-        if interpolant not in _PATHS:
-            raise ValueError(f"interpolant = {interpolant!r}; expected one of {', '.join(_PATHS)}")
+        if interpolant not in PATHS:
+            raise ValueError(f"interpolant = {interpolant!r}; expected one of {', '.join(PATHS)}")
         if coupling not in get_args(Coupling):
             raise ValueError(f"coupling = {coupling!r}; expected one of {', '.join(get_args(Coupling))}")
-        super().__init__(_PATHS[interpolant](), shape, network, prediction, classes, preconditioning)
+        super().__init__(PATHS[interpolant](), shape, network, prediction, classes, preconditioning)
         self.coupling: Coupling = coupling
         self.path.independent = coupling == "independent"
 

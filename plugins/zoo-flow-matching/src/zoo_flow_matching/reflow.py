@@ -55,7 +55,7 @@ class Reflow(GradientObjective[RectifiedFlow]):
 
     def losses(self, model: RectifiedFlow, batch: Batch, streams: Streams) -> Iterator[Loss]:
         t = streams.uniform(1).squeeze(1)
-        if self.pairs and (batch.condition is None or model.draw_condition(streams.rows(slice(0, 1))) is not None):
+        if self.pairs and (batch.condition is None or model.examples is not None):
             noise, x, condition = self._kept(model, streams)
         else:  # the conditions are those of the batch, so pairs are made for them
             condition = batch.condition
