@@ -58,7 +58,7 @@ LISTING = [
     ["datasets", "--for", MOONS],
     ["families", "--for", MOONS],
     ["plugins", "list"],
-    ["plugins", "doctor"],
+    pytest.param(["plugins", "doctor"], id="plugins doctor", marks=pytest.mark.slow),
     ["env"],
     ["cache", "ls"],
     ["verify", RING],

@@ -330,6 +330,7 @@ def test_a_plugin_that_is_not_installed(run):
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_the_traceback_is_shown_for_one(site, run):
     write(site, "raises", BROKEN["raises"])
     _, out, _ = run("plugins", "doctor", "raises")

@@ -340,6 +340,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 def test_a_file_of_64_megabytes_is_loaded_in_twice_its_size(tmp_path):
     """The bytes once and the model once: measured as the peak of resident memory in a process of its own."""
     resident()

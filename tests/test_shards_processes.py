@@ -59,6 +59,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_manifest(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_one_shard_drawn_twice_at_once(tmp_path):
     """As a queue does that starts a job again too early: both write the same bytes."""
     command = ["--shard", "1/1"]
@@ -69,6 +70,7 @@ def test_one_shard_drawn_twice_at_once(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_what_two_processes_drew_is_made_again_by_one(tmp_path):
     command = ["-m", "zoo_core.cli", "sample", MOONS, "-n", "9", "--steps", "5", "--first", "3", "--out"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *command]

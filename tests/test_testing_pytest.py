@@ -93,6 +93,7 @@ def test_tiny_data_for_every_space(zoo_tiny_data, space):
         assert few.x.max() <= space.high
 
 
+@pytest.mark.slow
 def test_a_suite_of_an_author(tmp_path):
     """Items have readable ids; a failure that was expected is an xfail, one that did not come is a failure."""
     (tmp_path / "test_conformance.py").write_text(SUITE, encoding="utf-8")

@@ -110,6 +110,7 @@ def test_two_processes_are_one(straight, tmp_path, kind, tolerance):
     assert max((one[k].double() - two[k].double()).abs().max().item() for k in one) < tolerance
 
 
+@pytest.mark.slow
 def test_two_processes_draw_what_one_draws(tmp_path):
     command = ["-m", "zoo_core.cli", "sample", "ddpm-moons", "-n", "9", "--steps", "5", "--out"]
     subprocess.run([sys.executable, *command, str(tmp_path / "one.safetensors")], check=True, capture_output=True)

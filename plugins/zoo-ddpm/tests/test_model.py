@@ -17,6 +17,7 @@ def digits():
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_images_for_every_batch_size(digits):
     """Batches of 1, 7 and 64: 1e-4, since convolutions round differently; the same batches, the same bytes."""
     whole = sample(digits, 64, seed=0, steps=4, batch_size=64)

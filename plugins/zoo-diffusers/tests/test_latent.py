@@ -109,6 +109,7 @@ def test_the_scaling_factor_is_obeyed(tmp_path, made):
 
 
 @pytest.mark.long
+@pytest.mark.slow
 def test_a_latent_repository_is_a_model_like_any_other(server, tmp_path, small, made, capsys):
     made(diffusers.VQModel).save_pretrained(tmp_path / "p", max_shard_size="100KB")
     commit = server.add_repo("org/ldm", small.files(tmp_path / "p"))
